@@ -1,0 +1,106 @@
+"""What an approver signs: canonical text of a vote or a whitelist entry. Pure.
+
+A statement is canonical JSON (RFC 8785 profile: ASCII keys sorted, no floats, 64-bit numbers as strings). The signature
+is an SSHSIG over these bytes under a namespace of its own, so that it cannot be taken for another kind of signature.
+The daemon, and any verifier later, reads the decision out of the signed bytes and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from bastion.model import Choice
+
+
+class StatementError(ValueError):
+    """The bytes are no statement in canonical form."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteStatement:
+    """One vote: bound to one ledger (origin), one proposal (leaf) and one digest."""
+
+    origin: str
+    proposal: str
+    """Leaf hash (hex) of the `request.proposed` entry."""
+    request: str
+    digest: str
+    """As the approver's client computed it from what it displayed."""
+    choice: Choice
+    reason: str
+    expires: int
+    """Microseconds since the epoch; the vote is void later."""
+    checkpoint: str
+    """SHA-256 (hex) of the last checkpoint note that the client saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhitelistStatement:
+    """One exact command that an approver lets through without asking again."""
+
+    origin: str
+    command: str
+    """base64 of the exact bytes."""
+    identity: str
+    target: str
+    login: str
+    expires: int
+    """Microseconds since the epoch; 0: no end."""
+    checkpoint: str
+
+
+def encode(statement: VoteStatement | WhitelistStatement) -> bytes:
+    """The bytes to be signed."""
+    fields = {name: getattr(statement, name) for name in statement.__dataclass_fields__}
+    fields["expires"] = str(statement.expires)
+    fields["v"] = 1
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _fields(data: bytes, kind: type[VoteStatement] | type[WhitelistStatement]) -> dict[str, str]:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        raise StatementError("not JSON") from None
+    if not isinstance(fields, dict) or fields.pop("v", None) != 1:
+        raise StatementError("not a statement of version 1")
+    if set(fields) != set(kind.__dataclass_fields__):
+        raise StatementError("other fields than the version has")
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise StatementError("a field is not text")
+    if not fields["expires"].isascii() or not fields["expires"].isdigit() or len(fields["expires"]) > 19:
+        raise StatementError("expires is no time")
+    return fields
+
+
+def decode_vote(data: bytes) -> VoteStatement:
+    """The vote that these bytes state. Raises StatementError, also for a form that is not the canonical one."""
+    fields = _fields(data, VoteStatement)
+    try:
+        statement = VoteStatement(
+            **{k: v for k, v in fields.items() if k not in ("choice", "expires")},
+            choice=Choice(fields["choice"]),
+            expires=int(fields["expires"]),
+        )
+        canonical = encode(statement)
+    except ValueError as error:  # UnicodeEncodeError, of a lone surrogate, is one
+        raise StatementError(str(error)) from None
+    if canonical != data:
+        raise StatementError("not in canonical form")
+    return statement
+
+
+def decode_whitelist(data: bytes) -> WhitelistStatement:
+    """The whitelist entry that these bytes state. Raises StatementError, also for a form that is not canonical."""
+    fields = _fields(data, WhitelistStatement)
+    try:
+        statement = WhitelistStatement(
+            **{k: v for k, v in fields.items() if k != "expires"}, expires=int(fields["expires"])
+        )
+        canonical = encode(statement)
+    except ValueError as error:
+        raise StatementError(str(error)) from None
+    if canonical != data:
+        raise StatementError("not in canonical form")
+    return statement

@@ -1,0 +1,466 @@
+"""The control protocol: messages and codec. Pure.
+
+Theory of operation. A connection carries JSON objects, one a line, UTF-8, each at most LINE_LIMIT bytes. The client
+opens with `hello`; the daemon answers `welcome`, or `failed` and closes when it does not speak that version. After
+that the client sends calls, each with an `id` of its own choosing, and gets one `reply` or `failed` with that `id`;
+answers may overtake each other. After `subscribe` or `watch` the daemon also pushes messages without an `id`.
+
+A message is tagged by `type`. Unknown fields are ignored, so that fields can be added within a version; an unknown
+type is answered with `failed`. Bytes travel as base64. Any garbage raises WireError and nothing else.
+
+Over SSH the caller is the identity of the connection's key. On the local socket the caller is the host's own
+administrator (`local:UID`, checked by peer credentials). A vote counts only by the signature that it carries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
+
+VERSION = 1
+SUBSYSTEM = "control@agent-bastion"
+"""Name of the SSH subsystem (RFC 4254 section 6.5)."""
+DECISION_NAMESPACE = "decision@agent-bastion"
+"""SSHSIG namespace of a vote."""
+WHITELIST_NAMESPACE = "whitelist@agent-bastion"
+"""SSHSIG namespace of a whitelist entry."""
+LINE_LIMIT = 4 << 20
+"""Bytes a line: a command and its code of stdin (1.1 MiB) in base64, with room."""
+
+
+class WireError(Exception):
+    """The other end sent something that is no message of this protocol."""
+
+
+class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and where it stands: all that is needed to recompute its digest, and all that a person is shown."""
+
+    id: str
+    state: str
+    """model.State"""
+    kind: str
+    identity: str
+    key: str
+    session: str
+    target: str
+    env: str
+    host_keys: list[str]
+    login: str
+    command: bytes
+    environment: list[tuple[str, str]]
+    stdin: str
+    stdin_code: bytes
+    reason: str
+    rollback: str
+    task: str
+    tier: str
+    score: int | None
+    reasons: list[str]
+    approvals: int
+    created: int
+    """Microseconds since the epoch, as all times here."""
+    expires: int
+    digest: str
+    proposal: str
+    """Leaf hash (hex) of its `request.proposed` entry: what a vote's statement names."""
+    votes: list[VoteInfo] = []
+    decided: int = 0
+    """When it ended; 0 while held."""
+    decision_reason: str = ""
+    attached: bool = True
+    """An agent is waiting for the outcome; otherwise an approval becomes a one-use ticket."""
+    status: str = ""
+    """How the command ended: `exit 0`, `signal TERM`, `not started: …`; empty before."""
+
+    def to_model(self) -> Request:
+        """The request as the approver's own client understands it; its `digest` is computed afresh, here."""
+        return Request(
+            id=self.id,
+            kind=RequestKind(self.kind),
+            identity=self.identity,
+            key=self.key,
+            session=self.session,
+            target=self.target,
+            env=self.env,
+            host_keys=tuple(self.host_keys),
+            login=self.login,
+            command=self.command,
+            environment=tuple((name, value) for name, value in self.environment),
+            stdin=StdinMode(self.stdin),
+            stdin_code=self.stdin_code,
+            reason=self.reason,
+            rollback=self.rollback,
+            task=self.task,
+            assessment=Assessment(self.score, Tier(self.tier), tuple(self.reasons)),
+            approvals=self.approvals,
+            created=self.created,
+            expires=self.expires,
+        )
+
+
+class VoteInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One vote as it was counted."""
+
+    by: str
+    choice: str
+    """model.Choice"""
+    reason: str
+    at: int
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One session channel of an agent."""
+
+    id: str
+    identity: str
+    key: str
+    target: str
+    login: str
+    client: str
+    """Address and port of the agent's end."""
+    state: str
+    """open, closed, interrupted"""
+    opened: int
+    closed: int
+    """0 while open."""
+    end: str
+    """Why it ended, in words; empty while open."""
+    requests: list[str]
+    output_bytes: int
+
+
+class IdentityInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    kind: str
+    roles: list[str]
+    fingerprints: list[str]
+    keys: list[str]
+    revoked: str
+    """The reason; empty while valid."""
+
+
+class TargetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    address: str
+    logins: list[str]
+    env: str
+    host_keys: list[str]
+    fingerprints: list[str]
+    credential: str
+
+
+class WhitelistInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One remembered approval: this exact command, of this identity, on this target."""
+
+    id: str
+    """`w-` and 8 hex digits"""
+    command: bytes
+    identity: str
+    target: str
+    login: str
+    by: str
+    expires: int
+    """0: no end."""
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the ledger as stored."""
+
+    seq: int
+    leaf: str
+    entry: bytes
+    """The canonical JSON bytes."""
+
+
+class FrameInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One recorded frame."""
+
+    at: int
+    """Microseconds since the recording began."""
+    kind: str
+    """output, stderr, input, resize, marker, exit"""
+    data: bytes
+
+
+class CheckInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One probe of `target check`."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+# --- client to daemon --------------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
+    version: int
+    client: str
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of the calls. `id` is the caller's; the answer carries it back."""
+
+    id: int
+
+
+class ListRequests(Call, frozen=True, kw_only=True, tag="list-requests"):
+    """-> list[RequestInfo], newest last; held ones always, ended ones up to `limit`."""
+
+    state: str = ""
+    limit: int = 200
+
+
+class ShowRequest(Call, frozen=True, kw_only=True, tag="show-request"):
+    """-> RequestInfo. `request` may be shortened while unique."""
+
+    request: str
+
+
+class CastVote(Call, frozen=True, kw_only=True, tag="cast-vote"):
+    """-> RequestInfo as it stands after the vote. `statement` is the exact text that was signed."""
+
+    request: str
+    statement: bytes
+    signature: str
+
+
+class Subscribe(Call, frozen=True, kw_only=True, tag="subscribe"):
+    """-> null; then RequestChanged and SessionChanged are pushed, first one for each held request and open session."""
+
+
+class ListSessions(Call, frozen=True, kw_only=True, tag="list-sessions"):
+    """-> list[SessionInfo], newest last."""
+
+    limit: int = 200
+
+
+class ShowSession(Call, frozen=True, kw_only=True, tag="show-session"):
+    """-> SessionInfo."""
+
+    session: str
+
+
+class ReadRecording(Call, frozen=True, kw_only=True, tag="read-recording"):
+    """-> list[FrameInfo] from frame number `after`, at most about 1 MiB; empty at the end of what is durable."""
+
+    session: str
+    after: int = 0
+
+
+class WatchSession(Call, frozen=True, kw_only=True, tag="watch-session"):
+    """-> SessionInfo; then SessionOutput is pushed until it ends or the connection closes."""
+
+    session: str
+
+
+class UnwatchSession(Call, frozen=True, kw_only=True, tag="unwatch-session"):
+    """-> null."""
+
+    session: str
+
+
+class KillSession(Call, frozen=True, kw_only=True, tag="kill-session"):
+    """-> SessionInfo."""
+
+    session: str
+    reason: str = ""
+
+
+class ListIdentities(Call, frozen=True, kw_only=True, tag="list-identities"):
+    """-> list[IdentityInfo]."""
+
+
+class AddIdentity(Call, frozen=True, kw_only=True, tag="add-identity"):
+    """-> IdentityInfo."""
+
+    name: str
+    kind: str
+    roles: list[str]
+    key: str
+    """One line of a `.pub` file."""
+
+
+class RevokeIdentity(Call, frozen=True, kw_only=True, tag="revoke-identity"):
+    """-> IdentityInfo; its live connections are cut."""
+
+    name: str
+    reason: str
+
+
+class ListTargets(Call, frozen=True, kw_only=True, tag="list-targets"):
+    """-> list[TargetInfo]."""
+
+
+class AddTarget(Call, frozen=True, kw_only=True, tag="add-target"):
+    """-> TargetInfo."""
+
+    name: str
+    address: str
+    logins: list[str]
+    env: str
+    host_keys: list[str]
+    credential: str
+
+
+class RemoveTarget(Call, frozen=True, kw_only=True, tag="remove-target"):
+    """-> TargetInfo; its live sessions are cut."""
+
+    name: str
+
+
+class CheckTarget(Call, frozen=True, kw_only=True, tag="check-target"):
+    """-> list[CheckInfo]."""
+
+    name: str
+
+
+class ListWhitelist(Call, frozen=True, kw_only=True, tag="list-whitelist"):
+    """-> list[WhitelistInfo], those in force."""
+
+
+class AddWhitelist(Call, frozen=True, kw_only=True, tag="add-whitelist"):
+    """-> WhitelistInfo. `statement` (see control.statements) is the exact text that an approver signed."""
+
+    statement: bytes
+    signature: str
+
+
+class RemoveWhitelist(Call, frozen=True, kw_only=True, tag="remove-whitelist"):
+    """-> WhitelistInfo."""
+
+    entry: str
+
+
+class LedgerHead(Call, frozen=True, kw_only=True, tag="ledger-head"):
+    """-> str: the signed checkpoint, a C2SP note."""
+
+
+class ListLedger(Call, frozen=True, kw_only=True, tag="list-ledger"):
+    """-> list[LedgerLine] with seq > after, at most `limit` (and at most 1,000)."""
+
+    after: int = -1
+    limit: int = 200
+
+
+AnyCall = (
+    ListRequests
+    | ShowRequest
+    | CastVote
+    | Subscribe
+    | ListSessions
+    | ShowSession
+    | ReadRecording
+    | WatchSession
+    | UnwatchSession
+    | KillSession
+    | ListIdentities
+    | AddIdentity
+    | RevokeIdentity
+    | ListTargets
+    | AddTarget
+    | RemoveTarget
+    | CheckTarget
+    | ListWhitelist
+    | AddWhitelist
+    | RemoveWhitelist
+    | LedgerHead
+    | ListLedger
+)
+
+# --- daemon to client --------------------------------------------------------------------------------------------
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="welcome"):
+    version: int
+    origin: str
+    """Of the ledger; part of every signed statement."""
+    identity: str
+    """Who the daemon takes the caller for: an identity's name, or `local:UID`."""
+    roles: list[str]
+    checkpoint: str
+    """The newest signed checkpoint, a C2SP note: the client pins it."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):
+    id: int
+    result: msgspec.Raw
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="failed"):
+    id: int | None
+    error: str
+    """Class name in bastion.errors."""
+    message: str
+    hint: str
+
+
+class RequestChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="request-changed"):
+    request: RequestInfo
+
+
+class SessionChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session-changed"):
+    session: SessionInfo
+
+
+class SessionOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session-output"):
+    session: str
+    frame: FrameInfo
+
+
+Push = RequestChanged | SessionChanged | SessionOutput
+
+_encoder = msgspec.json.Encoder()
+_from_client: msgspec.json.Decoder[Hello | AnyCall] = msgspec.json.Decoder(Hello | AnyCall)
+_from_daemon: msgspec.json.Decoder[Welcome | Reply | Failed | Push] = msgspec.json.Decoder(
+    Welcome | Reply | Failed | Push
+)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """A message as one line with its newline. Raises WireError if it is longer than LINE_LIMIT."""
+    line = _encoder.encode(message)
+    if len(line) >= LINE_LIMIT:
+        raise WireError(f"message of {len(line)} bytes; the limit is {LINE_LIMIT}")
+    return line + b"\n"
+
+
+def decode_call(line: bytes) -> Hello | AnyCall:
+    """What a client sent. Raises WireError."""
+    try:
+        return _from_client.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(str(error)) from None
+
+
+def decode_answer(line: bytes) -> Welcome | Reply | Failed | Push:
+    """What the daemon sent. Raises WireError."""
+    try:
+        return _from_daemon.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(str(error)) from None
+
+
+def reply(call_id: int, result: object) -> Reply:
+    """A reply that carries any of the result types named at the calls."""
+    return Reply(id=call_id, result=msgspec.Raw(_encoder.encode(result)))
+
+
+def convert(raw: msgspec.Raw, kind: Any) -> Any:
+    """The result of a reply as the type that its call names. Raises WireError."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(str(error)) from None
+
+
+def id_of(line: bytes) -> int | None:
+    """The `id` of a line that did not decode as a call, so that the refusal can name it; None if it has none."""
+    try:
+        value = msgspec.json.decode(line, type=dict[str, Any]).get("id")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, int) else None

@@ -1,0 +1,1 @@
+"""A throwaway target, scripted agents, a bastion and the console."""

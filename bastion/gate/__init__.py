@@ -1,0 +1,1 @@
+"""One SSH channel as a state machine. Pure."""

@@ -1,0 +1,256 @@
+"""Domain types: frozen values that every other file speaks. Nothing here does I/O or imports anything of ours.
+
+Words are those of the project's glossary (CONTRIBUTING.md): an *identity* connects, a *target* is a destination,
+a *request* is one command awaiting judgement, an *assessment* is what risk found, a *verdict* is what policy says,
+a *decision* is how a held request ended.
+
+Bytes stay bytes: a command is what the client sent, undecoded. Text for people is made by `policy.visible`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+COMMAND_LIMIT = 131_071
+"""Bytes in one command. Linux refuses a single argument of more than 128 KiB (MAX_ARG_STRLEN, 32 pages, with its
+NUL), and sshd hands the command to the login shell as one argument: a longer one could never run."""
+
+CODE_STDIN_LIMIT = 1 << 20
+"""Bytes of stdin read, shown and hashed for a command that reads code from it. More is refused, never cut."""
+
+
+class IdentityKind(StrEnum):
+    """What sort of thing connects."""
+
+    AGENT = "agent"
+    HUMAN = "human"
+    CI = "ci"
+    SERVICE = "service"
+
+
+class Role(StrEnum):
+    """What an identity may do on the control side. One with a role never reaches targets (P5)."""
+
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Tier(StrEnum):
+    """How risky a command is. UNRATED says that nobody judged it; it is never treated as low."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    UNRATED = "unrated"
+
+
+class RequestKind(StrEnum):
+    """What is asked for. Only exec is open so far; the rest of the channel table follows."""
+
+    EXEC = "exec"
+
+
+class StdinMode(StrEnum):
+    """What the command will read on stdin, as far as it is known when it is judged (in the digest)."""
+
+    STREAM = "stream"
+    """Data, streamed after approval; recorded, but not seen beforehand."""
+    BUNDLED = "bundled"
+    """The command reads code: all of stdin was read to its end, is shown, and is hashed into the request."""
+
+
+class Verdict(StrEnum):
+    """What policy says of a request."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    DENY = "deny"
+
+
+class State(StrEnum):
+    """Where a request is. HELD is the only one that can change; the others are how it ended."""
+
+    HELD = "held"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    ALLOWED = "allowed"
+    """Not held at all: policy or the whitelist let it through."""
+    REFUSED = "refused"
+    """Not held at all: policy or the channel table refused it."""
+
+
+class Choice(StrEnum):
+    """What an approver says."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """One SSH public key of an identity."""
+
+    fingerprint: str
+    """OpenSSH's form: `SHA256:` and 43 base64 characters."""
+    line: str
+    """`algorithm base64`, as in authorized_keys, without options or comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who connects."""
+
+    name: str
+    kind: IdentityKind
+    roles: frozenset[Role]
+    keys: tuple[PublicKey, ...]
+    revoked: str = ""
+    """The reason, once revoked; empty while valid."""
+
+    @property
+    def decides(self) -> bool:
+        """Belongs to the control side, and so never reaches a target."""
+        return bool(self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A configured destination."""
+
+    name: str
+    host: str
+    port: int
+    logins: tuple[str, ...]
+    """Remote accounts that may be used; the first is the default."""
+    env: str
+    """Environment label, such as `production`."""
+    host_keys: tuple[str, ...]
+    """Pinned `algorithm base64` lines. Empty is never accepted for a connection."""
+    credential: str
+    """`key:FILE`: a private key on the bastion, mode 0600."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the risk classifier found."""
+
+    score: int | None
+    """0-100; None when nothing judged it."""
+    tier: Tier
+    reasons: tuple[str, ...]
+    """Sentences for a person, the weightiest first."""
+
+
+UNRATED = Assessment(None, Tier.UNRATED, ("not rated: this release has no risk classifier",))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command awaiting judgement. Everything that a decision binds is in here, and in `digest`."""
+
+    id: str
+    """`r-` and 8 hex digits."""
+    kind: RequestKind
+    identity: str
+    key: str
+    """Fingerprint of the agent's key."""
+    session: str
+    """`s-` and 16 hex digits."""
+    target: str
+    host_keys: tuple[str, ...]
+    """Pinned keys of the target when the request was made."""
+    login: str
+    command: bytes
+    environment: tuple[tuple[str, str], ...]
+    """What goes to the target beside the command, sorted by name."""
+    stdin: StdinMode
+    stdin_code: bytes
+    """With BUNDLED: all of stdin. Otherwise empty."""
+    reason: str
+    rollback: str
+    task: str
+    assessment: Assessment
+    approvals: int
+    """Distinct humans needed."""
+    created: int
+    """Microseconds since the epoch."""
+    expires: int
+    """Microseconds since the epoch; what approvers see. Enforcement uses the monotonic clock."""
+    env: str = ""
+    """Environment label of the target."""
+    digest: str = field(init=False, default="")
+    likeness: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "likeness", _digest(self._what()))
+        object.__setattr__(self, "digest", _digest({**self._what(), **self._which()}))
+
+    def _what(self) -> dict[str, object]:
+        """What would run: equal for a repeated, identical request of the same identity."""
+        return {
+            "v": 1,
+            "kind": self.kind.value,
+            "identity": self.identity,
+            "key": self.key,
+            "target": self.target,
+            "host_keys": list(self.host_keys),
+            "login": self.login,
+            "command": hashlib.sha256(self.command).hexdigest(),
+            "command_bytes": len(self.command),
+            "environment": [list(pair) for pair in self.environment],
+            "stdin": self.stdin.value,
+            "stdin_code": hashlib.sha256(self.stdin_code).hexdigest(),
+            "stdin_bytes": len(self.stdin_code),
+        }
+
+    def _which(self) -> dict[str, object]:
+        """Which asking of it: the request, its session, its words of intent and its end."""
+        return {
+            "id": self.id,
+            "session": self.session,
+            "reason": self.reason,
+            "rollback": self.rollback,
+            "task": self.task,
+            "approvals": self.approvals,
+            "created": str(self.created),
+            "expires": str(self.expires),
+        }
+
+
+def _digest(value: dict[str, object]) -> str:
+    """SHA-256 over canonical JSON (RFC 8785 profile: ASCII keys, no floats, 64-bit numbers as strings)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One approver's signed word on one request."""
+
+    request: str
+    digest: str
+    """Of the request as the approver's own client computed it from what it displayed."""
+    choice: Choice
+    by: str
+    """Identity name, taken from the signing key."""
+    reason: str
+    signature: str
+    """SSHSIG, armoured; namespace `decision@agent-bastion`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a held request ended."""
+
+    request: str
+    digest: str
+    state: State
+    by: tuple[str, ...]
+    """Approvers who approved, or the one who denied; empty for EXPIRED and WITHDRAWN."""
+    reason: str

@@ -1,0 +1,1 @@
+"""Should it run? Pure: values in, values out."""

@@ -1,0 +1,1 @@
+"""Casts and ledger. Knows nothing of SSH serving or of approval desks."""
