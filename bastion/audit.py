@@ -1,0 +1,137 @@
+"""The only writer of the ledger while the daemon runs: domain facts to entries.
+
+Every method queues its entries at once and returns a future that is done when they are durable, so the order of calls
+is the order of entries. What must not happen before an entry is durable awaits the future (P1). A failed write is not
+retried: the ledger then refuses everything, the future raises StoreError, and the daemon stops taking commands (P4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bastion import history
+from bastion.errors import StoreError
+from bastion.model import Request, Vote
+from bastion.policy.judge import Judgement
+from recorder.entry import Entry
+from recorder.errors import RecorderError
+from recorder.ledger import CAUSE_PREVIOUS, Draft, Ledger
+
+DAEMON = "bastion"
+"""Actor of what the daemon does on its own."""
+
+
+class Audit:
+    """Entries of one daemon."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @property
+    def origin(self) -> str:
+        """Of the ledger; part of every signed statement."""
+        return self._ledger.origin
+
+    def head_note(self) -> str:
+        """The newest signed checkpoint."""
+        return self._ledger.head().note
+
+    async def write(self, *drafts: Draft) -> Sequence[Entry]:
+        """Commit these in one transaction; done when they are durable. Raises StoreError."""
+        future = self._ledger.append(*drafts)
+        try:
+            return await asyncio.wrap_future(future)
+        except RecorderError as error:
+            raise StoreError(f"the ledger cannot be written: {error.message}", error.hint) from None
+
+
+def session_opened(session: str, identity: str, key: str, target: str, login: str, client: str) -> Draft:
+    """An agent opened a session channel on a target."""
+    body = {"identity": identity, "key": key, "target": target, "login": login, "client": client}
+    return Draft("session.opened", identity, body, session=session)
+
+
+def session_closed(session: str, end: str) -> Draft:
+    """It is over; `end` says why, in words."""
+    return Draft("session.closed", DAEMON, {"end": _short(end)}, session=session)
+
+
+def session_interrupted(session: str) -> Draft:
+    """The daemon had stopped while it was open."""
+    return Draft("session.interrupted", DAEMON, {"end": "the bastion stopped"}, session=session)
+
+
+def channel_refused(session: str, identity: str, what: str) -> Draft:
+    """The channel table refused something that the agent asked for."""
+    return Draft("channel.refused", identity, {"what": _short(what)}, session=session)
+
+
+def proposed(request: Request, judgement: Judgement) -> Draft:
+    """A request was judged; the bytes of all of it stand in the payload."""
+    body: Mapping[str, Any] = {
+        "digest": request.digest,
+        "kind": request.kind.value,
+        "verdict": judgement.verdict.value,
+        "rule": judgement.rule,
+        "why": _short(judgement.reason),
+        "identity": request.identity,
+        "key": request.key,
+        "target": request.target,
+        "env": request.env,
+        "login": request.login,
+        "stdin": request.stdin.value,
+        "tier": request.assessment.tier.value,
+        "score": request.assessment.score,
+        "approvals": request.approvals,
+        "expires": str(request.expires),
+    }
+    payloads = {"content": history.pack(request)}
+    return Draft(
+        "request.proposed", request.identity, body, session=request.session, request=request.id, payloads=payloads
+    )
+
+
+def attached(request: Request, session: str, proposal: str) -> Draft:
+    """A later session took up a request that its client had left behind."""
+    body = {"digest": request.digest}
+    return Draft("request.attached", request.identity, body, session=session, request=request.id, cause=proposal)
+
+
+def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draft:
+    """One person's signed word."""
+    body = {
+        "digest": vote.digest,
+        "choice": vote.choice.value,
+        "by": vote.by,
+        "reason": _short(vote.reason),
+        "statement": statement.decode(),
+        "signature": vote.signature,
+    }
+    return Draft("request.decided", vote.by, body, session=request.session, request=request.id, cause=proposal)
+
+
+def ended(request_id: str, session: str, digest: str, choice: str, reason: str, proposal: str) -> Draft:
+    """A request ended without a person: `choice` is expired or withdrawn."""
+    body = {"digest": digest, "choice": choice, "by": "", "reason": _short(reason)}
+    return Draft("request.decided", DAEMON, body, session=session, request=request_id, cause=proposal)
+
+
+def started(request: Request, session: str, grounds: str) -> Draft:
+    """The approved bytes are about to go to the target. `grounds` is the leaf of the entry that allows it."""
+    body = {"digest": request.digest, "target": request.target, "login": request.login}
+    return Draft("command.started", DAEMON, body, session=session, request=request.id, cause=grounds)
+
+
+def finished(request: Request, session: str, body: Mapping[str, Any], start: str) -> Draft:
+    """The command ended: status or signal, a note if it did not end by itself, hashes and sizes of its streams."""
+    return Draft("command.finished", DAEMON, body, session=session, request=request.id, cause=start)
+
+
+def _short(text: str) -> str:
+    """At most 1,024 characters, the cut said: an entry has at most 16 KiB."""
+    return text if len(text) <= 1024 else f"{text[:1000]}… (+{len(text) - 1000} characters)"
+
+
+__all__ = ["CAUSE_PREVIOUS", "DAEMON", "Audit", "Draft", "Entry"]

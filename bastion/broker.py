@@ -1,0 +1,238 @@
+"""asyncio round the desk: waiters, timers, subscribers.
+
+Theory of operation. The desk decides, in memory and at once; the broker writes what it decided and tells the world only
+when that is durable. A decision that could not be written is told to nobody: the ledger has failed by then, and no
+command starts any more. The ledger is written in the order of calls, so "decided" always stands before the "started"
+that follows from it, even where a client claims an approval in the instant before it is durable.
+
+A waiter is a session that holds a request; it is told of the decision by a callback, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bastion import audit, history
+from bastion.audit import Audit
+from bastion.clock import Clock
+from bastion.control.wire import RequestInfo, VoteInfo
+from bastion.desk import Desk
+from bastion.errors import Conflict, NotFound, StoreError
+from bastion.model import Decision, Request, State, Vote
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 500
+"""Ended requests kept in memory for lists; older ones are read from the ledger."""
+
+
+@dataclass(slots=True)
+class Filed:
+    """What the broker knows of a request beside the desk."""
+
+    info: RequestInfo
+    waiter: Callable[[Decision, float], None] | None = None
+    grounds: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Leaf of the entry that approved it, once that is durable."""
+
+
+class Broker:
+    """The desk of one daemon, with its ledger, timers and audience."""
+
+    def __init__(self, desk: Desk, ledger: Audit, clock: Clock, *, timeout: int) -> None:
+        self._desk, self._audit, self._clock = desk, ledger, clock
+        self.timeout = timeout
+        self._filed: dict[str, Filed] = {}
+        self._subscribers: set[Callable[[RequestInfo], None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._writes: set[asyncio.Task[None]] = set()
+
+    # --- people's side ------------------------------------------------------------------------------------------
+
+    def subscribe(self, tell: Callable[[RequestInfo], None]) -> Callable[[], None]:
+        """Call `tell` on every change from now on; returns what ends that."""
+        self._subscribers.add(tell)
+        return lambda: self._subscribers.discard(tell)
+
+    def infos(self) -> list[RequestInfo]:
+        """Requests that are held or were lately, oldest first."""
+        return [filed.info for filed in self._filed.values()]
+
+    def info(self, request_id: str) -> RequestInfo | None:
+        """One of them, by its full id."""
+        filed = self._filed.get(request_id)
+        return filed.info if filed else None
+
+    async def vote(self, vote: Vote, statement: bytes) -> RequestInfo:
+        """Count a vote whose signature and role were checked, and make it durable. Raises as Desk.vote, StoreError."""
+        self._expire()
+        filed = self._known(vote.request)
+        decision = self._desk.vote(vote, self._clock.monotonic())
+        held = self._clock.monotonic() - self._desk.get(vote.request).held_since
+        request = self._desk.get(vote.request).request
+        entries = await self._audit.write(audit.voted(request, vote, statement, filed.info.proposal))
+        counted = VoteInfo(by=vote.by, choice=vote.choice.value, reason=vote.reason, at=entries[0].t)
+        self._change(filed, votes=[*filed.info.votes, counted])
+        if decision is not None:
+            if decision.state is State.APPROVED:
+                filed.grounds.set_result(entries[0].leaf)
+            self._conclude(filed, decision, entries[0].t, held)
+        return filed.info
+
+    # --- the agents' side ---------------------------------------------------------------------------------------
+
+    def check_room(self) -> None:
+        """Raises Conflict when no more requests can be held."""
+        self._desk.check_room()
+
+    def hold(self, request: Request, proposal: str, session: str, tell: Callable[[Decision, float], None]) -> None:
+        """Hold a request whose proposal is durable; `tell` gets its decision. Raises Conflict."""
+        self._desk.submit(request, session=session, now=self._clock.monotonic(), timeout=self.timeout)
+        filed = Filed(history.info_of(request, State.HELD, proposal), tell)
+        self._filed[request.id] = filed
+        self._publish(filed)
+        self._forget_oldest()
+        self._set_timer()
+
+    def record_unheld(self, info: RequestInfo) -> None:
+        """List a request that was allowed or refused without a person."""
+        self._filed[info.id] = Filed(info)
+        self._publish(self._filed[info.id])
+        self._forget_oldest()
+
+    async def claim(
+        self, request: Request, session: str, tell: Callable[[Decision, float], None]
+    ) -> tuple[Request, Decision | None, str] | None:
+        """An identical request that was left behind, now waited for by `session`: the request, its decision if it was
+        approved already, and the leaf of its proposal. None if there is none."""
+        self._expire()
+        pending = self._desk.claim(request.likeness, session, self._clock.monotonic())
+        if pending is None:
+            return None
+        filed = self._filed[pending.request.id]
+        if pending.decision is None:
+            filed.waiter = tell
+        else:
+            await filed.grounds
+        self._change(filed, attached=True)
+        return pending.request, pending.decision, filed.info.proposal
+
+    def take(self, request_id: str, session: str) -> bool:
+        """Use the approval, once."""
+        return self._desk.take(request_id, session)
+
+    async def grounds(self, request_id: str) -> str:
+        """Leaf of the entry that approved the request."""
+        return await self._filed[request_id].grounds
+
+    def detach(self, request_id: str, session: str) -> None:
+        """The client left."""
+        self._desk.detach(request_id, session, self._clock.monotonic())
+        filed = self._known(request_id)
+        if not self._desk.get(request_id).session:
+            filed.waiter = None
+            self._change(filed, attached=False)
+        self._set_timer()
+
+    async def withdraw(self, request_id: str, reason: str) -> None:
+        """Take a held request back."""
+        filed = self._filed.get(request_id)
+        if filed is None:
+            return
+        decision = self._desk.withdraw(request_id, reason, self._clock.monotonic())
+        filed.waiter = None
+        if decision is not None:
+            await self._write_end(filed, decision, 0.0)
+
+    async def withdraw_left_behind(self, identity: str, reason: str) -> None:
+        """Take back everything that a revoked identity left at the desk."""
+        for pending in self._desk.held():
+            if pending.request.identity == identity and not pending.session:
+                await self.withdraw(pending.request.id, reason)
+
+    def ran(self, request_id: str, status: str) -> None:
+        """Show how the command stands: `running`, and in the end how it ended."""
+        if (filed := self._filed.get(request_id)) is not None:
+            self._change(filed, status=status)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _known(self, request_id: str) -> Filed:
+        filed = self._filed.get(request_id)
+        if filed is None:
+            raise NotFound(f"no request {request_id!r}")
+        if request_id not in self._desk.ids():
+            raise Conflict(f"request {request_id} is {filed.info.state} already")
+        return filed
+
+    def _change(self, filed: Filed, **fields: object) -> None:
+        filed.info = msgspec.structs.replace(filed.info, **fields)
+        self._publish(filed)
+
+    def _publish(self, filed: Filed) -> None:
+        for tell in list(self._subscribers):
+            tell(filed.info)
+
+    def _conclude(self, filed: Filed, decision: Decision, at: int, held: float) -> None:
+        """Tell everybody of a durable decision."""
+        waiter, filed.waiter = filed.waiter, None
+        self._change(filed, state=decision.state.value, decided=at, decision_reason=decision.reason)
+        if waiter is not None:
+            waiter(decision, held)
+        self._set_timer()
+
+    def _expire(self) -> None:
+        now = self._clock.monotonic()
+        for decision in self._desk.expire(now):
+            filed = self._filed[decision.request]
+            held = now - self._desk.get(decision.request).held_since
+            task = asyncio.get_running_loop().create_task(
+                self._write_expiry(filed, decision, held), name=f"expire {decision.request}"
+            )
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def _write_expiry(self, filed: Filed, decision: Decision, held: float) -> None:
+        try:
+            await self._write_end(filed, decision, held)
+        except StoreError as error:
+            log.error("expiry of %s not recorded: %s", decision.request, error)
+
+    async def _write_end(self, filed: Filed, decision: Decision, held: float) -> None:
+        info = filed.info
+        choice = "expired" if decision.state is State.EXPIRED else "withdrawn"
+        draft = audit.ended(info.id, info.session, info.digest, choice, decision.reason, info.proposal)
+        entries = await self._audit.write(draft)
+        self._conclude(filed, decision, entries[0].t, held)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._desk.next_deadline()
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, deadline - self._clock.monotonic())
+            self._timer = loop.call_later(wait, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._expire()
+        self._set_timer()
+
+    def _forget_oldest(self) -> None:
+        for request_id in [each for each in self._filed if self._filed[each].info.state != State.HELD.value]:
+            if len(self._filed) <= REMEMBERED:
+                return
+            if request_id not in self._desk.ids() or self._desk.forget(request_id):
+                del self._filed[request_id]

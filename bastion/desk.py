@@ -1,0 +1,181 @@
+"""The approval desk: pending requests, each decided exactly once. Pure.
+
+Theory of operation. A request comes in HELD and leaves that state once, by the first of: enough approvals, one denial,
+its timeout, a withdrawal. Whatever comes after changes nothing and says so. Time never approves (P7): `expire` can only
+end a request as EXPIRED. Deny wins: one denial ends it, whatever was approved before.
+
+An approval is *used* once, by `take`, by the session that waits for it. A session that goes away leaves its request
+behind (`detach`); then an identical request of the same identity may `claim` it and waits, or takes, in its place. An
+approval that nobody came for is void after the ticket's time.
+
+All times are seconds of a monotonic clock, passed in: a wall clock that jumps neither expires nor revives anything.
+The desk is used from one thread; nothing in it waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
+from bastion.model import Choice, Decision, Request, State, Vote
+
+
+@dataclass(slots=True)
+class Pending:
+    """One request at the desk."""
+
+    request: Request
+    deadline: float
+    held_since: float
+    session: str
+    """Of the client that waits; empty when it left."""
+    votes: list[Vote] = field(default_factory=list)
+    decision: Decision | None = None
+    used: bool = False
+    """The approval was taken, or can no longer be."""
+    void_after: float = 0.0
+    """For an approval that nobody waited for: when its ticket ends."""
+
+    @property
+    def state(self) -> State:
+        """HELD, or how it ended."""
+        return self.decision.state if self.decision else State.HELD
+
+
+class Desk:
+    """All pending requests. `ticket` is how long an approval waits for its client, in seconds; `limit` how many
+    requests may be held at once."""
+
+    def __init__(self, *, ticket: float, limit: int) -> None:
+        self._ticket, self._limit = ticket, limit
+        self._pending: dict[str, Pending] = {}
+
+    def get(self, request_id: str) -> Pending:
+        """The request as it stands. Raises NotFound."""
+        try:
+            return self._pending[request_id]
+        except KeyError:
+            raise NotFound(f"no request {request_id!r} at the desk") from None
+
+    def ids(self) -> list[str]:
+        """Of all requests that the desk still knows, oldest first."""
+        return list(self._pending)
+
+    def held(self) -> list[Pending]:
+        """Those that wait for a decision, oldest first."""
+        return [each for each in self._pending.values() if each.decision is None]
+
+    def check_room(self) -> None:
+        """Raises Conflict when no more requests can be held."""
+        if len(self.held()) >= self._limit:
+            raise Conflict(f"{self._limit} requests are held already", "try again when some are decided")
+
+    def submit(self, request: Request, *, session: str, now: float, timeout: float) -> Pending:
+        """Hold a new request. Raises Conflict if its id is known or the desk is full."""
+        if request.id in self._pending:
+            raise Conflict(f"request {request.id} is at the desk already")
+        self.check_room()
+        pending = Pending(request, deadline=now + timeout, held_since=now, session=session)
+        self._pending[request.id] = pending
+        return pending
+
+    def vote(self, vote: Vote, now: float) -> Decision | None:
+        """Count one vote whose signature and role were checked. The decision if this vote made it, else None.
+
+        Raises NotFound; Conflict if the request ended, or the digest is not that of the request as it stands;
+        NotAllowed for a vote on one's own request, or a second vote of the same identity; UsageError for a denial
+        without a reason, because the agent is told it.
+        """
+        pending = self.get(vote.request)
+        if pending.decision is not None:
+            raise Conflict(f"request {vote.request} is {pending.state} already")
+        if now >= pending.deadline:
+            raise Conflict(f"request {vote.request} is expired already")
+        if vote.digest != pending.request.digest:
+            raise Conflict("the vote is for another digest", "the request on your screen is not the one at the desk")
+        if vote.by == pending.request.identity:
+            raise NotAllowed("nobody decides their own request")
+        if any(earlier.by == vote.by for earlier in pending.votes):
+            raise NotAllowed(f"{vote.by} has voted on this request already")
+        if vote.choice is Choice.DENY:
+            if not vote.reason.strip():
+                raise UsageError("a denial needs a reason", "the agent is told why")
+            pending.votes.append(vote)
+            return self._end(pending, State.DENIED, (vote.by,), vote.reason, now)
+        pending.votes.append(vote)
+        approvers = tuple(each.by for each in pending.votes if each.choice is Choice.APPROVE)
+        if len(approvers) < pending.request.approvals:
+            return None
+        return self._end(pending, State.APPROVED, approvers, vote.reason, now)
+
+    def withdraw(self, request_id: str, reason: str, now: float) -> Decision | None:
+        """Take a held request back; None if it had ended, and then an approval of it is void."""
+        pending = self.get(request_id)
+        if pending.decision is not None:
+            pending.used = True
+            return None
+        return self._end(pending, State.WITHDRAWN, (), reason, now)
+
+    def expire(self, now: float) -> list[Decision]:
+        """End every held request whose time is over, and forget tickets whose time is."""
+        ended = [
+            self._end(pending, State.EXPIRED, (), "nobody decided in time", now)
+            for pending in self.held()
+            if now >= pending.deadline
+        ]
+        for pending in self._pending.values():
+            if pending.state is State.APPROVED and not pending.session and now >= pending.void_after:
+                pending.used = True
+        return ended
+
+    def next_deadline(self) -> float | None:
+        """When `expire` has something to do next."""
+        times = [each.deadline for each in self.held()]
+        times += [
+            each.void_after
+            for each in self._pending.values()
+            if each.state is State.APPROVED and not each.session and not each.used
+        ]
+        return min(times, default=None)
+
+    def detach(self, request_id: str, session: str, now: float) -> None:
+        """The waiting client left; nothing happens if another one waits by now."""
+        pending = self.get(request_id)
+        if pending.session != session:
+            return
+        pending.session = ""
+        if pending.state is State.APPROVED and not pending.used:
+            pending.void_after = now + self._ticket
+
+    def claim(self, likeness: str, session: str, now: float) -> Pending | None:
+        """An identical request that was left behind: `session` waits for it, or takes it, from now on. One that is
+        still held goes first, then the oldest approval that is not void; None if there is none."""
+        left = [each for each in self._pending.values() if each.request.likeness == likeness and not each.session]
+        held = [each for each in left if each.decision is None and now < each.deadline]
+        approved = [each for each in left if each.state is State.APPROVED and not each.used and now < each.void_after]
+        for pending in held + approved:
+            pending.session = session
+            return pending
+        return None
+
+    def take(self, request_id: str, session: str) -> bool:
+        """The waiting session uses the approval. True once, for the session that waits, and never again."""
+        pending = self.get(request_id)
+        if pending.state is not State.APPROVED or pending.used or pending.session != session:
+            return False
+        pending.used = True
+        return True
+
+    def forget(self, request_id: str) -> bool:
+        """Drop a request that ended and can no longer be used; False if it still matters."""
+        pending = self.get(request_id)
+        done = pending.decision is not None and (pending.state is not State.APPROVED or pending.used)
+        if done:
+            del self._pending[request_id]
+        return done
+
+    def _end(self, pending: Pending, state: State, by: tuple[str, ...], reason: str, now: float) -> Decision:
+        pending.decision = Decision(pending.request.id, pending.request.digest, state, by, reason)
+        if state is State.APPROVED and not pending.session:
+            pending.void_after = now + self._ticket
+        return pending.decision

@@ -1,0 +1,105 @@
+"""The channel table (P3): what a client may ask of the SSH server, and what becomes of it. Pure data.
+
+Every channel type (RFC 4254 section 5.1), channel request (6.2-6.10) and global request (4, 7.1) that a client can
+send has a row here. What has no row is refused: `look_up` of an unknown name gives UNKNOWN. Rows are opened one by
+one as the parts that govern them land; a refused row says in one sentence what to do instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Treatment(StrEnum):
+    """What happens to a thing that a client asks for."""
+
+    GATED = "gated"
+    PASSED = "passed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table."""
+
+    treatment: Treatment
+    reason: str
+    """For REFUSED: one sentence to the agent."""
+
+
+def _refused(reason: str) -> Row:
+    return Row(Treatment.REFUSED, reason)
+
+
+_SHELL = "shells are not open in this release: give one command, as in `ssh TARGET@bastion 'COMMAND'`"
+_FORWARD = "port forwarding is not governed here, so it is refused"
+
+TABLE: dict[str, Row] = {
+    # channel types
+    "channel session": Row(Treatment.GATED, ""),
+    "channel direct-tcpip": _refused("forwards and ProxyJump are not open in this release: use ssh TARGET@bastion"),
+    "channel direct-streamlocal@openssh.com": _refused(_FORWARD),
+    "channel tun@openssh.com": _refused("tunnels cannot be governed, so they are refused"),
+    "channel forwarded-tcpip": _refused("only a server opens this channel"),
+    "channel x11": _refused("only a server opens this channel"),
+    # requests on a session channel
+    "request exec": Row(Treatment.GATED, ""),
+    "request shell": _refused(_SHELL),
+    "request subsystem": _refused("subsystems, sftp among them, are not open in this release"),
+    "request pty-req": _refused("terminals are not open in this release: the command runs without one"),
+    "request window-change": _refused("there is no terminal whose size could change"),
+    "request env": Row(Treatment.GATED, ""),
+    "request signal": Row(Treatment.PASSED, ""),
+    "request break": _refused("there is no terminal to break"),
+    "request x11-req": _refused("X11 forwarding cannot be governed, so it is refused"),
+    "request auth-agent-req@openssh.com": _refused("agent forwarding would hand your keys to the target"),
+    "request eow@openssh.com": Row(Treatment.PASSED, ""),
+    "request keepalive@openssh.com": Row(Treatment.PASSED, ""),
+    # global requests
+    "global tcpip-forward": _refused(_FORWARD),
+    "global cancel-tcpip-forward": _refused(_FORWARD),
+    "global streamlocal-forward@openssh.com": _refused(_FORWARD),
+    "global cancel-streamlocal-forward@openssh.com": _refused(_FORWARD),
+    "global keepalive@openssh.com": Row(Treatment.PASSED, ""),
+    "global no-more-sessions@openssh.com": Row(Treatment.PASSED, ""),
+    "global hostkeys-prove-00@openssh.com": Row(Treatment.PASSED, ""),
+}
+
+UNKNOWN = _refused("the bastion does not know this, so it is refused")
+
+PASSED_ENVIRONMENT = frozenset(
+    {"LANG"}
+    | {f"LC_{name}" for name in ("ADDRESS", "ALL", "COLLATE", "CTYPE", "IDENTIFICATION", "MEASUREMENT", "MESSAGES")}
+    | {f"LC_{name}" for name in ("MONETARY", "NAME", "NUMERIC", "PAPER", "TELEPHONE", "TIME")}
+)
+"""Variables that go to the target, and into the digest: locale(7). Debian's ssh sends them, its sshd accepts them."""
+
+LOCALE = re.compile(r"[A-Za-z0-9_.@-]{0,64}", re.ASCII)
+"""What a locale's name is made of; anything else in these variables is no locale, and is refused."""
+
+INTENT_ENVIRONMENT = ("BASTION_REASON", "BASTION_ROLLBACK", "BASTION_TASK", "BASTION_OUTPUT", "BASTION_WAIT")
+"""Variables that speak to the bastion and stop there."""
+
+INTENT_LIMIT = 1024
+"""Bytes of one such variable: it stands in a ledger entry and on the approver's screen."""
+
+ENVIRONMENT_COUNT = 64
+"""Requests to set a variable on one channel; OpenSSH's sshd stops at 128."""
+
+
+def look_up(name: str) -> Row:
+    """The row of `channel TYPE`, `request TYPE` or `global TYPE`; UNKNOWN if there is none."""
+    return TABLE.get(name, UNKNOWN)
+
+
+def admits(name: bytes, value: bytes) -> bool:
+    """Whether an environment variable of that name and value is taken at all."""
+    try:
+        key, text = name.decode("ascii"), value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    if key in INTENT_ENVIRONMENT:
+        return len(value) <= INTENT_LIMIT
+    return key in PASSED_ENVIRONMENT and LOCALE.fullmatch(text) is not None
