@@ -1,4 +1,4 @@
-"""Keys that sign: a key file, or a key that an ssh-agent holds. The private half never leaves this process or the agent.
+"""Keys that sign: a key file, or one that an ssh-agent holds. The private half never leaves this process or the agent.
 
 Theory of operation. `find` answers "with which key?" as ssh does: with `--key FILE` that file (or, if FILE is a public
 key, the agent's private half of it); with `--key SHA256:…` the agent's key of that fingerprint; without, the agent's
@@ -98,8 +98,14 @@ class FileSigner:
         for _ in range(PASSPHRASE_TRIES):
             try:
                 return asyncssh.import_private_key(data, self._prompt(f"Passphrase for {self.path}: "))
-            except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError):
-                continue
+            except asyncssh.KeyEncryptionError as error:
+                if "requires bcrypt" in str(error):  # asyncssh's words; its optional dependency
+                    raise UsageError(
+                        f"{self.path} has a passphrase, and opening it takes the Python package bcrypt",
+                        "install it, or let an ssh-agent hold the key: ssh-add FILE",
+                    ) from None
+            except asyncssh.KeyImportError:
+                pass
         raise UsageError(f"no passphrase given opens {self.path}")
 
 
@@ -151,17 +157,7 @@ async def find(
         if not found:
             raise NotFound("no key to sign or log in with", "--key FILE, or start an ssh-agent and ssh-add a key")
         return found
-    if wanted.startswith("SHA256:"):
-        return [_held(held, wanted, wanted)]
-    path = Path(wanted).expanduser()
-    public = _public_line(path)
-    if public is not None:
-        return [_held(held, public.fingerprint, str(path))]
-    signer = open_file(path, prompt)
-    for each in held:  # an agent that has it spares the passphrase
-        if each.key == signer.key and signer._private is None:
-            return [each]
-    return [signer]
+    return [_named(wanted, held, prompt)]
 
 
 def open_file(path: Path, prompt: Prompt | None = None) -> FileSigner:
@@ -234,6 +230,29 @@ def _default_files(home: Path, known: set[PublicKey], prompt: Prompt | None) -> 
         except UsageError:
             continue  # not asked for by name: another one may do
     return found
+
+
+def _named(wanted: str, held: list[AgentSigner], prompt: Prompt | None) -> Signer:
+    if wanted.startswith("SHA256:"):
+        return _held(held, wanted, wanted)
+    path = Path(wanted).expanduser()
+    public = _public_line(path)
+    if public is not None:
+        return _held(held, public.fingerprint, str(path))
+    beside = _public_line(path.with_name(path.name + ".pub"))
+    for each in held:  # an agent that has it spares the passphrase
+        if each.key == beside and _sealed(path):
+            return each
+    return open_file(path, prompt)
+
+
+def _sealed(path: Path) -> bool:
+    """Whether the private key has a passphrase."""
+    try:
+        asyncssh.import_private_key(read_private(path))
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        return True
+    return False
 
 
 def _held(held: list[AgentSigner], fingerprint: str, what: str) -> AgentSigner:

@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from bastion import errors
+from bastion.errors import BastionError
 from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
 
 VERSION = 1
@@ -413,6 +415,13 @@ class SessionOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 Push = RequestChanged | SessionChanged | SessionOutput
 
+FAILURES = {
+    each.__name__: each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, BastionError) and each is not errors.ConfigError
+}
+"""Failures by the name that stands in `failed`. ConfigError travels as its parent: the file is the daemon's own."""
+
 _encoder = msgspec.json.Encoder()
 _from_client: msgspec.json.Decoder[Hello | AnyCall] = msgspec.json.Decoder(Hello | AnyCall)
 _from_daemon: msgspec.json.Decoder[Welcome | Reply | Failed | Push] = msgspec.json.Decoder(
@@ -447,6 +456,17 @@ def decode_answer(line: bytes) -> Welcome | Reply | Failed | Push:
 def reply(call_id: int, result: object) -> Reply:
     """A reply that carries any of the result types named at the calls."""
     return Reply(id=call_id, result=msgspec.Raw(_encoder.encode(result)))
+
+
+def failed(call_id: int | None, error: BastionError) -> Failed:
+    """A failure as it is sent: under the nearest name that the other end can know."""
+    name = next(each.__name__ for each in type(error).__mro__ if each.__name__ in FAILURES)
+    return Failed(id=call_id, error=name, message=error.message, hint=error.hint)
+
+
+def failure(message: Failed) -> BastionError:
+    """A failure as it was raised; of a name that this release does not know, the base class."""
+    return FAILURES.get(message.error, BastionError)(message.message, message.hint)
 
 
 def convert(raw: msgspec.Raw, kind: Any) -> Any:
