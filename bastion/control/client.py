@@ -100,10 +100,14 @@ class Client:
         """Make one call and wait for its answer, at most `seconds`.
 
         `result_type` is what the call's docstring names (types.NoneType for null). Raises the bastion.errors class
-        that the daemon failed with; Unreachable when the connection is lost or nothing comes in time.
+        that the daemon failed with; Unreachable when the connection is lost or nothing comes in time; UsageError
+        when the call does not fit a message.
         """
         call_id, self._next_id = self._next_id, self._next_id + 1
-        data = wire.encode(call_type(id=call_id, **fields))  # before anything is registered: it may raise
+        try:
+            data = wire.encode(call_type(id=call_id, **fields))
+        except (wire.WireError, UnicodeEncodeError) as error:
+            raise UsageError(f"this cannot be sent: {error}") from None
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
         try:
@@ -148,7 +152,7 @@ class Client:
                 f"request {info.id} is not what the daemon says it is: its digest differs",
                 "nothing was signed; do not decide it before somebody has looked at the bastion",
             )
-        statement = statements.encode(
+        statement = _encode(
             statements.VoteStatement(
                 origin=self.welcome.origin,
                 proposal=info.proposal,
@@ -173,7 +177,7 @@ class Client:
         Raises UsageError without a key, NotAllowed, NotFound, Conflict.
         """
         signer = self._signer()
-        statement = statements.encode(
+        statement = _encode(
             statements.WhitelistStatement(
                 origin=self.welcome.origin,
                 command=base64.b64encode(command).decode(),
@@ -261,6 +265,13 @@ class Client:
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(f"lost the connection to {self._name}: {self._lost}")
+
+
+def _encode(statement: statements.VoteStatement | statements.WhitelistStatement) -> bytes:
+    try:
+        return statements.encode(statement)
+    except UnicodeEncodeError:  # a lone surrogate: what a terminal in another encoding makes of an umlaut
+        raise UsageError("the reason is no text in UTF-8") from None
 
 
 async def _greet(link: Link, lines: LineReader, name: str) -> wire.Welcome:

@@ -185,20 +185,30 @@ def open_file(path: Path, prompt: Prompt | None = None) -> FileSigner:
 
 def read_private(path: Path) -> bytes:
     """Bytes of a private key file. Raises UsageError when it is missing or, as ssh has it, readable for others."""
+    data, mode = _read(path)
+    if mode & 0o077:
+        raise UsageError(f"key file {path} is readable for others", f"chmod 600 {path}")
+    return data
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """Bytes and mode of a small regular file; never waits, as a FIFO would have it. Raises UsageError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
         raise UsageError(f"cannot read key file {path}: {error.strerror}") from None
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
             raise UsageError(f"key file {path} is no file")
-        if status.st_mode & 0o077:
-            raise UsageError(f"key file {path} is readable for others", f"chmod 600 {path}")
-        data = file.read(KEY_FILE_LIMIT + 1)
+        data = b""
+        while len(data) <= KEY_FILE_LIMIT and (more := os.read(fd, KEY_FILE_LIMIT + 1 - len(data))):
+            data += more
+    finally:
+        os.close(fd)
     if len(data) > KEY_FILE_LIMIT:
         raise UsageError(f"key file {path} is longer than {KEY_FILE_LIMIT} bytes")
-    return data
+    return data, stat.S_IMODE(mode)
 
 
 async def _agent_signers(path: str) -> list[AgentSigner]:
@@ -265,10 +275,8 @@ def _held(held: list[AgentSigner], fingerprint: str, what: str) -> AgentSigner:
 def _public_line(path: Path) -> PublicKey | None:
     """The public key in a `.pub` file; None if it is none."""
     try:
-        with path.open("rb") as file:
-            line = file.read(KEY_FILE_LIMIT).decode("utf-8")
-        return parse_key(line)
-    except (OSError, UnicodeDecodeError, UsageError):
+        return parse_key(_read(path)[0].decode("utf-8"))
+    except (UnicodeDecodeError, UsageError):
         return None
 
 
