@@ -75,7 +75,12 @@ class Broker:
         decision = self._desk.vote(vote, self._clock.monotonic())
         held = self._clock.monotonic() - self._desk.get(vote.request).held_since
         request = self._desk.get(vote.request).request
-        entries = await self._audit.write(audit.voted(request, vote, statement, filed.info.proposal))
+        try:
+            entries = await self._audit.write(audit.voted(request, vote, statement, filed.info.proposal))
+        except StoreError as error:
+            filed.grounds.set_exception(error)
+            filed.grounds.exception()  # whoever claims the approval gets it too; nobody has to
+            raise
         counted = VoteInfo(by=vote.by, choice=vote.choice.value, reason=vote.reason, at=entries[0].t)
         self._change(filed, votes=[*filed.info.votes, counted])
         if decision is not None:

@@ -71,10 +71,9 @@ class Desk:
             raise Conflict(f"{self._limit} requests are held already", "try again when some are decided")
 
     def submit(self, request: Request, *, session: str, now: float, timeout: float) -> Pending:
-        """Hold a new request. Raises Conflict if its id is known or the desk is full."""
+        """Hold a new request. Raises Conflict if its id is known. `check_room` is asked before."""
         if request.id in self._pending:
             raise Conflict(f"request {request.id} is at the desk already")
-        self.check_room()
         pending = Pending(request, deadline=now + timeout, held_since=now, session=session)
         self._pending[request.id] = pending
         return pending

@@ -1,0 +1,148 @@
+"""What the ledger tells of requests and sessions that are over, for lists and replays.
+
+It reads in threads, so that a long look back does not stop the daemon's loop. Everything comes out of the store; what
+is still in memory is the broker's and the session registry's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from itertools import islice
+from typing import TypeVar
+
+from bastion import history
+from bastion.control.wire import FrameInfo, LedgerLine, RequestInfo, SessionInfo
+from bastion.directory import pick
+from bastion.errors import NotFound, StoreError
+from recorder.errors import RecorderError
+from recorder.reader import Missing, Reader
+
+T = TypeVar("T")
+
+LOOK_BACK = 5000
+"""Newest requests or sessions in which a shortened id is looked for."""
+
+PAGE_BYTES = 1 << 20
+"""Bytes of frames in one answer, about."""
+
+
+class Archive:
+    """The store of one daemon, or of a command line without one."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def requests(self, limit: int, *, without: Collection[str] = ()) -> list[RequestInfo]:
+        """The newest `limit` requests, oldest first."""
+        return await self._read(lambda: self.requests_now(limit, without=without))
+
+    async def request(self, wanted: str) -> RequestInfo:
+        """One request; the id may be shortened while unique. Raises NotFound."""
+        return await self._read(lambda: self.request_now(wanted))
+
+    async def sessions(self, limit: int, *, without: Collection[str] = ()) -> list[SessionInfo]:
+        """The newest `limit` sessions, oldest first."""
+        return await self._read(lambda: self.sessions_now(limit, without=without))
+
+    async def session(self, wanted: str) -> SessionInfo:
+        """One session; the id may be shortened while unique. Raises NotFound."""
+        return await self._read(lambda: self.session_now(wanted))
+
+    async def frames(self, session: str, after: int) -> list[FrameInfo]:
+        """Frames of a recording from number `after`, about PAGE_BYTES of them; empty at the end."""
+        return await self._read(lambda: self.frames_now(session, after))
+
+    async def lines(self, after: int, limit: int) -> list[LedgerLine]:
+        """Entries with seq > after."""
+        return await self._read(lambda: self.lines_now(after, limit))
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
+
+    # --- the same, in the calling thread ------------------------------------------------------------------------------
+
+    def requests_now(self, limit: int, *, without: Collection[str] = ()) -> list[RequestInfo]:
+        """See `requests`. Raises StoreError."""
+        ids = [name for name in self._newest("request.proposed", limit + len(without)) if name not in without]
+        return [info for name in ids[-limit:] if (info := self._fold_request(name)) is not None]
+
+    def request_now(self, wanted: str) -> RequestInfo:
+        """See `request`. Raises NotFound or StoreError."""
+        info = self._fold_request(wanted)
+        if info is None:
+            info = self._fold_request(pick(wanted, self._newest("request.proposed", LOOK_BACK), "request"))
+        if info is None:
+            raise NotFound(f"no request {wanted!r}")
+        return info
+
+    def sessions_now(self, limit: int, *, without: Collection[str] = ()) -> list[SessionInfo]:
+        """See `sessions`. Raises StoreError."""
+        ids = [name for name in self._newest("session.opened", limit + len(without)) if name not in without]
+        return [info for name in ids[-limit:] if (info := self._fold_session(name)) is not None]
+
+    def session_now(self, wanted: str) -> SessionInfo:
+        """See `session`. Raises NotFound or StoreError."""
+        info = self._fold_session(wanted)
+        if info is None:
+            info = self._fold_session(pick(wanted, self._newest("session.opened", LOOK_BACK), "session"))
+        if info is None:
+            raise NotFound(f"no session {wanted!r}")
+        return info
+
+    def frames_now(self, session: str, after: int) -> list[FrameInfo]:
+        """See `frames`. Raises StoreError."""
+        page: list[FrameInfo] = []
+        size = 0
+        try:
+            for frame in self._reader.frames(session, after=after):
+                page.append(FrameInfo(at=frame.at_us, kind=frame.kind.name.lower(), data=frame.data))
+                size += len(frame.data)
+                if size >= PAGE_BYTES:
+                    break
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return page
+
+    def lines_now(self, after: int, limit: int) -> list[LedgerLine]:
+        """See `lines`. Raises StoreError."""
+        try:
+            entries = list(self._reader.entries(after=after, limit=limit))
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return [LedgerLine(seq=entry.seq, leaf=entry.leaf, entry=entry.bytes) for entry in entries]
+
+    def stored(self, request: str, digest: str) -> bytes:
+        """The bytes of the command as the ledger holds them, checked against the digest that was approved.
+
+        Raises StoreError when the store holds anything else.
+        """
+        info = self._fold_request(request)
+        if info is None or info.digest != digest or info.to_model().digest != digest:
+            raise StoreError(f"the store does not hold what was approved as {request}")
+        return info.command
+
+    def _fold_request(self, name: str) -> RequestInfo | None:
+        try:
+            entries = list(self._reader.entries(request=name))
+            proposal = next((entry for entry in entries if entry.type == "request.proposed"), None)
+            packed = self._reader.payload(proposal, "content") if proposal is not None else None
+        except Missing:
+            packed = None
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return history.fold_request(packed, entries)
+
+    def _fold_session(self, name: str) -> SessionInfo | None:
+        try:
+            return history.fold_session(self._reader.entries(session=name)) if name else None
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+
+    def _newest(self, kind: str, limit: int) -> list[str]:
+        """Ids of the newest `limit` entries of that type, oldest first."""
+        try:
+            newest = list(islice(self._reader.newest(kind), limit))
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return [entry.request or entry.session for entry in reversed(newest)]

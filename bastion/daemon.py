@@ -1,0 +1,325 @@
+"""The composition root: builds every part, joins them, runs until told to stop.
+
+Order of start, each step of which may refuse (P4):
+
+    1. store: lock, recover, check against the signed head     another daemon, or a damaged ledger: refuse
+    2. directory: fold the ledger's entries
+    3. what an earlier run left open is closed in the ledger    crash here: the next start does the rest
+    4. `daemon.started`                                         nothing is served before this is durable
+    5. local socket, then SSH
+
+Order of stop: no new connections; every session is cut and its end recorded; `daemon.stopped`; the ledger is closed.
+A kill -9 at any point is step 1-3 of the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from bastion import __version__, audit
+from bastion.audit import Audit, Draft
+from bastion.broker import Broker
+from bastion.clock import Clock
+from bastion.config import Config
+from bastion.control import wire
+from bastion.control.archive import Archive
+from bastion.control.calls import Calls, House
+from bastion.control.server import Caller, ControlServer
+from bastion.desk import Desk
+from bastion.directory import ENTRY_TYPES, Directory
+from bastion.errors import BastionError, StoreError, UsageError
+from bastion.model import UNRATED, Assessment, Identity, Target
+from bastion.policy.stdin import reads_code
+from bastion.sessions import Sessions
+from bastion.ssh import server as ssh
+from bastion.ssh.limits import LoginLimits
+from bastion.ssh.services import Services
+from bastion.ssh.upstream import Pool, dial
+from recorder.errors import RecorderError, StoreBusy
+from recorder.keys import LedgerKey
+from recorder.ledger import Ledger
+from recorder.reader import Reader
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 20
+"""Of an exec's recording: streams are seldom looked at by the screen, and each chunk costs a ledger entry."""
+
+STOP_SECONDS = 10
+"""What sessions get to end when the daemon stops."""
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises BastionError when it cannot start, or had to stop by itself."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(Daemon(config).serve())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class Daemon:
+    """One bastion."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stop = asyncio.Event()
+        self._failure = ""
+
+    async def serve(self, ready: Callable[[int], None] | None = None) -> None:
+        """Run until stopped. `ready` gets the port once everything is served. Raises BastionError."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        ledger = open_ledger(self._config)
+        try:
+            await self._serve(ledger, ready)
+        finally:
+            await asyncio.to_thread(ledger.close)
+        if self._failure:
+            raise StoreError(self._failure, "the bastion stopped: what cannot be recorded does not run")
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+
+    async def _serve(self, ledger: Ledger, ready: Callable[[int], None] | None) -> None:
+        config, loop = self._config, asyncio.get_running_loop()
+        ledger.on_failure = lambda error: loop.call_soon_threadsafe(self._ledger_failed, error)
+        reader = Reader.open(config.store)
+        writer = Audit(ledger)
+        archive = Archive(reader)
+        clock = Clock(floor=_latest(reader))
+        directory = fold_directory(reader)
+        await close_what_was_open(reader, writer)
+        await writer.write(Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest}))
+
+        desk = Desk(ticket=config.ticket_seconds, limit=config.held_requests)
+        broker = Broker(desk, writer, clock, timeout=config.timeout_seconds)
+        sessions = Sessions()
+        pool = Pool(config.connect_seconds, config.keepalive_seconds)
+        services = Services(
+            directory=directory,
+            broker=broker,
+            audit=writer,
+            sessions=sessions,
+            pool=pool,
+            clock=clock,
+            record=lambda session, notify: ledger.recording(
+                session, actor=audit.DAEMON, chunk_bytes=CHUNK_BYTES, notify=notify
+            ),
+            stored=archive.stored,
+            reads_code=reads_code,
+            assess=assessor(),
+            approvals=config.approvals,
+        )
+        connections = ssh.Connections()
+        limits = LoginLimits(
+            config.failed_logins_per_minute, config.connections, unauthenticated=config.connections // 2
+        )
+        house = House(
+            directory=directory,
+            broker=broker,
+            sessions=sessions,
+            audit=writer,
+            archive=archive,
+            clock=clock,
+            cut_connections=connections.cut,
+            drop_links=pool.drop,
+            probe=lambda target: probe(target, config),
+        )
+        calls = Calls(house)
+        control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))
+
+        async def serve_control(stdin: Any, stdout: Any, identity: Identity) -> None:
+            await control.serve(stdin, stdout, Caller(identity.name, identity.roles))
+
+        await control.listen(config.socket)
+        try:
+            acceptor = await ssh.listen(
+                services,
+                config.host,
+                config.port,
+                host_key=read_host_key(config.host_key),
+                limits=limits,
+                connections=connections,
+                serve_control=serve_control,
+                login_seconds=config.login_seconds,
+                keepalive_seconds=config.keepalive_seconds,
+            )
+        except OSError as error:
+            await control.close()
+            raise UsageError(f"cannot listen on {config.listen}: {error.strerror or error}") from None
+        port = acceptor.get_port()
+        log.info("listening on %s port %d", config.host, port)
+        if ready is not None:
+            ready(port)
+        try:
+            await self._stop.wait()
+        finally:
+            acceptor.close()
+            sessions.cut_where(lambda _: True, "the bastion is stopping")
+            await _wait_for(services.tasks, STOP_SECONDS)
+            connections.close()
+            await control.close()
+            broker.close()
+            await pool.close()
+            with contextlib.suppress(BastionError):
+                await writer.write(Draft("daemon.stopped", audit.DAEMON, {}))
+            reader.close()
+
+    def _ledger_failed(self, error: Exception) -> None:
+        log.critical("the ledger cannot be written: %s", error)
+        self._failure = f"the ledger cannot be written: {error}"
+        self._stop.set()
+
+
+def open_ledger(config: Config) -> Ledger:
+    """Open the store for writing. Raises StoreError with a sentence that says what to do."""
+    try:
+        return Ledger.open(config.store, key=LedgerKey.load(config.ledger_key))
+    except StoreBusy as error:
+        raise StoreError(error.message, error.hint or "another daemon, or a command that writes, has it open") from None
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+
+
+def fold_directory(reader: Reader) -> Directory:
+    """The directory as the ledger tells it. Raises StoreError."""
+    directory = Directory()
+    try:
+        for entry in reader.entries(types=ENTRY_TYPES):
+            directory.apply(entry.type, entry.body)
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    return directory
+
+
+async def close_what_was_open(reader: Reader, writer: Audit) -> None:
+    """Say in the ledger how everything ended that a stopped daemon left open: sessions, held requests, commands."""
+    open_sessions: dict[str, None] = {}
+    undecided: dict[str, Any] = {}
+    running: dict[str, Any] = {}
+    after = next((entry.seq for entry in reader.newest("daemon.started")), -1)
+    types = (
+        "session.opened",
+        "session.closed",
+        "session.interrupted",
+        "request.proposed",
+        "request.decided",
+        "command.started",
+        "command.finished",
+    )
+    for entry in reader.entries(after=after, types=types):
+        match entry.type:
+            case "session.opened":
+                open_sessions[entry.session] = None
+            case "session.closed" | "session.interrupted":
+                open_sessions.pop(entry.session, None)
+            case "request.proposed" if entry.body["verdict"] == "hold":
+                undecided[entry.request] = entry
+            case "request.decided":
+                undecided.pop(entry.request, None)
+            case "command.started":
+                running[entry.request] = entry
+            case "command.finished":
+                running.pop(entry.request, None)
+    for name, entry in running.items():
+        body = {"status": None, "signal": "", "note": "the bastion stopped while it ran; its end is unknown"}
+        sizes = {
+            f"{s}_{what}": 0 if what == "bytes" else ""
+            for s in ("stdout", "stderr", "stdin")
+            for what in ("bytes", "sha256")
+        }
+        await writer.write(
+            Draft(
+                "command.finished",
+                audit.DAEMON,
+                {**body, **sizes},
+                session=entry.session,
+                request=name,
+                cause=entry.leaf,
+            )
+        )
+    for name, entry in undecided.items():
+        reason = "the bastion stopped while it was held"
+        await writer.write(audit.ended(name, entry.session, entry.body["digest"], "withdrawn", reason, entry.leaf))
+    for name in open_sessions:
+        await writer.write(audit.session_interrupted(name))
+
+
+def read_host_key(path: Path) -> asyncssh.SSHKey:
+    """The bastion's own host key. Raises UsageError."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise UsageError(f"{path} is readable by others", "chmod 600")
+        return asyncssh.read_private_key(path)
+    except OSError as error:
+        raise UsageError(f"cannot read the host key {path}: {error.strerror}", "`bastion init` makes one") from None
+    except asyncssh.KeyImportError as error:
+        raise UsageError(f"the host key {path} is damaged: {error}") from None
+
+
+async def probe(target: Target, config: Config) -> list[wire.CheckInfo]:
+    """Reach a target, check its host key, log in as each login. Runs no command there."""
+    rows: list[wire.CheckInfo] = []
+    for login in target.logins:
+        try:
+            connection = await dial(target, login, seconds=config.connect_seconds, keepalive=config.keepalive_seconds)
+        except BastionError as error:
+            rows.append(wire.CheckInfo(name=f"login {login}", ok=False, detail=str(error)))
+            continue
+        version = str(connection.get_extra_info("server_version"))
+        rows.append(wire.CheckInfo(name=f"login {login}", ok=True, detail=f"host key as pinned, {version}"))
+        connection.abort()
+    return rows
+
+
+def assessor() -> Callable[[bytes], Assessment]:
+    """The risk classifier, if this release has one; else everything is unrated, and says so."""
+    try:
+        from bastion.policy.risk import Risk
+    except ImportError:
+        return lambda _command: UNRATED
+    return Risk.load().assess
+
+
+def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:
+    return wire.Welcome(
+        version=wire.VERSION,
+        origin=writer.origin,
+        identity=caller.name,
+        roles=sorted(role.value for role in caller.roles),
+        checkpoint=writer.head_note(),
+    )
+
+
+def _latest(reader: Reader) -> int:
+    """The wall time of the newest entry: the clock does not go back behind it."""
+    return next((entry.t for entry in reader.newest()), 0)
+
+
+async def _wait_for(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+    """Until no task is left; those that do not end in time are cancelled."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while tasks:
+                await asyncio.wait(set(tasks))
+    waiting: list[Awaitable[None]] = []
+    for task in set(tasks):
+        task.cancel()
+        waiting.append(task)
+    await asyncio.gather(*waiting, return_exceptions=True)

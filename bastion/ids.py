@@ -1,0 +1,20 @@
+"""Ids of requests, sessions and whitelist entries: random, short enough to type, long enough not to collide."""
+
+from __future__ import annotations
+
+import secrets
+
+
+def request_id() -> str:
+    """`r-` and 8 hex digits; the desk refuses one that it holds already."""
+    return f"r-{secrets.token_hex(4)}"
+
+
+def session_id() -> str:
+    """`s-` and 16 hex digits: sessions are many, and their id is in every recording."""
+    return f"s-{secrets.token_hex(8)}"
+
+
+def whitelist_id() -> str:
+    """`w-` and 8 hex digits."""
+    return f"w-{secrets.token_hex(4)}"

@@ -1,0 +1,144 @@
+"""Session channels with the channel table in front (P3).
+
+asyncssh's own server channel says yes to any environment variable, refuses a command that is not UTF-8 without a word,
+and answers X11 and agent requests itself. So each request (RFC 4254 section 6) goes through the table here, at the
+lowest place where all of them pass; what has no row is refused. The overridden methods are asyncssh's internal ones:
+the version is capped, and tests/e2e drives every row with real clients.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import asyncssh
+from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
+from asyncssh.packet import SSHPacket, String
+
+from bastion.control.wire import SUBSYSTEM
+from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up
+from bastion.ssh import algorithms
+
+if TYPE_CHECKING:
+    from bastion.ssh.session import AgentSession
+
+    Channel = asyncssh.SSHServerChannel[bytes]
+else:
+    Channel = asyncssh.SSHServerChannel
+
+
+def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
+    """The same request under a name that nothing implements: asyncssh answers it in order, with a failure."""
+    return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
+
+
+class AgentChannel(Channel):
+    """An agent's session channel: exec, once, as bytes; the rest as the table says."""
+
+    agent: AgentSession
+    """Set before the channel is handed to asyncssh."""
+
+    def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """Every channel request passes here first."""
+        peek = SSHPacket(packet.get_remaining_payload())
+        name = peek.get_string().decode("ascii", "backslashreplace")
+        row = look_up(f"request {name}")
+        if row.treatment is Treatment.REFUSED and name not in ("shell", "subsystem"):
+            self.agent.refused(name, row.reason)
+            packet = _renamed(packet, peek)
+        super()._process_request(pkttype, pktid, packet)
+
+    def _process_refused_by_the_table_request(self, packet: SSHPacket) -> bool:
+        return False
+
+    def _process_env_request(self, packet: SSHPacket) -> bool:
+        name, value = packet.get_string(), packet.get_string()
+        packet.check_end()
+        known = self.agent.environment
+        if not admits(name, value) or len(known) >= ENVIRONMENT_COUNT or self._session_started:
+            self.agent.refused(f"env {name.decode('utf-8', 'backslashreplace')[:64]}", "")
+            return False
+        known[name.decode()] = value.decode()
+        return True
+
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        command = packet.get_string()
+        packet.check_end()
+        if self._session_started:
+            return False
+        self._session_started = True
+        self.agent.exec_received(command)
+        return True
+
+    def _process_shell_request(self, packet: SSHPacket) -> bool:
+        packet.check_end()
+        return self._say_no("shell", "shell")
+
+    def _process_subsystem_request(self, packet: SSHPacket) -> bool:
+        name = packet.get_string().decode("utf-8", "backslashreplace")[:64]
+        packet.check_end()
+        return self._say_no("subsystem", f"subsystem {name}")
+
+    def _say_no(self, row: str, what: str) -> bool:
+        """Accept the request only to say on stderr, where people look, why it is refused."""
+        if self._session_started:
+            return False
+        self._session_started = True
+        self.agent.not_open(what, look_up(f"request {row}").reason)
+        return True
+
+    def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """A client that closes only this channel while its stdin is paused would else go unnoticed."""
+        self.agent.left()
+        super()._process_close(pkttype, pktid, packet)
+
+    _packet_handlers: ClassVar = {
+        **Channel._packet_handlers,
+        MSG_CHANNEL_REQUEST: _process_request,
+        MSG_CHANNEL_CLOSE: _process_close,
+    }
+
+    def widen(self) -> None:
+        """The command runs: let the client send as fast as the target takes it."""
+        self._init_recv_window = algorithms.WINDOW
+
+
+class ControlChannel(Channel):
+    """An approver's or auditor's session channel: the control subsystem, and nothing else."""
+
+    def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        peek = SSHPacket(packet.get_remaining_payload())
+        name = peek.get_string()
+        if name not in (b"subsystem", b"exec", b"shell", b"keepalive@openssh.com"):
+            packet = _renamed(packet, peek)
+        super()._process_request(pkttype, pktid, packet)
+
+    def _process_refused_by_the_table_request(self, packet: SSHPacket) -> bool:
+        return False
+
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        packet.get_string()
+        return self._explain(packet)
+
+    def _process_shell_request(self, packet: SSHPacket) -> bool:
+        return self._explain(packet)
+
+    def _explain(self, packet: SSHPacket) -> bool:
+        packet.check_end()
+        if not self._session_started:
+            self._session_started = True
+            self.write(
+                b"bastion: refused an approver's or auditor's key never reaches a target; "
+                b"run `bastion tui --bastion HOST:PORT`\n",
+                asyncssh.EXTENDED_DATA_STDERR,
+            )
+            self.exit(126)
+        return True
+
+    def _process_subsystem_request(self, packet: SSHPacket) -> bool:
+        name = packet.get_string()
+        packet.check_end()
+        if name != SUBSYSTEM.encode() or self._session_started:
+            return False
+        return self._start_session(subsystem=SUBSYSTEM)
+
+    _packet_handlers: ClassVar = {**Channel._packet_handlers, MSG_CHANNEL_REQUEST: _process_request}

@@ -1,0 +1,158 @@
+"""Bytes between an agent and its running command, recorded on the way. The hot path.
+
+Theory of operation. Each chunk is appended to the recording and handed on, in the callback in which it arrived: no
+tasks, no copies, no parsing. Back-pressure goes both ways and has two causes: the far side's send buffer is full, or
+the recorder is behind (its backlog is above its high-water mark). A side is paused while it has any cause.
+
+The exit status is kept until the target's channel has closed, which asyncssh reports after the last byte: relaying it
+when it arrives loses the tail of the output under back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import asyncssh
+
+from bastion.gate.events import UpstreamEnded
+from recorder.frames import FrameKind
+from recorder.recording import Recording
+
+Ended = Callable[[UpstreamEnded], None]
+Seen = Callable[[FrameKind, bytes], None]
+
+
+class Side:
+    """Reading from one channel, paused while there is a cause."""
+
+    def __init__(self) -> None:
+        self.channel: Any = None
+        self._causes: set[str] = set()
+
+    def pause(self, cause: str) -> None:
+        """Stop reading for this cause."""
+        if not self._causes and self.channel is not None:
+            self.channel.pause_reading()
+        self._causes.add(cause)
+
+    def resume(self, cause: str) -> None:
+        """This cause is gone."""
+        self._causes.discard(cause)
+        if not self._causes and self.channel is not None:
+            self.channel.resume_reading()
+
+
+class Upstream(asyncssh.SSHClientSession[bytes]):
+    """The target's end of one running command."""
+
+    def __init__(
+        self,
+        agent: asyncssh.SSHServerChannel[bytes],
+        agent_reading: Side,
+        recording: Recording,
+        *,
+        ended: Ended,
+        seen: Seen,
+    ) -> None:
+        self.reading = Side()
+        self.agent_reading = agent_reading
+        self.channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._agent, self._recording, self._ended, self._seen = agent, recording, ended, seen
+        self._status: int | None = None
+        self._signal = ""
+        self._agent_gone = False
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        """The channel is open; the exec request goes out next."""
+        self.channel = self.reading.channel = chan
+
+    # --- target to agent ------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        """Output (RFC 4254 section 5.2)."""
+        kind = FrameKind.OUTPUT if datatype is None else FrameKind.STDERR
+        if not self._recording.write(kind, data):
+            self.reading.pause("recorder")
+            self.agent_reading.pause("recorder")
+        self._seen(kind, data)
+        if not self._agent_gone:
+            self._agent.write(data, datatype)
+
+    def agent_full(self) -> None:
+        """The agent reads slower than the target writes."""
+        self.reading.pause("agent")
+
+    def agent_drained(self) -> None:
+        """The agent caught up."""
+        self.reading.resume("agent")
+
+    def agent_left(self) -> None:
+        """Nobody reads any more: what still comes is recorded, and dropped."""
+        self._agent_gone = True
+        self.reading.resume("agent")
+
+    # --- agent to target ------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Stdin for the command."""
+        if not self._recording.write(FrameKind.INPUT, data):
+            self.reading.pause("recorder")
+            self.agent_reading.pause("recorder")
+        if self.channel is not None and not self.channel.is_closing():
+            self.channel.write(data)
+
+    def send_eof(self) -> None:
+        """End of stdin."""
+        if self.channel is not None and not self.channel.is_closing():
+            self.channel.write_eof()
+
+    def pause_writing(self) -> None:
+        """The target reads slower than the agent writes."""
+        self.agent_reading.pause("target")
+
+    def resume_writing(self) -> None:
+        """The target caught up."""
+        self.agent_reading.resume("target")
+
+    def recorder_caught_up(self) -> None:
+        """The recorder's backlog fell below its low-water mark."""
+        self.reading.resume("recorder")
+        self.agent_reading.resume("recorder")
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def eof_received(self) -> bool:
+        """The target will send no more; its channel stays open until it closes it."""
+        return True
+
+    def exit_status_received(self, status: int) -> None:
+        """RFC 4254 section 6.10; kept until everything is delivered."""
+        self._status = status
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        """RFC 4254 section 6.10; kept until everything is delivered."""
+        self._signal = signal
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The channel has closed and everything was delivered."""
+        self._ended(UpstreamEnded(self._status, self._signal))
+
+    def stop(self, *, hard: bool) -> None:
+        """End the command: hang up, or kill; then close the channel."""
+        if self.channel is None or self.channel.is_closing():
+            return
+        try:
+            self.channel.send_signal("KILL" if hard else "HUP")
+        except OSError:
+            return
+        self.channel.close()
+
+
+async def drained(channel: asyncssh.SSHServerChannel[bytes], moved: asyncio.Event, give_up: Callable[[], bool]) -> None:
+    """Wait until everything written to the agent has left the buffer. `moved` is set when the buffer emptied, and when
+    `give_up` may have changed; the caller has set the channel's water marks to 0."""
+    while channel.get_write_buffer_size() and not channel.is_closing() and not give_up():
+        moved.clear()
+        await moved.wait()

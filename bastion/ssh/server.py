@@ -1,0 +1,308 @@
+"""Listen, authenticate, and hand each channel to what may have it.
+
+Theory of operation. The key says who, the user name says where. Keys are looked up in the directory and nowhere else:
+no authorized_keys file is read, so no option of one can be believed by mistake. An identity that decides (approver,
+auditor, admin) gets the control subsystem; every other identity gets targets. Neither gets the other's channels (P5).
+
+    ssh TARGET@bastion          the target's default login
+    ssh LOGIN%TARGET@bastion    another login that the target has
+    ssh bastion@bastion         the bastion itself: the control subsystem, for identities with a role
+
+A connection that fails to log in costs its address a token; see limits.py. What is told before login names nothing but
+the key that the client itself just offered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncssh
+from asyncssh.stream import SSHServerStreamSession
+
+from bastion.directory import Directory
+from bastion.gate.channels import look_up
+from bastion.model import Identity, Target
+from bastion.policy.visible import visible_line
+from bastion.ssh import algorithms
+from bastion.ssh.channel import AgentChannel, ControlChannel
+from bastion.ssh.limits import LoginLimits
+from bastion.ssh.services import Services
+from bastion.ssh.session import AgentSession
+
+C = TypeVar("C", AgentChannel, ControlChannel)
+
+log = logging.getLogger(__name__)
+
+SELF = "bastion"
+"""User name of the bastion itself."""
+
+CHANNELS_PER_CONNECTION = 32
+"""Open session channels of one agent connection; OpenSSH's MaxSessions is 10, its ControlMaster users raise it."""
+
+CONTROL_CHANNELS = 4
+"""The same for an approver's connection."""
+
+KEYS_TOLD = 6
+"""Keys that a client may offer; OpenSSH's MaxAuthTries is 6."""
+
+ServeControl = Callable[[Any, Any, Identity], Awaitable[None]]
+"""(reader, writer, identity): speaks the control protocol until the connection ends."""
+
+
+class Connections:
+    """All live connections, so that a revoked identity's can be cut."""
+
+    def __init__(self) -> None:
+        self._live: set[BastionServer] = set()
+
+    def add(self, server: BastionServer) -> None:
+        """A connection logged in."""
+        self._live.add(server)
+
+    def remove(self, server: BastionServer) -> None:
+        """It is gone."""
+        self._live.discard(server)
+
+    def cut(self, identity: str) -> None:
+        """Close every connection of an identity; its sessions were told why before."""
+        for server in [each for each in self._live if each.identity is not None and each.identity.name == identity]:
+            server.abort()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for server in list(self._live):
+            server.abort()
+
+
+class BastionServer(asyncssh.SSHServer):
+    """One connection."""
+
+    def __init__(
+        self, services: Services, limits: LoginLimits, connections: Connections, serve_control: ServeControl
+    ) -> None:
+        self._services, self._limits, self._connections = services, limits, connections
+        self._serve_control = serve_control
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self._address = ""
+        self._client = ""
+        self._offered: tuple[Identity, str] | None = None
+        self._keys_refused = 0
+        self._admitted = False
+        self._channels = 0
+        self.identity: Identity | None = None
+        self._key = ""
+        self._where = ""
+
+    # --- connection and login -------------------------------------------------------------------------------------
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """A client connected; nothing is known of it but its address."""
+        self._connection = conn
+        peer = conn.get_extra_info("peername") or ("unknown", 0)
+        self._address, self._client = str(peer[0]), f"{peer[0]}:{peer[1]}"
+        if reason := self._limits.admit(self, self._address, self._services.clock.monotonic()):
+            log.warning("turned away %s: %s", self._client, reason)
+            conn.abort()
+            return
+        self._admitted = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone; its channels are told by asyncssh."""
+        if self._admitted:
+            self._limits.closed(self, self._address, self._services.clock.monotonic())
+        self._connections.remove(self)
+
+    def begin_auth(self, username: str) -> bool:
+        """Everybody has to prove who they are."""
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        """The only way in."""
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whether this key may log in; asyncssh checks the signature right after, in the same step."""
+        fingerprint = key.get_fingerprint()
+        identity = self._services.directory.identity_of(fingerprint)
+        if identity is not None and not identity.revoked:
+            self._offered = (identity, fingerprint)
+            return True
+        self._offered = None
+        self._keys_refused += 1
+        connection = self._connection
+        if connection is not None and self._keys_refused <= KEYS_TOLD:
+            state = "was revoked" if identity is not None else "is not known here"
+            connection.send_auth_banner(f"bastion: key {fingerprint} {state}\n")
+        if connection is not None and self._keys_refused >= KEYS_TOLD:
+            connection.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many keys that are not accepted")
+        return False
+
+    def auth_completed(self) -> None:
+        """The signature was good: from here on we know who it is."""
+        connection = self._connection
+        if connection is None or self._offered is None:
+            return
+        self.identity, self._key = self._offered
+        self._where = str(connection.get_extra_info("username"))
+        self._limits.logged_in(self)
+        self._connections.add(self)
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    # --- channels (P3) --------------------------------------------------------------------------------------------
+
+    def session_requested(self) -> Any:
+        """RFC 4254 section 6.1: a session channel for a target, or for control."""
+        connection, identity = self._connection, self.identity
+        if connection is None or identity is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
+        limit = CONTROL_CHANNELS if identity.decides else CHANNELS_PER_CONNECTION
+        if self._channels >= limit:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: at most {limit} channels a connection"
+            )
+        current = self._services.directory.identities[identity.name]
+        if current.revoked:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "bastion: identity revoked")
+        if identity.decides:
+            return self._control_channel(connection, identity)
+        target, login = self._destination(self._services.directory)
+        channel = _make(AgentChannel, connection, algorithms.HELD_WINDOW)
+        session = AgentSession(self._services, identity, self._key, target, login, self._client)
+        channel.agent = session
+        self._count(session.closed)
+        return channel, session
+
+    def _control_channel(self, connection: asyncssh.SSHServerConnection, identity: Identity) -> Any:
+        channel = _make(ControlChannel, connection, 2 << 20)
+        done = asyncio.Event()
+        self._count(done)
+
+        async def serve(stdin: Any, stdout: Any, _stderr: Any) -> None:
+            try:
+                await self._serve_control(stdin, stdout, identity)
+            finally:
+                done.set()
+                stdout.channel.exit(0)
+
+        return channel, SSHServerStreamSession(serve)
+
+    def _count(self, closed: asyncio.Event) -> None:
+        """Count a channel until it is closed."""
+        self._channels += 1
+
+        async def wait() -> None:
+            await closed.wait()
+            self._channels -= 1
+
+        self._services.spawn(wait(), "channel count")
+
+    def _destination(self, directory: Directory) -> tuple[Target, str]:
+        """What the user name means. Raises ChannelOpenError with a sentence for the agent."""
+        login, percent, name = self._where.rpartition("%")
+        target = directory.targets.get(name)
+        if target is None:
+            known = ", ".join(sorted(directory.targets)[:8]) or "none yet"
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
+                f"bastion: unknown target {visible_line(name, 64)}; targets: {known}",
+            )
+        if percent and login not in target.logins:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
+                f"bastion: {visible_line(login, 64)} is no login of {name}; logins: {', '.join(target.logins)}",
+            )
+        return target, login or target.logins[0]
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """`direct-tcpip`: refused, by the table. It must never return True, which would be a tunnel nobody sees."""
+        self._refuse_channel("direct-tcpip")
+
+    def unix_connection_requested(self, dest_path: str) -> Any:
+        """`direct-streamlocal@openssh.com`."""
+        self._refuse_channel("direct-streamlocal@openssh.com")
+
+    def tun_requested(self, unit: int | None) -> Any:
+        """`tun@openssh.com`, point to point."""
+        self._refuse_channel("tun@openssh.com")
+
+    def tap_requested(self, unit: int | None) -> Any:
+        """`tun@openssh.com`, Ethernet."""
+        self._refuse_channel("tun@openssh.com")
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """`tcpip-forward`."""
+        return self._refuse_global("tcpip-forward")
+
+    def unix_server_requested(self, listen_path: str) -> bool:
+        """`streamlocal-forward@openssh.com`."""
+        return self._refuse_global("streamlocal-forward@openssh.com")
+
+    def _refuse_channel(self, kind: str) -> None:
+        self._note(f"channel {kind}")
+        reason = look_up(f"channel {kind}").reason
+        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, f"bastion: {reason}")
+
+    def _refuse_global(self, kind: str) -> bool:
+        self._note(f"global {kind}")
+        return False
+
+    def _note(self, what: str) -> None:
+        """Into the ledger, outside any session."""
+        if self.identity is not None and self._connection is not None:
+            self._services.note_refusal(self.identity.name, what)
+
+
+def _make(kind: type[C], connection: asyncssh.SSHServerConnection, window: int) -> C:
+    """A server channel of our own kind: no terminal, no line editor, bytes."""
+    return kind(
+        connection, asyncio.get_running_loop(), False, False, False, 0, 0, None, "strict", window, algorithms.PACKET
+    )
+
+
+async def listen(
+    services: Services,
+    host: str,
+    port: int,
+    *,
+    host_key: asyncssh.SSHKey,
+    limits: LoginLimits,
+    connections: Connections,
+    serve_control: ServeControl,
+    login_seconds: float,
+    keepalive_seconds: float,
+) -> asyncssh.SSHAcceptor:
+    """Serve SSH. Raises OSError when the address cannot be had."""
+    return await asyncssh.create_server(
+        lambda: BastionServer(services, limits, connections, serve_control),
+        host,
+        port,
+        server_host_keys=[host_key],
+        server_version="agent-bastion",
+        config=None,
+        reuse_address=True,
+        encryption_algs=algorithms.ENCRYPTION,
+        mac_algs=algorithms.MAC,
+        compression_algs=["none"],
+        public_key_auth=True,
+        password_auth=False,
+        kbdint_auth=False,
+        host_based_auth=False,
+        gss_host=None,
+        allow_pty=False,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        allow_scp=False,
+        login_timeout=login_seconds,
+        keepalive_interval=keepalive_seconds,
+        keepalive_count_max=3,
+        encoding=None,
+        window=algorithms.HELD_WINDOW,
+        max_pktsize=algorithms.PACKET,
+    )

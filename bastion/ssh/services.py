@@ -1,0 +1,62 @@
+"""What every session of the SSH side works with. Built once, by the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from bastion.audit import Audit, channel_refused
+from bastion.broker import Broker
+from bastion.clock import Clock
+from bastion.directory import Directory
+from bastion.errors import BastionError
+from bastion.model import Assessment
+from bastion.sessions import Sessions
+from bastion.ssh.upstream import Pool
+from recorder.recording import Recording
+
+log = logging.getLogger(__name__)
+
+REFUSALS_QUEUED = 16
+"""Refusals waiting for the ledger; a client that floods requests must not fill it."""
+
+
+@dataclass(slots=True)
+class Services:
+    """The daemon's parts, as far as sessions need them."""
+
+    directory: Directory
+    broker: Broker
+    audit: Audit
+    sessions: Sessions
+    pool: Pool
+    clock: Clock
+    record: Callable[[str, Callable[[], None]], Recording]
+    """(session, notify) -> a recording; `notify` is called from another thread."""
+    stored: Callable[[str, str], bytes]
+    """(request id, digest) -> the command's bytes as the ledger holds them."""
+    reads_code: Callable[[bytes], str | None]
+    assess: Callable[[bytes], Assessment]
+    approvals: int
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A named task that the daemon owns and waits for at its end."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def note_refusal(self, identity: str, what: str) -> None:
+        """Put a refusal outside any session into the ledger, at most REFUSALS_QUEUED at once."""
+        if sum(task.get_name() == "refusal" for task in self.tasks) < REFUSALS_QUEUED:
+            self.spawn(self._write_refusal(identity, what), "refusal")
+
+    async def _write_refusal(self, identity: str, what: str) -> None:
+        try:
+            await self.audit.write(channel_refused("", identity, what))
+        except BastionError as error:
+            log.error("refusal not recorded: %s", error)

@@ -1,0 +1,268 @@
+"""Connections to targets: dial with a pinned host key, pool, start one command.
+
+Theory of operation. A *link* is one SSH connection to one target as one login with the bastion's own key. Commands of
+all agents share links: the credential is the bastion's, and every command is a process of its own on the target. A link
+carries at most SESSIONS_PER_LINK channels at once (sshd's MaxSessions is 10 by default); beyond that, another is made.
+
+The pinned host key is the only one accepted: there is no trust on first use, and no known_hosts file or ssh
+configuration of the account that runs the daemon is read.
+
+A command is sent at most once. What fails before the exec request went out may be tried on a fresh link (a pooled link
+may have died unnoticed); what fails after it is reported, never repeated.
+
+Not protected: an administrator of the target can read and change what runs there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import asyncssh
+
+from bastion.errors import BastionError, HostKeyMismatch, Unreachable
+from bastion.model import Target
+from bastion.ssh import algorithms
+
+SESSIONS_PER_LINK = 8
+IDLE_SECONDS = 300
+"""A link without a command is closed after this long."""
+
+
+class NotStarted(Unreachable):
+    """The command did not reach the target."""
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One connection to a target."""
+
+    connection: asyncssh.SSHClientConnection
+    busy: int = 0
+    full: bool = False
+    """The target refused a channel: no more of them while others run."""
+    closing: asyncio.TimerHandle | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether another command can be started on it."""
+        return not self.full and self.busy < SESSIONS_PER_LINK and not self.connection.is_closed()
+
+
+Route = tuple[str, str, int, str, tuple[str, ...], str]
+
+
+@dataclass(slots=True)
+class Pool:
+    """All links of one daemon."""
+
+    connect_seconds: float
+    keepalive_seconds: float
+    _links: dict[Route, list[Link]] = field(default_factory=dict)
+    _dialling: dict[Route, asyncio.Lock] = field(default_factory=dict)
+    _waiters: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(
+        self,
+        target: Target,
+        login: str,
+        command: bytes,
+        environment: Sequence[tuple[str, str]],
+        session: Callable[[], asyncssh.SSHClientSession[bytes]],
+        *,
+        wanted: Callable[[], str],
+    ) -> asyncssh.SSHClientChannel[bytes]:
+        """Run `command` on `target`. `wanted`, asked when the link stands, says why it shall not run any more, or "".
+
+        Raises Unreachable, HostKeyMismatch or NotStarted within `connect_seconds`, each with a sentence for the agent.
+        """
+        for fresh in (False, True):
+            link = await self._link(target, login, fresh=fresh)
+            if reason := wanted():
+                self._release(target, login, link)
+                raise NotStarted(reason)
+            sent = False
+
+            def made() -> asyncssh.SSHClientSession[bytes]:
+                nonlocal sent
+                sent = True
+                return session()
+
+            try:
+                return await self._open(link, target, login, command, environment, made)
+            except (asyncssh.Error, OSError, TimeoutError) as error:
+                link.full = True
+                self._release(target, login, link)
+                if isinstance(error, asyncssh.ChannelOpenError) and link.busy == 0:
+                    link.connection.close()
+                if sent:
+                    raise NotStarted(f"target {target.name} did not start the command: {_why(error)}") from None
+                if fresh:
+                    raise NotStarted(f"target {target.name} opens no channel: {_why(error)}") from None
+            except BaseException:
+                self._release(target, login, link)
+                raise
+        raise AssertionError("unreachable")
+
+    async def _open(
+        self,
+        link: Link,
+        target: Target,
+        login: str,
+        command: bytes,
+        environment: Sequence[tuple[str, str]],
+        session: Callable[[], asyncssh.SSHClientSession[bytes]],
+    ) -> asyncssh.SSHClientChannel[bytes]:
+        async with asyncio.timeout(self.connect_seconds):
+            channel, _ = await link.connection.create_session(
+                session,
+                cast(Any, command),  # bytes go out as they are; asyncssh's annotation knows only text
+                env=dict(environment),
+                send_env=None,
+                request_pty=False,
+                encoding=None,
+                window=algorithms.WINDOW,
+                max_pktsize=algorithms.PACKET,
+            )
+        waiter = asyncio.get_running_loop().create_task(
+            self._release_when_closed(target, login, link, channel), name=f"upstream {target.name}"
+        )
+        self._waiters.add(waiter)  # the event loop itself keeps only weak references
+        waiter.add_done_callback(self._waiters.discard)
+        return channel
+
+    async def _release_when_closed(
+        self, target: Target, login: str, link: Link, channel: asyncssh.SSHClientChannel[bytes]
+    ) -> None:
+        await channel.wait_closed()
+        self._release(target, login, link)
+
+    def _release(self, target: Target, login: str, link: Link) -> None:
+        link.busy -= 1
+        if link.busy == 0:
+            link.full = False
+            link.closing = asyncio.get_running_loop().call_later(
+                IDLE_SECONDS, self._retire, _route(target, login), link
+            )
+
+    def _retire(self, route: Route, link: Link) -> None:
+        if link.busy == 0:
+            with contextlib.suppress(KeyError, ValueError):  # dropped meanwhile, with its target
+                self._links[route].remove(link)
+            link.connection.close()
+
+    async def _link(self, target: Target, login: str, *, fresh: bool) -> Link:
+        route = _route(target, login)
+        async with self._dialling.setdefault(route, asyncio.Lock()):
+            links = self._links.setdefault(route, [])
+            links[:] = [link for link in links if not link.connection.is_closed()]
+            link = next((link for link in links if link.usable and not fresh), None)
+            if link is None:
+                link = Link(await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds))
+                links.append(link)
+            link.busy += 1
+            if link.closing is not None:
+                link.closing.cancel()
+                link.closing = None
+            return link
+
+    def drop(self, target: str) -> None:
+        """Close all links to a target that was removed."""
+        for route in [route for route in self._links if route[0] == target]:
+            for link in self._links.pop(route):
+                link.connection.abort()
+
+    async def close(self) -> None:
+        """Close everything."""
+        for links in self._links.values():
+            for link in links:
+                if link.closing is not None:
+                    link.closing.cancel()
+                link.connection.abort()
+        for links in self._links.values():
+            for link in links:
+                with contextlib.suppress(asyncssh.Error, OSError):
+                    await link.connection.wait_closed()
+        self._links.clear()
+
+
+def _route(target: Target, login: str) -> Route:
+    return target.name, target.host, target.port, login, target.host_keys, target.credential
+
+
+def read_credential(target: Target) -> asyncssh.SSHKey:
+    """The bastion's key for a target. Raises Unreachable if it is missing, damaged or readable by others."""
+    path = Path(target.credential.removeprefix("key:"))
+    hint = "the admin of the bastion has to mend it"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
+                raise Unreachable(f"the credential of target {target.name} is readable by others", hint)
+            data = os.read(descriptor, 1 << 16)
+        finally:
+            os.close(descriptor)
+        return asyncssh.import_private_key(data)
+    except OSError as error:
+        raise Unreachable(f"the credential of target {target.name} cannot be read: {error.strerror}", hint) from None
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        raise Unreachable(f"the credential of target {target.name} is no usable private key", hint) from None
+
+
+async def dial(target: Target, login: str, *, seconds: float, keepalive: float) -> asyncssh.SSHClientConnection:
+    """A connection to `target`, its host key checked against the pinned ones. Raises Unreachable, HostKeyMismatch."""
+    if not target.host_keys:
+        raise HostKeyMismatch(f"target {target.name} has no pinned host key")
+    key = read_credential(target)
+    pinned = [asyncssh.import_public_key(line) for line in target.host_keys]
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncssh.connect(
+                target.host,
+                target.port,
+                username=login,
+                client_keys=[key],
+                known_hosts=(pinned, [], []),
+                config=None,
+                agent_path=None,
+                agent_forwarding=False,
+                password=None,
+                preferred_auth="publickey",
+                gss_host=None,
+                encryption_algs=algorithms.ENCRYPTION,
+                mac_algs=algorithms.MAC,
+                compression_algs=["none"],
+                keepalive_interval=keepalive,
+                connect_timeout=seconds,
+                login_timeout=seconds,
+                client_version="agent-bastion",
+            )
+    except asyncssh.HostKeyNotVerifiable:
+        raise HostKeyMismatch(
+            f"target {target.name} shows another host key than the pinned one", "nothing was sent; tell the admin"
+        ) from None
+    except asyncssh.PermissionDenied:
+        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
+    except (asyncssh.Error, OSError, TimeoutError) as error:
+        raise Unreachable(f"target {target.name} does not answer: {_why(error, seconds)}") from None
+
+
+def _why(error: Exception, seconds: float = 10) -> str:
+    match error:
+        case BastionError():
+            return error.message
+        case TimeoutError():
+            return f"no answer within {seconds:g} s"
+        case asyncssh.Error():
+            return error.reason
+        case OSError() if error.strerror:
+            return error.strerror
+        case _:
+            return str(error) or type(error).__name__

@@ -1,0 +1,112 @@
+"""A store as it is read: entries, opened payloads, the head, recordings. Changes nothing; works beside the daemon.
+
+A `Reader` may be used from several threads: each query takes a lock and reads a page, and no cursor stays open between
+two of them, so a slow reader holds nothing up. Every entry is decoded from its own bytes, and a payload or a frame is
+checked against the entry that commits to it; whether the entries are the signed ones is `verify`'s question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from recorder import checkpoint
+from recorder import entry as entries
+from recorder.checkpoint import Checkpoint
+from recorder.entry import Entry
+from recorder.errors import EntryError, NoteError, RecorderError, StoreDamaged
+from recorder.keys import public_bytes
+from recorder.store import EntryRow, ReadStore
+
+
+class Missing(RecorderError):
+    """No such entry, payload or recording; or it was redacted."""
+
+
+class Reader:
+    """An open store. A context manager."""
+
+    def __init__(self, store: ReadStore) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, directory: Path) -> Reader:
+        """Raises NotAStore, StoreDamaged or StoreFailed."""
+        return cls(ReadStore.open(directory))
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._store.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def entries(
+        self,
+        after: int = -1,
+        limit: int | None = None,
+        types: Sequence[str] = (),
+        session: str = "",
+        request: str = "",
+    ) -> Iterator[Entry]:
+        """Entries with seq > after, in order; all conditions together. Raises StoreDamaged while iterating."""
+        for row in self._store.entries(after, limit, types, session, request):
+            yield _decode(row)
+
+    def newest(self, kind: str = "") -> Iterator[Entry]:
+        """Entries of one type, or of all, from the newest back. Raises StoreDamaged while iterating."""
+        for row in self._store.newest(kind):
+            yield _decode(row)
+
+    def entry(self, seq: int) -> Entry:
+        """That entry. Raises Missing or StoreDamaged."""
+        row = self._store.entry(seq)
+        if row is None:
+            raise Missing(f"there is no entry {seq}")
+        return _decode(row)
+
+    def size(self) -> int:
+        """Number of entries."""
+        return self._store.size()
+
+    def payload(self, entry: Entry, name: str) -> bytes:
+        """The bytes that the entry commits to under that name. Raises Missing or StoreDamaged."""
+        wanted = entry.body.get(name)
+        if not isinstance(wanted, dict) or "sha256" not in wanted:
+            raise Missing(f"entry {entry.seq} has no payload {name!r}")
+        row = self._store.payload(entry.seq, name)
+        if row is None:
+            raise Missing(f"payload {name!r} of entry {entry.seq} is not there any more")
+        if entries.commitment(row.salt, row.data).hex() != wanted["sha256"] or len(row.data) != wanted.get("bytes"):
+            raise StoreDamaged(f"payload {name!r} of entry {entry.seq} was changed", seq=entry.seq)
+        return row.data
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest signed head, checked with the key in entry 0. Raises StoreDamaged."""
+        row = self._store.head()
+        if row is None:
+            raise StoreDamaged("the store has no signed checkpoint")
+        try:
+            return checkpoint.parse(row[1], self.public_key(), row[2])
+        except NoteError as error:
+            raise StoreDamaged(f"the newest checkpoint: {error.message}") from None
+
+    def public_key(self) -> bytes:
+        """The ledger's public key, 32 bytes, as entry 0 states it: compare it with one from elsewhere."""
+        return public_bytes(str(self.entry(0).body.get("log_key")))
+
+
+def _decode(row: EntryRow) -> Entry:
+    try:
+        entry = entries.decode(row.bytes)
+    except EntryError as error:
+        raise StoreDamaged(f"entry {row.seq}: {error.message}", seq=row.seq) from None
+    if entry.seq != row.seq:
+        raise StoreDamaged(f"entry {row.seq} stands in another's place", seq=row.seq)
+    return entry
