@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from recorder import checkpoint
+from recorder import checkpoint, chunks
 from recorder import entry as entries
 from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
-from recorder.errors import EntryError, NoteError, RecorderError, StoreDamaged
+from recorder.errors import EntryError, FrameError, NoteError, RecorderError, StoreDamaged
+from recorder.frames import Frame
 from recorder.keys import public_bytes
 from recorder.store import EntryRow, ReadStore
 
@@ -86,6 +87,39 @@ class Reader:
         if entries.commitment(row.salt, row.data).hex() != wanted["sha256"] or len(row.data) != wanted.get("bytes"):
             raise StoreDamaged(f"payload {name!r} of entry {entry.seq} was changed", seq=entry.seq)
         return row.data
+
+    def frames(self, session: str, after: int = 0) -> Iterator[Frame]:
+        """Frames of a session's recording from number `after`, as far as it is durable; none if there is none.
+
+        Raises StoreDamaged or Missing at the chunk that cannot be had; what came before it stands.
+        """
+        expected = None
+        for entry in self.entries(types=("recording.chunk",), session=session):
+            facts = self._facts(entry)
+            if expected is not None and facts.first != expected:
+                raise StoreDamaged(f"a chunk is missing before entry {entry.seq}", seq=entry.seq)
+            expected = facts.first + facts.frames
+            if expected > after:
+                yield from self.chunk(entry)[max(0, after - facts.first) :]
+
+    def chunk(self, entry: Entry) -> list[Frame]:
+        """Frames of one `recording.chunk` entry. Raises StoreDamaged or Missing."""
+        facts = self._facts(entry)
+        row = self._store.chunk(entry.seq)
+        if row is None:
+            raise Missing(f"chunk {facts.number} of {entry.session} is not there any more")
+        try:
+            return chunks.unseal(
+                facts, self._store.ciphertext(row), row.key, origin=entry.origin, session=entry.session
+            )
+        except FrameError as error:
+            raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
+
+    def _facts(self, entry: Entry) -> chunks.Facts:
+        try:
+            return chunks.facts_of(entry.body)
+        except FrameError as error:
+            raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
 
     def checkpoint(self) -> Checkpoint:
         """The newest signed head, checked with the key in entry 0. Raises StoreDamaged."""

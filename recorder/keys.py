@@ -1,0 +1,129 @@
+"""The ledger's signing key: an Ed25519 key in OpenSSH's file format, mode 0600.
+
+Made with O_EXCL so that no key is overwritten, synced with its directory so that no ledger is signed by a key that a
+crash forgets. Loading refuses a file that others can read or that belongs to somebody else: whoever has the key can
+rewrite the whole ledger, and only an anchor kept elsewhere would show it. It is not encrypted: a daemon that starts
+by itself would keep the passphrase beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from recorder import checkpoint, sshsig
+from recorder.errors import KeyFileError
+
+KEY_FILE_LIMIT = 16 * 1024
+"""Bytes of a key file; an Ed25519 one has about 400."""
+
+
+class LedgerKey:
+    """A private key that signs checkpoints. Its `repr` shows only the public half."""
+
+    __slots__ = ("_private", "public")
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        """32 bytes."""
+
+    def __repr__(self) -> str:
+        return f"LedgerKey({self.line})"
+
+    @property
+    def line(self) -> str:
+        """`ssh-ed25519 base64`, as in authorized_keys."""
+        return public_line(self.public)
+
+    def seal(self, origin: str, size: int, root: bytes) -> checkpoint.Checkpoint:
+        """A checkpoint with both signatures."""
+        text = checkpoint.body(origin, size, root)
+        armour = sshsig.sign_ed25519(self._private.sign, self.public, text, checkpoint.NAMESPACE)
+        return checkpoint.sealed(origin, size, root, self.public, self._private.sign(text), armour)
+
+    @classmethod
+    def generate(cls) -> LedgerKey:
+        """A new key, in memory only."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def create(cls, path: Path) -> LedgerKey:
+        """A new key in a new file. Raises KeyFileError; never overwrites."""
+        private = Ed25519PrivateKey.generate()
+        data = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            raise KeyFileError(f"{path} exists", "a ledger key is never overwritten") from None
+        except OSError as error:
+            raise KeyFileError(f"{path} cannot be made: {error.strerror}") from None
+        try:
+            with os.fdopen(fd, "wb") as file:
+                os.fchmod(file.fileno(), 0o600)  # whatever the umask is
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_directory(path.parent)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise KeyFileError(f"{path} cannot be written: {error.strerror}") from None
+        return cls(private)
+
+    @classmethod
+    def load(cls, path: Path) -> LedgerKey:
+        """The key in that file. Raises KeyFileError, also for a file that others than its owner can use."""
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                data = file.read(KEY_FILE_LIMIT)
+        except OSError as error:
+            raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0):
+            raise KeyFileError(f"{path} is no file of yours")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise KeyFileError(f"{path} can be used by others", f"chmod 600 {path}")
+        try:
+            private = load_ssh_private_key(data, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise KeyFileError(f"{path} is no OpenSSH private key without a passphrase") from None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise KeyFileError(f"{path} is no Ed25519 key")
+        return cls(private)
+
+
+def public_line(public: bytes) -> str:
+    """`ssh-ed25519 base64` of 32 raw bytes."""
+    return f"ssh-ed25519 {base64.b64encode(sshsig.ed25519_blob(public)).decode()}"
+
+
+def public_bytes(line: str) -> bytes:
+    """The 32 raw bytes of an `ssh-ed25519` line. Raises KeyFileError."""
+    try:
+        blob = sshsig.key_blob(line)
+    except sshsig.SignatureError as error:
+        raise KeyFileError(str(error)) from None
+    if blob[:-32] != sshsig.ed25519_blob(bytes(32))[:-32] or len(blob) != 51:
+        raise KeyFileError("not an Ed25519 public key")
+    return blob[-32:]
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

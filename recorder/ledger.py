@@ -1,0 +1,388 @@
+"""The ledger as it is written: append with group commit, signed head, opening as recovery.
+
+Theory of operation. One thread writes. Callers queue drafts and get a future; the thread takes what is queued, at most
+GROUP_ENTRIES or GROUP_BYTES, gives each draft its number, time and chain, signs the head once for all of them, has
+`Store.commit` make them durable, and only then resolves the futures. It never waits for a group to fill: while one
+commit runs, the next group gathers by itself, and a single append into an empty queue costs one commit.
+
+The drafts of one call are one transaction, in order. A draft that cannot be an entry (too large, a float) fails its
+call alone and uses no number. A failed commit fails that call, everything queued, and everything later, with
+StoreFailed: what failed is not acknowledged and not tried again.
+
+Opening *is* recovery. The tree is built again from the stored bytes and compared with the signed checkpoint and with
+the head file; a head file that is one group behind is a crash between COMMIT and its sync, and is written again;
+anything else that does not fit is StoreDamaged, with the first bad entry that `verify` names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder import entry as entries
+from recorder import layout
+from recorder.checkpoint import Checkpoint
+from recorder.clock import Clock, system_clock
+from recorder.entry import Entry, Json
+from recorder.errors import EntryError, NoteError, RecorderError, StoreDamaged, StoreFailed
+from recorder.keys import LedgerKey, public_bytes
+from recorder.merkle import Frontier
+from recorder.store import NewChunk, PayloadRow, ReadStore, Store
+
+if TYPE_CHECKING:
+    from recorder.recording import Packer, Recording
+
+CAUSE_PREVIOUS = "previous"
+"""As a draft's cause: the leaf of the draft before it in the same call."""
+GROUP_ENTRIES = 128
+"""Entries after which a group is closed; one call is never split."""
+GROUP_BYTES = 16 << 20
+"""Bytes of payloads and ciphertext after which a group is closed: what may wait in one transaction and one fsync."""
+PAYLOAD_LIMIT = 8 << 20
+"""Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry to be."""
+
+    type: str
+    actor: str
+    body: Mapping[str, Json]
+    session: str = ""
+    request: str = ""
+    cause: str = ""
+    """Leaf (hex) of the entry that this one answers, or CAUSE_PREVIOUS, or empty."""
+    payloads: Mapping[str, bytes] = field(default_factory=dict)
+    """Bulk and secrets: stored beside the entry; the body gets `name: {"sha256": commitment, "bytes": length}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the writer thread is given: drafts that go together, and whom to tell."""
+
+    drafts: tuple[Draft, ...]
+    done: Callable[[tuple[Entry, ...]], None]
+    failed: Callable[[RecorderError], None]
+    chunk: tuple[bytes, bytes] | None = None
+    """Ciphertext and key that belong to the only draft."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes beside the entries."""
+        bulk = sum(len(data) for draft in self.drafts for data in draft.payloads.values())
+        return bulk + (len(self.chunk[0]) if self.chunk else 0)
+
+
+@dataclass(slots=True)
+class _Group:
+    entries: list[Entry] = field(default_factory=list)
+    payloads: list[PayloadRow] = field(default_factory=list)
+    chunks: list[NewChunk] = field(default_factory=list)
+    answers: list[tuple[Job, tuple[Entry, ...]]] = field(default_factory=list)
+
+
+class Ledger:
+    """An open ledger. `append`, `head` and `recording` may be called from any thread."""
+
+    def __init__(self, store: Store, key: LedgerKey, clock: Clock, tree: Frontier, last: Entry | None) -> None:
+        """For `create` and `open`."""
+        self.on_failure: Callable[[StoreFailed], None] | None = None
+        """Called once, from the writer thread, when writing has failed."""
+        self.failed: StoreFailed | None = None
+        """Why nothing can be written any more."""
+        self.origin = ""
+        self.clock = clock
+        self._store, self._key, self._tree = store, key, tree
+        self._last = last
+        self._head: Checkpoint | None = None
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._packer: Packer | None = None
+        self._guard = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def create(cls, directory: Path, *, host: str, key: LedgerKey, clock: Clock | None = None) -> Ledger:
+        """Make a store in a new or empty directory and write its first entry. Raises RecorderError."""
+        body: dict[str, Json] = {
+            "store": os.urandom(32).hex(),
+            "schema": 1,
+            "log_key": key.line,
+            "witness_policy": "none",
+        }
+        clock = clock or system_clock()
+        genesis = entries.encode(
+            origin=host, seq=0, t=clock.wall() // 1000, mono=clock.monotonic() // 1000, boot=clock.boot, prev="",
+            type="store.created", actor="bastion", session="", request="", cause="", body=body,
+        )  # fmt: skip
+        ledger = cls(Store.create(directory), key, clock, Frontier(), genesis)
+        ledger.origin = entries.origin_of(host, genesis.leaf)
+        ledger._tree.append(bytes.fromhex(genesis.leaf))
+        head = key.seal(ledger.origin, 1, ledger._tree.root())
+        try:
+            ledger._store.commit([genesis], [], [], head)
+            ledger._store.write_head(head)
+        except RecorderError:
+            ledger._store.close()
+            raise
+        ledger._start(head)
+        return ledger
+
+    @classmethod
+    def open(cls, directory: Path, *, key: LedgerKey, clock: Clock | None = None) -> Ledger:
+        """Open and recover. Raises NotAStore, StoreBusy, StoreDamaged, StoreFailed."""
+        lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
+        try:
+            tree, last, head, slot, behind = _recover(directory, key)
+            store = Store.open(directory, lock, slot)
+        except RecorderError:
+            os.close(lock)
+            raise
+        ledger = cls(store, key, clock or system_clock(), tree, last)
+        ledger.origin = head.origin
+        try:
+            if behind:
+                store.write_head(head)
+        except RecorderError:
+            store.close()
+            raise
+        ledger._start(head)
+        return ledger
+
+    def _start(self, head: Checkpoint) -> None:
+        self._head = head
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    # --- callers ----------------------------------------------------------------------------------------------
+
+    def append(self, *drafts: Draft) -> Future[tuple[Entry, ...]]:
+        """Queue drafts as one transaction; the future is done when they are durable.
+
+        It raises StoreFailed (nothing of it is acknowledged) or EntryError (the drafts cannot be entries).
+        """
+        future: Future[tuple[Entry, ...]] = Future()
+        future.set_running_or_notify_cancel()  # what is queued is written: a caller that gives up cannot undo it
+        self.submit(Job(drafts, future.set_result, future.set_exception))
+        return future
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; it is answered from the writer thread, or here when the ledger is closed."""
+        with self._guard:
+            if not self._closed:
+                self._queue.put(job)
+                return
+        job.failed(StoreFailed("the ledger is closed"))
+
+    def head(self) -> Checkpoint:
+        """The newest durable checkpoint."""
+        assert self._head is not None  # noqa: S101 - set before anybody has the object
+        return self._head
+
+    def recording(
+        self, session: str, *, actor: str, notify: Callable[[], None], chunk_bytes: int = 64 * 1024
+    ) -> Recording:
+        """Begin the recording of a session; one each. See recorder.recording. Raises RecorderError."""
+        from recorder.recording import Packer
+
+        with self._guard:
+            if self._closed:
+                raise StoreFailed("the ledger is closed")
+            if self._packer is None:
+                self._packer = Packer(self)
+            packer = self._packer
+        return packer.begin(session, actor, chunk_bytes, notify)
+
+    def close(self) -> None:
+        """Write what is queued and what recordings still hold, then let go of the store. Idempotent."""
+        with self._guard:
+            packer, self._packer = self._packer, None
+        if packer is not None:
+            packer.close()
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        self._store.close()
+
+    # --- the writer thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            jobs: list[Job] = []
+            count = weight = 0
+            job = self._queue.get()
+            while job is not None:
+                jobs.append(job)
+                count, weight = count + len(job.drafts), weight + job.weight
+                if count >= GROUP_ENTRIES or weight >= GROUP_BYTES:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            else:
+                more = False
+            self._commit(jobs)
+
+    def _commit(self, jobs: list[Job]) -> None:
+        group = _Group()
+        for job in jobs:
+            if self.failed is not None:
+                job.failed(StoreFailed(self.failed.message, self.failed.hint))
+                continue
+            try:
+                self._build(job, group)
+            except RecorderError as error:
+                job.failed(error)
+        if group.entries:
+            try:
+                head = self._key.seal(self.origin, self._tree.size, self._tree.root())
+                self._store.commit(group.entries, group.payloads, group.chunks, head)
+            except StoreFailed as error:
+                self._fail(error, group)
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this group is acknowledged
+                self._fail(StoreFailed(f"the ledger cannot be written: {error!r}"), group)
+                return
+            self._head = head
+        for job, made in group.answers:
+            job.done(made)
+
+    def _build(self, job: Job, group: _Group) -> None:
+        """Add a job's entries to the group; all or none. Raises RecorderError."""
+        last, made, payloads = self._last, list[Entry](), list[PayloadRow]()
+        for draft in job.drafts:
+            assert last is not None  # noqa: S101 - there is a genesis
+            if draft.cause == CAUSE_PREVIOUS:
+                if not made:
+                    raise EntryError("the first draft has none before it in its call")
+                draft = replace(draft, cause=made[-1].leaf)  # noqa: PLW2901
+            body, rows = _with_payloads(draft, last.seq + 1)
+            mono = self.clock.monotonic() // 1000
+            last = entries.encode(
+                origin=self.origin, seq=last.seq + 1, t=self.clock.wall() // 1000,
+                mono=max(mono, last.mono) if last.boot == self.clock.boot else mono, boot=self.clock.boot,
+                prev=last.leaf, type=draft.type, actor=draft.actor, session=draft.session, request=draft.request,
+                cause=draft.cause, body=body,
+            )  # fmt: skip
+            made.append(last)
+            payloads += rows
+        self._last = last
+        for each in made:
+            self._tree.append(bytes.fromhex(each.leaf))
+        group.entries += made
+        group.payloads += payloads
+        if job.chunk is not None:
+            group.chunks.append(NewChunk(made[-1].seq, *job.chunk))
+        group.answers.append((job, tuple(made)))
+
+    def _fail(self, error: StoreFailed, group: _Group) -> None:
+        self.failed = error
+        for job, _ in group.answers:
+            job.failed(StoreFailed(error.message, error.hint))
+        if self.on_failure is not None:
+            with contextlib.suppress(Exception):  # a callback's failure must not keep the queue from being refused
+                self.on_failure(error)
+
+
+def _with_payloads(draft: Draft, seq: int) -> tuple[dict[str, Json], list[PayloadRow]]:
+    body, rows = dict(draft.body), []
+    for name, data in draft.payloads.items():
+        if len(data) > PAYLOAD_LIMIT:
+            raise EntryError(f"payload {name} has {len(data)} bytes; the limit is {PAYLOAD_LIMIT}")
+        if name in body:
+            raise EntryError(f"{name} is a payload and stands in the body too")
+        salt = os.urandom(SALT_BYTES)
+        body[name] = {"sha256": entries.commitment(salt, data).hex(), "bytes": len(data)}
+        rows.append(PayloadRow(seq, name, salt, bytes(data)))
+    return body, rows
+
+
+def _recover(directory: Path, key: LedgerKey) -> tuple[Frontier, Entry, Checkpoint, int, bool]:
+    """Check the store against its signatures. Gives the tree, the last entry, the head, the head file's slot to write
+    next, and whether the head file is behind. Raises RecorderError.
+
+    Every stored entry is hashed, so that nothing is appended to, and signed with, a history that was changed. What
+    only `verify` checks: payloads, chunks, causes and votes.
+    """
+    reader = ReadStore.open(directory)
+    try:
+        genesis = reader.entry(0)
+        if genesis is None:
+            raise StoreDamaged("the store has no first entry", seq=0)
+        log_key = entries.decode(genesis.bytes).body.get("log_key")
+        if public_bytes(str(log_key)) != key.public:
+            raise StoreFailed("the key is not the one of this store", f"the store wants {log_key}")
+        newest = reader.head()
+        if newest is None:
+            raise StoreDamaged("the store has no signed checkpoint")
+        head = _parse_head(newest[1], newest[2], key)
+        tree, last, wanted = Frontier(), genesis, {head.size: head.root}
+        found, slot = _head_file(directory, key, head)
+        if found is not None:
+            wanted.setdefault(found.size, found.root)
+        for row in reader.entries(page=1024):
+            if row.seq != tree.size:
+                raise StoreDamaged(f"entry {tree.size} is missing", seq=tree.size)
+            leaf = entries.leaf_hash(row.bytes)
+            if leaf != row.leaf:
+                raise StoreDamaged(f"entry {row.seq} was changed", seq=row.seq)
+            tree.append(leaf)
+            last = row
+            if tree.size in wanted and tree.root() != wanted[tree.size]:
+                raise StoreDamaged(f"the first {tree.size} entries are not those that were signed")
+        if tree.size != head.size:
+            what = "is signed by no checkpoint" if tree.size > head.size else "is missing"
+            seq = min(tree.size, head.size)
+            raise StoreDamaged(f"entry {seq} {what}", seq=seq)
+        expected, found_chunk = reader.last_chunk()
+        if expected != found_chunk:
+            raise StoreDamaged("a recorded chunk has lost its row", seq=expected)
+        return tree, entries.decode(last.bytes), head, slot, found is None or found.size < head.size
+    except EntryError as error:
+        raise StoreDamaged(f"an entry cannot be read: {error.message}") from None
+    finally:
+        reader.close()
+
+
+def _parse_head(note: str, sshsig: str, key: LedgerKey) -> Checkpoint:
+    from recorder import checkpoint
+
+    try:
+        return checkpoint.parse(note, key.public, sshsig)
+    except NoteError as error:
+        raise StoreDamaged(f"the newest checkpoint: {error.message}") from None
+
+
+def _head_file(directory: Path, key: LedgerKey, head: Checkpoint) -> tuple[Checkpoint | None, int]:
+    """The head file's checkpoint, checked against the database's; None only right after the creation."""
+    try:
+        found, slot = layout.read_head(directory, key.public)
+    except FileNotFoundError:
+        found, slot = None, 0
+    if found is None:
+        if head.size == 1:  # a crash within `create`, between its commit and its head
+            return None, slot
+        raise StoreDamaged("the head file is missing or not signed by the ledger's key")
+    if found.origin != head.origin:
+        raise StoreDamaged("the head file is of another ledger")
+    if found.size > head.size:
+        raise StoreDamaged(
+            f"entries {head.size} to {found.size - 1} are missing: the head file was signed over {found.size}",
+            seq=head.size,
+        )
+    return found, slot

@@ -1,0 +1,316 @@
+"""Recording one session: frames from the event loop to signed, encrypted chunks, without holding the loop up.
+
+Theory of operation. Three threads, one direction:
+
+    event loop       write: append to a deque, add to a counter. No copy, hash, lock or system call.
+    packer (one)     takes what is in the deque, hashes the streams, coalesces, compresses, encrypts, submits
+    ledger writer    makes the chunk durable with its `recording.chunk` entry, then counts it off
+
+A chunk closes at `chunk_bytes` or CLOSE_AFTER after its first frame, so a crash loses at most that much, and nothing
+that was acknowledged. `write` says False once more than HIGH_WATER is not yet durable: the caller stops reading from
+upstream, and `notify` says when it may go on. Everything that was written is kept in any case: False is not a refusal.
+
+When recording fails, `failed` is set and `notify` called; what follows is dropped, so the session must end there (P4).
+
+The counters need no lock: each is written by one thread only. Where two threads look at each other (`_armed` and the
+deque, `_paused` and `_durable`) each first sets its own and then reads the other's, so that one of them must see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+import zstandard
+
+from recorder import chunks
+from recorder.entry import Entry
+from recorder.errors import RecorderError, StoreFailed
+from recorder.frames import BULK_FRAME, KINDS, STREAMS, TERMINAL_FRAME, Frame, coalesce, encoded_size
+from recorder.ledger import Draft, Job, Ledger
+
+TERMINAL_CHUNK: Final = 64 * 1024
+BULK_CHUNK: Final = 1 << 20
+"""Bytes in one chunk of a shell, and of an exec's streams: larger ones compress better and cost fewer entries."""
+CLOSE_AFTER: Final = 2.0
+"""Seconds that a frame waits at most before its chunk is closed."""
+HIGH_WATER: Final = 32 << 20
+LOW_WATER: Final = 8 << 20
+"""Bytes not yet durable at which a writer should pause, and may go on: some 150 ms of disk at 200 MB/s."""
+WRITE_COST: Final = 128
+"""Bytes that one write is counted for beside its data: about what the objects take, so that single bytes weigh."""
+EVENT_LIMIT: Final = 64 * 1024
+"""Bytes of a marker, a resize or an exit; a stream's data is cut instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished recording."""
+
+    frames: int
+    chunks: int
+    bytes: dict[str, int]
+    """Of each stream kind (output, input, stderr); 0 where it had none."""
+    sha256: dict[str, str]
+    """Hex, over all the bytes of each stream kind."""
+    leaf: str
+    """Of the last `recording.chunk` entry; empty when nothing was recorded."""
+
+
+class Recording:
+    """One session's recording. `write` and `finish` are called by one thread (the event loop)."""
+
+    def __init__(
+        self, packer: Packer, session: str, actor: str, chunk_bytes: int, notify: Callable[[], None], now: int
+    ) -> None:
+        """For `Ledger.recording`."""
+        self.session, self.actor, self.chunk_bytes = session, actor, chunk_bytes
+        self.failed: RecorderError | None = None
+        """Why nothing more is recorded."""
+        self._packer, self._notify, self._start = packer, notify, now
+        self._pending: deque[tuple[int, str, bytes]] = deque()
+        self._armed = self._paused = self._finished = False
+        self._written = self._fresh = 0  # written by the event loop
+        self._durable = 0  # written by the ledger writer
+        self._chunk = _Chunk()  # this and the rest: the packer's
+        self._hashes = {kind: hashlib.sha256() for kind in KINDS if kind in STREAMS}
+        self._bytes = dict.fromkeys(self._hashes, 0)
+        self._frames = self._chunks = 0
+        self._leaf = ""  # written by the ledger writer, read behind the last chunk
+
+    @property
+    def backlog(self) -> int:
+        """Bytes not yet durable, with WRITE_COST for each write."""
+        return self._written - self._durable
+
+    def write(self, kind: str, data: bytes) -> bool:
+        """Record; never blocks. False: pause until `notify` (or, if `failed` is set, end the session).
+
+        `data` is kept, not copied: bytes only. Raises ValueError for an unknown kind, an event of more than
+        EVENT_LIMIT, or after `finish`.
+        """
+        if self._finished or kind not in KINDS or (kind not in STREAMS and len(data) > EVENT_LIMIT):
+            raise ValueError(f"cannot record {len(data)} bytes of {kind}")
+        if self.failed is not None:
+            return False
+        self._pending.append((self._packer.now() - self._start, kind, data))
+        cost = len(data) + WRITE_COST
+        self._written += cost
+        self._fresh += cost
+        if not self._armed:
+            self._armed = True
+            self._packer.post(self, Due.LATER)
+        if self._fresh >= self.chunk_bytes:
+            self._fresh = 0
+            self._packer.post(self, Due.FULL)
+        if self._written - self._durable <= HIGH_WATER:
+            return True
+        self._paused = True
+        if self._written - self._durable > LOW_WATER:
+            return False
+        self._paused = False
+        return True
+
+    def finish(self) -> Future[Summary]:
+        """Close the last chunk; the future is done when all is durable. Raises StoreFailed through the future."""
+        future: Future[Summary] = Future()
+        future.set_running_or_notify_cancel()
+        if self._finished:
+            raise ValueError("finished already")
+        self._finished = True
+        if not self._packer.post(self, Due.END, future):
+            future.set_exception(self.failed or StoreFailed("the ledger is closed"))
+        return future
+
+    # --- the packer thread ------------------------------------------------------------------------------------
+
+    def take(self, *, everything: bool) -> None:
+        """Move what is pending into chunks; with `everything` the last, partial one is closed too."""
+        if everything:
+            self._armed = False
+        chunk = self._chunk
+        while self._pending:
+            at_us, kind, data = self._pending.popleft()
+            if kind in STREAMS:
+                self._hashes[kind].update(data)
+                self._bytes[kind] += len(data)
+            for at in range(0, len(data) or 1, self.chunk_bytes):
+                piece = data if len(data) <= self.chunk_bytes else data[at : at + self.chunk_bytes]
+                chunk.add(Frame(at_us, kind, piece))
+                if at == 0:
+                    chunk.cost += WRITE_COST
+                if chunk.size >= self.chunk_bytes:
+                    chunk = self._close_chunk()
+        if everything and chunk.frames:
+            self._close_chunk()
+
+    def _close_chunk(self) -> _Chunk:
+        chunk, self._chunk = self._chunk, _Chunk()
+        limit = TERMINAL_FRAME if self.chunk_bytes <= TERMINAL_CHUNK else BULK_FRAME
+        frames = list(coalesce(chunk.frames, limit))
+        facts, cipher, key = chunks.seal(
+            frames,
+            origin=self._packer.origin,
+            session=self.session,
+            number=self._chunks,
+            first=self._frames,
+            compressor=self._packer.compressor,
+        )
+        self._chunks += 1
+        self._frames += len(frames)
+        draft = Draft("recording.chunk", self.actor, facts.body(), session=self.session)
+
+        def done(made: tuple[Entry, ...]) -> None:
+            self._leaf = made[-1].leaf
+            self._durable += chunk.cost
+            if self._paused and self.backlog <= LOW_WATER:
+                self._paused = False
+                self._tell()
+
+        self._packer.submit(Job((draft,), done, self.fail, (cipher, key)))
+        return self._chunk
+
+    def end(self, future: Future[Summary]) -> None:
+        """Answer `finish` behind the last chunk."""
+
+        def done(_: tuple[Entry, ...]) -> None:
+            if self.failed is not None:
+                future.set_exception(self.failed)
+                return
+            hashes = {kind: digest.hexdigest() for kind, digest in self._hashes.items()}
+            future.set_result(Summary(self._frames, self._chunks, dict(self._bytes), hashes, self._leaf))
+
+        self._packer.submit(Job((), done, future.set_exception))
+
+    def fail(self, error: RecorderError) -> None:
+        """Nothing more is recorded; the caller is told once."""
+        if self.failed is None:
+            self.failed = error
+            self._pending.clear()
+            self._tell()
+
+    def _tell(self) -> None:
+        with contextlib.suppress(Exception):  # e.g. an event loop that has closed meanwhile
+            self._notify()
+
+
+class _Chunk:
+    """What will be the next chunk."""
+
+    __slots__ = ("cost", "frames", "size")
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.size = 0
+        self.cost = 0
+
+    def add(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        self.size += encoded_size(1, len(frame.data))
+        self.cost += len(frame.data)
+
+
+class Due:
+    """What the packer is asked for; the numbers have no order."""
+
+    LATER: Final = 0
+    """There is something that must be durable within CLOSE_AFTER."""
+    FULL: Final = 1
+    """There is enough for a chunk."""
+    END: Final = 2
+    """The recording is finished."""
+
+
+class Packer:
+    """The thread that makes chunks for all recordings of a ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.origin, self.submit = ledger.origin, ledger.submit
+        self.compressor = zstandard.ZstdCompressor(level=chunks.LEVEL)
+        self._monotonic = ledger.clock.monotonic
+        self._queue: queue.SimpleQueue[tuple[Recording, int, Future[Summary] | None] | None] = queue.SimpleQueue()
+        self._live: dict[str, Recording] = {}
+        self._known: set[str] = set()
+        self._closed = False
+        self._guard = threading.Lock()
+        self._due: deque[tuple[float, Recording]] = deque()
+        self._thread = threading.Thread(target=self._run, name="recording-packer", daemon=True)
+        self._thread.start()
+
+    def now(self) -> int:
+        """Microseconds of the monotonic clock."""
+        return self._monotonic() // 1000
+
+    def begin(self, session: str, actor: str, chunk_bytes: int, notify: Callable[[], None]) -> Recording:
+        """A new recording. Raises RecorderError when the session has one, or the ledger is closed."""
+        if not 4096 <= chunk_bytes <= BULK_CHUNK:
+            raise ValueError(f"chunks of {chunk_bytes} bytes; 4096 to {BULK_CHUNK} make sense")
+        with self._guard:
+            if self._closed:
+                raise StoreFailed("the ledger is closed")
+            if session in self._known:
+                raise RecorderError(f"session {session} has a recording already")
+            self._known.add(session)
+            recording = self._live[session] = Recording(self, session, actor, chunk_bytes, notify, self.now())
+        return recording
+
+    def post(self, recording: Recording, due: int, future: Future[Summary] | None = None) -> bool:
+        """Ask for work. False when there is nobody left to do it."""
+        if self._closed:
+            return False
+        self._queue.put((recording, due, future))
+        return True
+
+    def close(self) -> None:
+        """Make chunks of everything that has been written, and end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            try:
+                message = self._queue.get(timeout=wait)
+            except queue.Empty:
+                message = (self._due[0][1], Due.LATER, None)
+                self._due.popleft()
+                self._work(message[0], everything=True)
+                continue
+            if message is None:
+                break
+            self._handle(*message)
+        with self._guard:
+            self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._queue.get_nowait()
+                if message is not None and message[1] == Due.END:
+                    self._handle(*message)
+        for recording in list(self._live.values()):
+            self._work(recording, everything=True)
+            recording.fail(StoreFailed("the ledger is closed"))
+
+    def _handle(self, recording: Recording, due: int, future: Future[Summary] | None) -> None:
+        if due == Due.LATER:
+            self._due.append((time.monotonic() + CLOSE_AFTER, recording))
+        elif due == Due.FULL:
+            self._work(recording, everything=False)
+        elif future is not None:
+            self._work(recording, everything=True)
+            with self._guard:
+                self._live.pop(recording.session, None)
+            recording.end(future)
+
+    def _work(self, recording: Recording, *, everything: bool) -> None:
+        try:
+            recording.take(everything=everything)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the other recordings
+            recording.fail(StoreFailed(f"recording failed: {error!r}"))
