@@ -1,0 +1,258 @@
+"""The desk: each request decided exactly once, each approval used at most once, whatever the order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from bastion.desk import Desk
+from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
+from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, Vote
+
+TIMEOUT, TICKET = 60.0, 600.0
+
+
+def make_request(name: str, *, identity: str = "agent-7", command: bytes = b"id", approvals: int = 1) -> Request:
+    return Request(
+        id=name,
+        kind=RequestKind.EXEC,
+        identity=identity,
+        key="SHA256:x",
+        session="s-1",
+        target="web-1",
+        host_keys=("ssh-ed25519 AAAA",),
+        login="deploy",
+        command=command,
+        environment=(),
+        stdin=StdinMode.STREAM,
+        stdin_code=b"",
+        reason="",
+        rollback="",
+        task="",
+        assessment=UNRATED,
+        approvals=approvals,
+        created=0,
+        expires=60_000_000,
+    )
+
+
+def make_vote(request: Request, by: str = "ana", choice: Choice = Choice.APPROVE, *, digest: str = "") -> Vote:
+    return Vote(request.id, digest or request.digest, choice, by, "because", "signature")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(ticket=TICKET, limit=3)
+
+
+def submit(desk: Desk, request: Request, session: str = "s-1", now: float = 0.0) -> None:
+    desk.submit(request, session=session, now=now, timeout=TIMEOUT)
+
+
+def test_one_approval_decides_and_is_used_once(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    decision = desk.vote(make_vote(request), 1.0)
+    assert decision is not None
+    assert (decision.state, decision.by, decision.digest) == (State.APPROVED, ("ana",), request.digest)
+    assert desk.take("r-1", "s-1")
+    assert not desk.take("r-1", "s-1")
+
+
+def test_n_approvals_are_n_humans(desk: Desk) -> None:
+    request = make_request("r-1", approvals=2)
+    submit(desk, request)
+    assert desk.vote(make_vote(request, "ana"), 1.0) is None
+    with pytest.raises(NotAllowed, match="voted"):
+        desk.vote(make_vote(request, "ana"), 2.0)
+    decision = desk.vote(make_vote(request, "ben"), 3.0)
+    assert decision is not None
+    assert decision.by == ("ana", "ben")
+
+
+def test_deny_wins_over_an_earlier_approval(desk: Desk) -> None:
+    request = make_request("r-1", approvals=2)
+    submit(desk, request)
+    desk.vote(make_vote(request, "ana"), 1.0)
+    decision = desk.vote(make_vote(request, "ben", Choice.DENY), 2.0)
+    assert decision is not None
+    assert decision.state is State.DENIED
+    with pytest.raises(Conflict, match="denied already"):
+        desk.vote(make_vote(request, "cleo"), 3.0)
+
+
+def test_nobody_decides_their_own_request(desk: Desk) -> None:
+    request = make_request("r-1", identity="ana")
+    submit(desk, request)
+    with pytest.raises(NotAllowed, match="own"):
+        desk.vote(make_vote(request, "ana"), 1.0)
+
+
+def test_a_vote_on_another_digest_counts_for_nothing(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    with pytest.raises(Conflict, match="digest"):
+        desk.vote(make_vote(request, digest=make_request("r-1", command=b"rm").digest), 1.0)
+    assert desk.get("r-1").state is State.HELD
+
+
+def test_a_denial_needs_a_reason(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    with pytest.raises(UsageError, match="reason"):
+        desk.vote(Vote("r-1", request.digest, Choice.DENY, "ana", " ", ""), 1.0)
+
+
+def test_time_ends_it_exactly_at_the_timeout_and_never_approves(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    assert desk.expire(TIMEOUT - 0.001) == []
+    assert desk.next_deadline() == TIMEOUT
+    with pytest.raises(Conflict, match="expired"):
+        desk.vote(make_vote(request), TIMEOUT)
+    (decision,) = desk.expire(TIMEOUT)
+    assert decision.state is State.EXPIRED
+    assert desk.expire(TIMEOUT) == []
+    assert not desk.take("r-1", "s-1")
+
+
+def test_a_ticket_serves_the_identical_request_once_for_its_time(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    desk.detach("r-1", "s-1", 1.0)
+    desk.vote(make_vote(request), 2.0)
+    assert desk.claim(make_request("r-2", command=b"other").likeness, "s-2", 3.0) is None
+    assert desk.claim(make_request("r-2", identity="agent-8").likeness, "s-2", 3.0) is None
+    pending = desk.claim(make_request("r-2").likeness, "s-2", 2.0 + TICKET - 0.001)
+    assert pending is not None
+    assert not desk.take("r-1", "s-1")
+    assert desk.take("r-1", "s-2")
+    assert desk.claim(make_request("r-3").likeness, "s-3", 4.0) is None
+
+
+def test_a_ticket_is_void_at_its_end(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    desk.detach("r-1", "s-1", 1.0)
+    desk.vote(make_vote(request), 2.0)
+    assert desk.claim(request.likeness, "s-2", 2.0 + TICKET) is None
+
+
+def test_an_attached_request_is_nobody_elses(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    assert desk.claim(request.likeness, "s-2", 1.0) is None
+    desk.detach("r-1", "s-9", 1.0)
+    assert desk.claim(request.likeness, "s-2", 1.0) is None
+
+
+def test_the_desk_has_a_limit(desk: Desk) -> None:
+    for number in range(3):
+        desk.check_room()
+        submit(desk, make_request(f"r-{number}"))
+    with pytest.raises(Conflict, match="3 requests"):
+        desk.check_room()
+
+
+def test_what_is_not_there_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        desk.get("r-9")
+
+
+class DeskMachine(RuleBasedStateMachine):
+    """Votes, expiry, withdrawal, detaching, claiming and taking in any order."""
+
+    requests = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(ticket=TICKET, limit=1000)
+        self.now = 0.0
+        self.made: dict[str, Request] = {}
+        self.decided: dict[str, State] = {}
+        self.taken: dict[str, int] = {}
+        self.approvals: dict[str, set[str]] = {}
+        self.denials: set[str] = set()
+
+    @rule(target=requests, command=st.sampled_from([b"id", b"rm"]), approvals=st.integers(1, 3))
+    def submit(self, command: bytes, approvals: int) -> str:
+        name = f"r-{len(self.made)}"
+        request = make_request(name, command=command, approvals=approvals)
+        self.made[name] = request
+        self.approvals[name] = set()
+        self.desk.submit(request, session=f"s-{name}", now=self.now, timeout=TIMEOUT)
+        return name
+
+    def note(self, name: str, state: State) -> None:
+        assert name not in self.decided, "decided twice"
+        self.decided[name] = state
+
+    @rule(name=requests, by=st.sampled_from(["ana", "ben", "cleo", "agent-7"]), choice=st.sampled_from(list(Choice)))
+    def vote(self, name: str, by: str, choice: Choice) -> None:
+        try:
+            decision = self.desk.vote(make_vote(self.made[name], by, choice), self.now)
+        except (Conflict, NotAllowed, NotFound):
+            return
+        assert by != "agent-7"
+        if choice is Choice.DENY:
+            self.denials.add(name)
+        else:
+            self.approvals[name].add(by)
+        if decision is not None:
+            self.note(name, decision.state)
+
+    @rule(seconds=st.sampled_from([0.5, 30.0, 61.0, 601.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for decision in self.desk.expire(self.now):
+            assert decision.state is State.EXPIRED
+            self.note(decision.request, decision.state)
+
+    @rule(name=requests)
+    def withdraw(self, name: str) -> None:
+        try:
+            decision = self.desk.withdraw(name, "taken back", self.now)
+        except NotFound:
+            return
+        if decision is not None:
+            self.note(name, decision.state)
+
+    @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
+    def detach(self, name: str, session: str) -> None:
+        if name in self.desk.ids():
+            self.desk.detach(name, f"s-{name}" if session == "own" else session, self.now)
+
+    @rule(name=requests, session=st.sampled_from(["s-late", "s-other"]))
+    def claim(self, name: str, session: str) -> None:
+        pending = self.desk.claim(self.made[name].likeness, session, self.now)
+        if pending is not None:
+            assert pending.request.likeness == self.made[name].likeness
+            assert pending.state in (State.HELD, State.APPROVED)
+
+    @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
+    def take(self, name: str, session: str) -> None:
+        if name not in self.desk.ids():
+            return
+        if self.desk.take(name, f"s-{name}" if session == "own" else session):
+            self.taken[name] = self.taken.get(name, 0) + 1
+
+    @rule(name=requests)
+    def forget(self, name: str) -> None:
+        if name in self.desk.ids():
+            self.desk.forget(name)
+
+    @invariant()
+    def used_at_most_once_and_only_when_enough_people_said_so(self) -> None:
+        for name, times in self.taken.items():
+            assert times == 1
+            assert self.decided[name] is State.APPROVED
+        for name, state in self.decided.items():
+            if state is State.APPROVED:
+                assert len(self.approvals[name]) >= self.made[name].approvals
+                assert name not in self.denials
+
+
+TestDeskMachine = DeskMachine.TestCase
+TestDeskMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
