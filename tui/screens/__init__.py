@@ -1,1 +1,15 @@
-"""One file a screen."""
+"""Screens: what is drawn, and which keys act on it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """A screen that shows something of the view and can show it anew."""
+
+    is_mounted: bool
+
+    def draw(self) -> None:
+        """Shows the view as it is now. May be called at any time while mounted."""

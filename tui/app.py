@@ -1,0 +1,237 @@
+"""The app: owns the view, the connection and the clocks, and passes messages between them. Logic is elsewhere.
+
+    tui/view.py       what is shown and selected        tui/deciding.py   what a key may do
+    tui/feed.py       the connection                     tui/screens/      drawing and keys
+
+The command palette is off: its Screenshot writes files on the machine that the process runs on, which is the bastion
+when the console is served from there. There are no toasts either: they cover the text that a person decides by.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from bastion import errors
+from bastion.control import wire
+from bastion.model import Choice
+from tui import messages
+from tui.feed import Connect, Feed
+from tui.lines import Link
+from tui.screens import Drawn
+from tui.screens.help import HelpScreen
+from tui.screens.main import MainScreen
+from tui.screens.watch import WatchScreen
+from tui.themes import THEMES
+from tui.view import View
+from tui.words import cell, ending
+
+VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
+
+
+class BastionConsole(App[None], inherit_bindings=False):
+    """The approver's console. `connect` makes a connection; everything else is optional.
+
+    `title` is shown in the first row (where one is connected to); `keymap` maps ids of `tui/keys.py` to keys; `theme`
+    is the name of a Textual theme. `clock` (seconds, monotonic) and `wall` (microseconds since the epoch) can be
+    replaced for tests. Raises UsageError for an unknown theme.
+    """
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (180, "-wide")]  # noqa: RUF012 - mypy wants it as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, id="console.quit_always"),
+        Binding("ctrl+c", "how_to_quit", "how to quit", show=False, id="console.interrupt"),
+    ]
+
+    TICK_SECONDS = 0.5
+    """Countdowns are drawn anew this often."""
+    DRAW_SECONDS = 0.05
+    """Pushes are drawn together when they come faster than this."""
+    BELL_SECONDS = 1.0
+    """At most one bell in this time."""
+    TOLD_SECONDS = 12.0
+    """How long a notice stays."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        title: str = "",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1000,
+        keymap: Mapping[str, str] | None = None,
+        theme: str = "",
+    ) -> None:
+        super().__init__()
+        self.bastion_title = title
+        self.clock, self.wall = clock, wall
+        self.view = View()
+        self.feed = Feed(connect, self.post_message)
+        self.link = Link()
+        self.pressed = clock()
+        """When the key that is being handled was pressed."""
+        self.told: messages.Told | None = None
+        self.told_at = 0.0
+        self.armed_why = ""
+        self._drawn_at = self._rang_at = float("-inf")
+        self._draw_waits = False
+        for own in THEMES:
+            self.register_theme(own)
+        if theme and theme not in self.available_themes:
+            raise errors.UsageError(f"no theme {theme}", f"one of {', '.join(sorted(self.available_themes))}")
+        self.theme = theme or ("ansi-dark" if self.no_color else THEMES[0].name)
+        self.keymap_ids = dict(keymap or {})
+        self.set_keymap(self.keymap_ids)
+
+    @property
+    def daemon_time(self) -> int:
+        """The bastion's clock, in microseconds since the epoch."""
+        return self.view.daemon_time(self.wall())
+
+    def moment(self, event_time: float) -> float:
+        """The moment of an input event on our clock."""
+        return self.clock() - max(0.0, time.monotonic() - event_time)
+
+    def on_mount(self) -> None:
+        self.push_screen(MainScreen())
+        self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
+        self.set_interval(self.TICK_SECONDS, self.draw, name="tick")
+
+    # --- drawing and telling
+
+    def draw(self) -> None:
+        """Draws every screen that shows something of the view, also those under a dialog."""
+        self._drawn_at, self._draw_waits = time.monotonic(), False
+        for screen in self.screen_stack:
+            if isinstance(screen, Drawn) and screen.is_mounted:
+                screen.draw()
+
+    def _news(self) -> None:
+        """Draws soon: at once, or together with what follows closely."""
+        wait = self._drawn_at + self.DRAW_SECONDS - time.monotonic()
+        if wait <= 0:
+            self.draw()
+        elif not self._draw_waits:
+            self._draw_waits = True
+            self.set_timer(wait, self.draw)
+
+    def tell(self, words: str, style: str = "value") -> None:
+        """A sentence for the notice row."""
+        self.told, self.told_at = messages.Told(words, style), self.clock()
+
+    def on_key(self, event: events.Key) -> None:
+        """Runs before any binding does: notes when the key was pressed; any key but the second one disarms."""
+        self.pressed = self.moment(event.time)
+        self.view.guard.pressed(self.pressed)
+        active = self.screen.active_bindings.get(event.key)
+        if active is None or active.binding.id != "request.confirm":
+            self.view.guard.disarm()
+
+    # --- what the connection says
+
+    @on(messages.Connected)
+    def connected(self, message: messages.Connected) -> None:
+        self.link = Link(message.welcome, up=True)
+        change, missing = self.view.snapshot(message.requests, message.sessions, self.clock())
+        if missing:
+            self.run_worker(self.feed.recheck(missing), name="recheck")
+        self._ring(change.new)
+        self._news()
+
+    @on(messages.Disconnected)
+    def disconnected(self, message: messages.Disconnected) -> None:
+        now = self.clock()
+        since = self.link.down_since if self.link.reason and not self.link.up else now
+        retry_at = now + message.retry if message.retry else 0.0
+        self.link = replace(self.link, up=False, reason=message.reason, retry_at=retry_at, down_since=since)
+        self.view.guard.display_changed(now)
+        self.tell(message.reason, "bad")
+        self._news()
+
+    @on(messages.Pushed)
+    def pushed(self, message: messages.Pushed) -> None:
+        if isinstance(message.push, wire.SessionOutput):
+            for screen in self.screen_stack:
+                if isinstance(screen, WatchScreen):
+                    screen.receive(message.push)
+            return
+        change = self.view.apply(message.push, self.clock(), self.wall())
+        self._ring(change.new)
+        self._news()
+
+    @on(messages.Gone)
+    def gone(self, message: messages.Gone) -> None:
+        self.view.gone(message.request, self.clock())
+        self._news()
+
+    @on(messages.Voted)
+    def voted(self, message: messages.Voted) -> None:
+        self.view.voting -= {message.info.id}
+        self.view.apply(wire.RequestChanged(request=message.info), self.clock())
+        stands = ending(message.info) or "more must approve"
+        self.tell(f"your vote on {cell(message.info.id, 12)} counts: {stands}", "good")
+        self._news()
+
+    @on(messages.VoteFailed)
+    def vote_failed(self, message: messages.VoteFailed) -> None:
+        self.view.voting -= {message.request}
+        self.tell(f"{cell(message.request, 12)}: {message.words}", "bad")
+        self._news()
+
+    @on(messages.Told)
+    def told_something(self, message: messages.Told) -> None:
+        self.tell(message.words, message.style)
+        self._news()
+
+    def _ring(self, new: tuple[str, ...]) -> None:
+        """The terminal's bell for new requests, not more often than a person can hear."""
+        if new and self.clock() - self._rang_at >= self.BELL_SECONDS:
+            self._rang_at = self.clock()
+            self.bell()
+
+    # --- what the person does
+
+    def cast_vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> None:
+        """Signs and sends a vote; a signer may wait for a touch, so the console goes on meanwhile."""
+        self.view.voting |= {info.id}
+        self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
+        self.run_worker(self.feed.vote(info, choice, reason), name=f"vote {info.id}")
+
+    def kill_session(self, session: wire.SessionInfo) -> None:
+        """Ends a session."""
+        self.run_worker(self._kill(session.id), name=f"kill {session.id}")
+
+    async def _kill(self, session: str) -> None:
+        try:
+            await self.feed.call(wire.KillSession, wire.SessionInfo, session=session, reason="ended from the console")
+        except errors.BastionError as error:
+            self.tell(f"{cell(session, 20)} was not ended: {error}", "bad")
+        else:
+            self.tell(f"{cell(session, 20)} was ended", "good")
+        self._news()
+
+    def watch_session(self, session: str) -> None:
+        """Shows a session live."""
+        self.push_screen(WatchScreen(session))
+
+    def show_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    def next_theme(self) -> None:
+        """The next of our themes; the choice lasts as long as the console runs."""
+        names = [own.name for own in THEMES] + ["ansi-dark", "ansi-light"]
+        self.theme = names[(names.index(self.theme) + 1) % len(names) if self.theme in names else 0]
+        self.tell(f"theme: {self.theme}")
+
+    def action_how_to_quit(self) -> None:
+        self.tell("q quits; held requests stay held", "warning")
+        self.draw()

@@ -1,0 +1,154 @@
+"""What a deciding key does: the checks between a key and a vote, in order. Pure.
+
+Theory of operation. `approve`, `confirm`, `deny` and `kill` look at the view and answer with what is to be done;
+nothing is done here. The first check that fails is told to the person in words. What comes out of them carries the
+very `RequestInfo` that was on display, and the vote is computed from that and from nothing else.
+
+    approve   low and medium: one key, once the whole text has been on the screen
+              high and unrated, or where parts were jumped over: arms, and a second, different key confirms
+    deny      opens a dialog for the reason; the dialog is bound to the request it was opened for
+    kill      opens a dialog that a different key confirms
+
+Denying does not ask that everything was read: refusing unread text is safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bastion.control import wire
+from bastion.model import Choice, Tier
+from tui.items import Item
+from tui.reading import Seen
+from tui.view import Pane, View
+from tui.words import amount, cell, ending, names
+
+ONE_KEY = frozenset({Tier.LOW.value, Tier.MEDIUM.value})
+"""Tiers that one key approves. Everything else, also a tier that this console does not know, needs two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Send this vote."""
+
+    info: wire.RequestInfo
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Armed: ask for the second key."""
+
+    item: Item
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskReason:
+    """Open the dialog for a reason."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class AskKill:
+    """Open the dialog that confirms the end of a session."""
+
+    session: wire.SessionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing is done, and why."""
+
+    words: str
+
+
+Outcome = Cast | Ask | AskReason | AskKill | Refused
+
+
+def approve(view: View, me: str, now: float) -> Outcome:
+    """The first key of an approval. `me` is the approver's name; empty when not connected."""
+    item = _votable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    mine = [vote for vote in item.info.votes if vote.by == me and vote.choice == Choice.APPROVE]
+    if mine:
+        missing = item.info.approvals - len({vote.by for vote in item.info.votes})
+        return Refused(f"you approved it already: {amount(missing, 'other person')} must approve too")
+    seen, total = view.reading.get(item.digest, Seen()), view.totals.get(item.digest)
+    if total is None or not seen.reached(total):
+        return Refused("not all of it has been on your screen: read on with space, or jump to the end with End")
+    skipped = seen.missing(total)
+    if item.info.tier in ONE_KEY and not skipped:
+        return Cast(item.info, Choice.APPROVE)
+    view.guard.arm(item.id, item.digest, now)
+    if skipped:
+        return Ask(item, f"{amount(skipped, 'character')} never were on your screen")
+    return Ask(item, "nobody rated it" if item.info.tier == Tier.UNRATED else f"{cell(item.info.tier, 10)} risk")
+
+
+def confirm(view: View, me: str, now: float) -> Outcome:
+    """The second key of an approval."""
+    item = _votable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    if not view.guard.armed(item.id, item.digest, now):
+        return Refused("nothing to confirm")
+    view.guard.disarm()
+    return Cast(item.info, Choice.APPROVE)
+
+
+def deny(view: View, me: str, now: float) -> Outcome:
+    """The key that opens the dialog for a denial."""
+    item = _votable(view, me, now)
+    return item if isinstance(item, Refused) else AskReason(item)
+
+
+def denial(view: View, item: Item, me: str) -> Outcome:
+    """The denial of what the dialog was opened for, at the moment it is sent."""
+    problem = standing(view, view.items.get(item.id, item), me)
+    if problem:
+        return Refused(problem)
+    return Cast(item.info, Choice.DENY)
+
+
+def kill(view: View, me: str, now: float) -> Outcome:
+    """The key that asks for the end of the selected session, or of the session of the selected request."""
+    if words := view.guard.refusal(now):
+        return Refused(words)
+    if not me:
+        return Refused("not connected: nothing was done")
+    current = view.current
+    session = view.sessions.get(current.info.session) if isinstance(current, Item) else current
+    if session is None:
+        return Refused("no session is selected")
+    if session.closed:
+        return Refused("that session is over already")
+    return AskKill(session)
+
+
+def _votable(view: View, me: str, now: float) -> Item | Refused:
+    """The request on display, if the key counts and a vote on it makes sense."""
+    current = view.current
+    if not isinstance(current, Item) or view.pane is Pane.SESSIONS:
+        return Refused("no request is selected")
+    problem = standing(view, current, me) or view.guard.refusal(now)
+    return Refused(problem) if problem else current
+
+
+def standing(view: View, item: Item, me: str) -> str:
+    """Why nobody can vote on it at present; empty when they can."""
+    checks = (
+        (bool(item.trouble), f"TAMPERED: {item.trouble}; nobody can vote on it here"),
+        (item.gone, "the bastion does not know this request any more"),
+        (not item.held, f"too late: it was {ending(item.info)}"),
+        (not me, "not connected: nothing was sent"),
+        (item.id in view.voting, "your vote on it is under way"),
+    )
+    return next((words for fails, words in checks if fails), "")
+
+
+def voters(info: wire.RequestInfo) -> str:
+    """Who has approved so far, in words."""
+    return names([vote.by for vote in info.votes if vote.choice == Choice.APPROVE]) or "nobody yet"

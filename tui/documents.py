@@ -1,0 +1,149 @@
+"""The full text about a request or a session, as a document for a given width. Pure.
+
+Order of a request: what is wrong with it, how it ended, what is strange in it, the complete command (and the code
+that it reads), then risk, destination, origin, intent, votes, and last the hashes. Everything that came over the wire
+is made visible here, also names that the daemon has checked: this console trusts what it computes itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from bastion.control import wire
+from bastion.model import StdinMode
+from bastion.policy.visible import describe, visible
+from tui.items import Item
+from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
+from tui.words import amount, clock_time, ending, risk, state_badge, tier_badge
+
+NONE_GIVEN = "none given"
+
+
+def request_document(item: Item, width: int) -> Document:
+    """Everything about a request, in rows of `width` characters."""
+    info = item.info
+    command = describe(info.command)
+    blocks: list[Rows | Source] = [Rows(_head(item, width))]
+    blocks += _text("command", info.command, "", width, 0)
+    must = len(command.text)
+    if info.stdin == StdinMode.BUNDLED or info.stdin_code:
+        blocks += _text("stdin", info.stdin_code, "read as code by the command", width, must)
+        must += len(visible(info.stdin_code))
+    blocks.append(Rows([BLANK, *_fields(item, width)]))
+    return Document(blocks, item.digest, must)
+
+
+def _head(item: Item, width: int) -> list[Row]:
+    """Banners: trouble, ending, warnings."""
+    rows: list[Row] = []
+    if item.trouble:
+        rows += banner_rows(
+            f"TAMPERED: {visible(item.trouble, newlines=False)}. Nobody can vote on it here.", width, "alarm"
+        )
+        rows += field_rows("claimed", visible(item.info.digest, newlines=False), width)
+        rows += field_rows("computed", item.digest or "nothing", width)
+    if item.gone:
+        rows += banner_rows("GONE: the bastion does not know this request any more.", width, "bad")
+    elif not item.held:
+        words = ending(item.info)
+        rows += banner_rows(f"{state_badge(item.info.state).short}: {words}", width, "ended")
+        if item.info.status:
+            rows += field_rows("command", f"ended with {visible(item.info.status, newlines=False)}", width)
+    return rows
+
+
+def _text(title: str, data: bytes, note: str, width: int, offset: int) -> list[Rows | Source]:
+    """A must-be-read text with its size and what is strange in it."""
+    shown = describe(data)
+    words = f"{amount(shown.bytes, 'byte')}, {amount(shown.lines, 'line')}" + (f", {note}" if note else "")
+    rows = [title_row(title, words, width)]
+    for warning in shown.strange:
+        rows += banner_rows(f"! {title} {warning}", width, "warning")
+    if not data:
+        rows += field_rows("", "(empty)", width)
+    return [Rows(rows), source(shown.text, width, offset)]
+
+
+def _fields(item: Item, width: int) -> list[Row]:
+    info = item.info
+    badge = tier_badge(info.tier)
+    rows = field_rows("risk", f"{badge.glyph} {risk(info)}", width, badge.style)
+    for reason in info.reasons:
+        rows += field_rows("", visible(reason), width)
+    where = f"{visible(info.login)}@{visible(info.target)}" + (f"  ({visible(info.env)})" if info.env else "")
+    rows += field_rows("target", where, width, "strong")
+    rows += field_rows("agent", visible(info.identity), width, "strong")
+    rows += field_rows("key", visible(info.key), width)
+    for label, words in (("reason", info.reason), ("rollback", info.rollback), ("task", info.task)):
+        rows += field_rows(label, visible(words) if words else NONE_GIVEN, width, "value" if words else "quiet")
+    for name, value in info.environment:
+        rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
+    if info.stdin == StdinMode.STREAM:
+        rows += field_rows("stdin", "data, streamed after approval; it cannot be seen beforehand", width, "quiet")
+    rows += _votes(info, width)
+    rows += field_rows("asked", f"{clock_time(info.created)}, to be decided by {clock_time(info.expires)}", width)
+    rows += field_rows("session", visible(info.session), width)
+    if not item.trouble:
+        rows += field_rows("hash", f"{item.digest} (computed here)", width)
+    rows += field_rows("proposal", visible(info.proposal), width)
+    for key in info.host_keys:
+        rows += field_rows("host key", host_key(key), width)
+    return rows
+
+
+def _votes(info: wire.RequestInfo, width: int) -> list[Row]:
+    rows = field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}", width)
+    for vote in info.votes:
+        why = f": {visible(vote.reason)}" if vote.reason else ""
+        rows += field_rows("", f"{visible(vote.choice)} by {visible(vote.by)} at {clock_time(vote.at)}{why}", width)
+    if not info.attached and item_waits(info):
+        words = "no agent is waiting any more: an approval becomes a ticket for one use"
+        rows += field_rows("waiting", words, width, "warning")
+    return rows
+
+
+def item_waits(info: wire.RequestInfo) -> bool:
+    """It is held, so that it matters whether an agent waits."""
+    return info.state == "held"
+
+
+def approvals(info: wire.RequestInfo) -> int:
+    """Distinct people who approved."""
+    return len({vote.by for vote in info.votes if vote.choice == "approve"})
+
+
+def host_key(line: str) -> str:
+    """Algorithm and OpenSSH fingerprint of a pinned `algorithm base64` line; the line itself where it is none."""
+    algorithm, _, encoded = line.partition(" ")
+    try:
+        blob = base64.b64decode(encoded.encode(), validate=True)
+    except (binascii.Error, ValueError):
+        return visible(line, newlines=False)
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return f"{visible(algorithm, newlines=False)} SHA256:{digest}"
+
+
+def session_document(session: wire.SessionInfo, width: int) -> Document:
+    """Everything about a session."""
+    rows = [title_row("session", visible(session.id), width)]
+    rows += field_rows("state", visible(session.state), width, "strong")
+    if session.closed:
+        rows += field_rows("ended", f"{clock_time(session.closed)}: {visible(session.end) or 'no reason told'}", width)
+    rows += field_rows("target", f"{visible(session.login)}@{visible(session.target)}", width, "strong")
+    rows += field_rows("agent", visible(session.identity), width, "strong")
+    rows += field_rows("key", visible(session.key), width)
+    rows += field_rows("from", visible(session.client), width)
+    rows += field_rows("opened", clock_time(session.opened), width)
+    rows += field_rows("output", amount(session.output_bytes, "byte"), width)
+    rows += field_rows("requests", visible(", ".join(session.requests)) or "none", width)
+    return Document([Rows(rows)])
+
+
+def empty_document(words: tuple[str, ...], width: int) -> Document:
+    """What stands there when nothing is selected."""
+    rows: list[Row] = [BLANK]
+    for line in words:
+        rows += field_rows("", line, width, "quiet")
+    return Document([Rows(rows)])

@@ -1,0 +1,175 @@
+"""The connection to the daemon: makes it, keeps it, makes it again, and turns what arrives into messages.
+
+Theory of operation. One task, `Feed.run`, owns the connection. It subscribes first and lists afterwards, so nothing
+falls between the two; old news that the list brings after newer pushes do no harm (`tui/items.py` merges them). When
+the connection is lost it says so, waits, and tries again: at once, then after growing pauses; a key can end the
+pause. Where trying again cannot help (a wrong key, a changed host key, a bad configuration) it waits for that key.
+
+Everything else that talks to the daemon goes through `call` and `vote`, and fails as Unreachable while there is no
+connection. Messages are only posted; this file never touches the view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import NoneType
+from typing import Any, Protocol
+
+from textual.message import Message
+
+from bastion import errors
+from bastion.control import wire
+from bastion.model import Choice
+from tui import messages
+from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT
+
+
+class Connection(Protocol):
+    """One connection to the daemon, as `bastion.control.client` makes it."""
+
+    @property
+    def welcome(self) -> wire.Welcome: ...
+
+    async def call(self, call_type: type[wire.Call], result: Any, /, **fields: Any) -> Any:
+        """The answer to one call, as the type that its docstring names. Raises bastion.errors."""
+
+    def pushes(self) -> AsyncIterator[wire.Push]:
+        """What the daemon pushes; ends, or raises Unreachable, when the connection is lost."""
+
+    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, /) -> wire.RequestInfo:
+        """Computes the digest of `info`, signs, sends. Raises bastion.errors."""
+
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[], Awaitable[Connection]]
+"""Makes a connection; raises bastion.errors."""
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before each further attempt; the last one repeats. A daemon that restarts is back within a second or two."""
+CONNECT_LIMIT = 30.0
+"""Seconds for one attempt, signatures with a touch included."""
+HOPELESS = (errors.UsageError, errors.NotAllowed, errors.HostKeyMismatch)
+"""Failures that another attempt will not mend."""
+
+
+class Feed:
+    """See the theory of operation above."""
+
+    def __init__(self, connect: Connect, post: Callable[[Message], object]) -> None:
+        self._connect = connect
+        self._post = post
+        self._client: Connection | None = None
+        self._served = False
+        """The present connection got as far as showing something."""
+        self._hurry = asyncio.Event()
+
+    @property
+    def me(self) -> str:
+        """The caller's name as the daemon knows it; empty while not connected."""
+        return self._client.welcome.identity if self._client else ""
+
+    def hurry(self) -> None:
+        """Try again now."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Connects, and connects again, until cancelled."""
+        failures = 0
+        while True:
+            self._served = False
+            error: Exception = errors.Unreachable("the bastion closed the connection")
+            try:
+                await self._once()
+            except Exception as raised:  # noqa: BLE001 - whatever it is, the console stays up and says it
+                error = raised
+            failures = 0 if self._served else failures
+            await self._wait(error, 0.0 if isinstance(error, HOPELESS) else PAUSES[min(failures, len(PAUSES) - 1)])
+            failures += 1
+
+    async def call(self, call_type: type[wire.Call], result: Any, /, **fields: Any) -> Any:
+        """One call. Raises bastion.errors, Unreachable while there is no connection."""
+        if self._client is None:
+            raise errors.Unreachable("not connected to the bastion")
+        return await self._client.call(call_type, result, **fields)
+
+    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> None:
+        """One vote; how it went is posted. Never raises but when cancelled."""
+        if self._client is None:
+            self._post(messages.VoteFailed(info.id, "not connected: nothing was sent"))
+            return
+        try:
+            after = await self._client.vote(info, choice, reason)
+        except errors.Unreachable as error:
+            words = f"no answer ({error}): unknown whether the vote counted, it will show once connected"
+            self._post(messages.VoteFailed(info.id, words))
+        except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
+            self._post(messages.VoteFailed(info.id, f"the vote did not count: {_words(error)}"))
+        else:
+            self._post(messages.Voted(after, choice))
+
+    async def recheck(self, requests: tuple[str, ...]) -> None:
+        """Asks again for requests that were held here and that the daemon did not speak of after a new connection."""
+        for request in requests:
+            try:
+                info = await self.call(wire.ShowRequest, wire.RequestInfo, request=request)
+            except errors.NotFound:
+                self._post(messages.Gone(request))
+            except (errors.BastionError, wire.WireError):
+                return  # no connection again: the next one brings the question back
+            else:
+                self._post(messages.Pushed(wire.RequestChanged(request=info)))
+
+    async def _once(self) -> None:
+        """One connection from its beginning to its end. Raises what ended it, nothing when the daemon closed it."""
+        async with asyncio.timeout(CONNECT_LIMIT):
+            client = await self._connect()
+        try:
+            await client.call(wire.Subscribe, NoneType)
+            requests = await self._list(client, wire.ListRequests, list[wire.RequestInfo], DECIDED_LIMIT)
+            sessions = await self._list(client, wire.ListSessions, list[wire.SessionInfo], SESSIONS_LIMIT)
+            self._client, self._served = client, True
+            self._post(messages.Connected(client.welcome, requests, sessions))
+            async for push in client.pushes():
+                self._post(messages.Pushed(push))
+        finally:
+            self._client = None
+            await _close(client)
+
+    async def _list(self, client: Connection, call: type[wire.Call], result: Any, limit: int) -> list[Any]:
+        """A list; empty where the daemon cannot give it, for instance because it is longer than a message may be.
+
+        Nothing held is lost by that: held requests are pushed one by one after `subscribe`.
+        """
+        try:
+            return list(await client.call(call, result, limit=limit))
+        except errors.Unreachable:
+            raise
+        except errors.BastionError as error:
+            self._post(messages.Told(f"the list of what is over cannot be had: {error}", "warning"))
+            return []
+
+    async def _wait(self, error: Exception, retry: float) -> None:
+        """Says that there is no connection and waits; without a `retry` time, for a key."""
+        self._hurry.clear()
+        self._post(messages.Disconnected(_words(error), retry))
+        try:
+            async with asyncio.timeout(retry or None):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+
+
+async def _close(client: Connection) -> None:
+    """Closes what may be broken already."""
+    with contextlib.suppress(Exception):  # it is gone either way, and why was told
+        await client.close()
+
+
+def _words(error: Exception) -> str:
+    """An error as one line."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,67 @@
+"""A request as this console knows it: checked, pinned, merged. Pure.
+
+Theory of operation. The first time a request is seen, its digest is computed here from what will be displayed; if
+that is not the digest that the bastion claims, nobody can vote on it. From then on everything but its progress is
+pinned: a later message that tells anything else of the same request is not taken over, it is trouble. Progress only
+goes forward (held, then ended; votes and status are added), so messages that arrive twice, late or in another order
+give the same result. Only `attached` may go back and forth; there the last word counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bastion.control import wire
+from bastion.model import State
+
+PROGRESS = frozenset({"state", "votes", "decided", "decision_reason", "attached", "status"})
+"""The fields that may change. Any field that the protocol gains later is pinned until it is named here."""
+
+PINNED = tuple(name for name in wire.RequestInfo.__struct_fields__ if name not in PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One request, and whether it can be decided on."""
+
+    info: wire.RequestInfo
+    digest: str
+    """Computed here; empty when it could not be."""
+    trouble: str = ""
+    """Why nobody can vote on it, in words; empty when all is well."""
+    gone: bool = False
+    """The bastion does not know it any more."""
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    @property
+    def held(self) -> bool:
+        """It still awaits a decision."""
+        return self.info.state == State.HELD and not self.gone
+
+    @classmethod
+    def first(cls, info: wire.RequestInfo) -> Item:
+        """The request as it is first seen. Never raises."""
+        try:
+            digest = info.to_model().digest
+        except ValueError as error:  # an enum or a character that this console does not know
+            return cls(info, "", f"this console does not understand the request ({error})")
+        if digest != info.digest:
+            return cls(info, digest, "what is shown here is not what the bastion hashed")
+        return cls(info, digest)
+
+    def merged(self, news: wire.RequestInfo) -> Item:
+        """The request after another message about it."""
+        changed = [name for name in PINNED if getattr(news, name) != getattr(self.info, name)]
+        if changed:
+            return replace(self, trouble=f"the bastion changed it after it was shown ({', '.join(changed)})")
+        if _progress(news) < _progress(self.info):
+            return self
+        return replace(self, info=news, gone=False)
+
+
+def _progress(info: wire.RequestInfo) -> tuple[bool, bool, int]:
+    """How far a request has come; a message that knows less is an old one."""
+    return info.state != State.HELD, bool(info.status), len(info.votes)

@@ -1,0 +1,90 @@
+"""Every key of the console, as data. The ids are stable: a keymap in the client's configuration names them.
+
+Screens take their bindings from here, the help screen prints them from here, and a test presses each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing that a key does."""
+
+    id: str
+    keys: str
+    """Names as Textual spells them, separated by commas."""
+    action: str
+    label: str
+    """For the footer, as short as can be; empty: it stands in the help only."""
+    help: str
+
+    def binding(self) -> Binding:
+        return Binding(self.keys, self.action, self.label or self.help, show=bool(self.label), id=self.id)
+
+
+DECIDE = (
+    Key("request.approve", "a", "approve", "approve", "approve the request on display"),
+    Key("request.confirm", "y", "confirm", "yes, approve", "confirm an approval that needs a second key"),
+    Key("request.deny", "d", "deny", "deny", "deny it; the reason that you type goes to the agent"),
+    Key("session.watch", "w", "watch", "watch", "watch its session live"),
+    Key("session.kill", "x", "kill", "kill", "end its session at once (asks first)"),
+)
+LISTS = (
+    Key("list.filter", "slash", "filter", "filter", "filter all lists, e.g. web-1 risk:high -agent:ci"),
+    Key("list.clear", "escape", "clear_filter", "", "clear the filter"),
+    Key("list.order", "o", "order", "", "next order of the queue: time left, risk, newest"),
+    Key("list.up", "up,k", "move(-1)", "", "row up"),
+    Key("list.down", "down,j", "move(1)", "", "row down"),
+    Key("list.first", "g", "move(-100000)", "", "first row"),
+    Key("list.last", "G", "move(100000)", "", "last row"),
+    Key("pane.next", "tab", "pane_step(1)", "", "next list"),
+    Key("pane.previous", "shift+tab", "pane_step(-1)", "", "list before"),
+    Key("pane.queue", "1", "pane('queue')", "", "held requests"),
+    Key("pane.sessions", "2", "pane('sessions')", "", "sessions"),
+    Key("pane.decided", "3", "pane('decided')", "", "lately decided requests"),
+)
+TEXT = (
+    Key("text.down", "space,pagedown", "page(1)", "", "read on: next page of the text"),
+    Key("text.up", "b,pageup", "page(-1)", "", "page before"),
+    Key("text.line_down", "J,shift+down", "line(1)", "", "text one row down"),
+    Key("text.line_up", "K,shift+up", "line(-1)", "", "text one row up"),
+    Key("text.top", "home", "edge(-1)", "", "beginning of the text"),
+    Key("text.end", "end", "edge(1)", "", "end of the text"),
+)
+CONSOLE = (
+    Key("console.help", "question_mark", "help", "help", "this page"),
+    Key("console.reconnect", "r", "reconnect", "", "connect again now"),
+    Key("console.theme", "t", "theme", "", "next theme (dark, light, the terminal's own colours)"),
+    Key("console.quit", "q", "app.quit", "quit", "leave; held requests stay held"),
+)
+WATCH = (
+    Key("watch.back", "escape,w", "back", "back", "back to the lists"),
+    Key("watch.kill", "x", "kill", "kill", "end the session at once (asks first)"),
+    Key("watch.help", "question_mark", "help", "help", "this page"),
+    Key("watch.quit", "q", "app.quit", "quit", "leave"),
+)
+
+GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
+    ("Decide", DECIDE),
+    ("Lists", LISTS),
+    ("Read", TEXT),
+    ("Console", CONSOLE),
+    ("While watching", WATCH),
+)
+
+
+def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
+    """Textual bindings of some groups, in their order."""
+    return [key.binding() for group in groups for key in group]
+
+
+def spelled(keys: str) -> str:
+    """Key names as a person knows them: `slash` is `/`."""
+    names = {"slash": "/", "question_mark": "?", "pagedown": "PgDn", "pageup": "PgUp", "shift+tab": "Shift-Tab"}
+    names |= {"shift+down": "Shift-Down", "shift+up": "Shift-Up", "escape": "Esc", "up": "Up", "down": "Down"}
+    names |= {"space": "Space", "tab": "Tab", "home": "Home", "end": "End"}
+    return " ".join(names.get(key, key) for key in keys.split(","))

@@ -1,0 +1,128 @@
+"""The two dialogs: the reason of a denial, and the end of a session. Typed: they answer with a value or None.
+
+A dialog is bound to what it was opened for. It never closes by itself: if it did, the rest of what a person types
+would act on the screen under it. When its subject ends meanwhile, it says so and only lets itself be closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from bastion.control import wire
+from tui.deciding import standing
+from tui.items import Item
+from tui.widgets.bars import Bar
+from tui.words import cell
+
+if TYPE_CHECKING:
+    from tui.app import BastionConsole
+
+REASON_LIMIT = 500
+"""Characters. It must fit into a signed statement and a ledger entry (16 KiB) with room for the rest."""
+
+
+class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
+    """Asks why; answers with the reason, or None when it was given up."""
+
+    app: BastionConsole
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="dialog.cancel")]
+
+    def __init__(self, item: Item) -> None:
+        super().__init__()
+        self.item = item
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Bar("dialog-title")
+            yield Bar("dialog-subject")
+            yield Input(placeholder="why not? the agent reads this", id="reason", max_length=REASON_LIMIT)
+            yield Bar("dialog-keys")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self.draw()
+
+    def draw(self) -> None:
+        """Says whether it can still be denied."""
+        info = self.item.info
+        where = f"{cell(info.login, 16)}@{cell(info.target, 24)}"
+        self.query_one("#dialog-title", Bar).draw(
+            ((f" DENY {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}", "strong"),)
+        )
+        self.query_one("#dialog-subject", Bar).draw(
+            ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))
+        )
+        problem = self._problem()
+        words = (f" {problem}: Esc closes", "alarm") if problem else (" Enter denies, Esc goes back without", "quiet")
+        self.query_one("#dialog-keys", Bar).draw((words,))
+
+    def _problem(self) -> str:
+        view = self.app.view
+        return standing(view, view.items.get(self.item.id, self.item), self.app.feed.me)
+
+    @on(Input.Submitted, "#reason")
+    def submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        reason = event.value.strip()
+        if self._problem():
+            self.draw()
+        elif not reason:
+            self.query_one("#dialog-keys", Bar).draw(((" a few words, please: the agent goes on by them", "warning"),))
+        else:
+            self.dismiss(reason)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+class KillScreen(ModalScreen[bool], inherit_bindings=False):
+    """Asks whether a session shall end."""
+
+    app: BastionConsole
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "yes", "end it", id="kill.yes"),
+        Binding("escape,n", "no", "leave it", id="kill.no"),
+    ]
+
+    def __init__(self, session: wire.SessionInfo) -> None:
+        super().__init__()
+        self.session = session
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Bar("dialog-title")
+            yield Bar("dialog-subject")
+            yield Bar("dialog-keys")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Says whether it can still be ended."""
+        one = self.session
+        self.query_one("#dialog-title", Bar).draw(((f" END SESSION {cell(one.id, 20)}?", "strong"),))
+        where = f" {cell(one.identity, 20)} on {cell(one.login, 16)}@{cell(one.target, 24)}: what runs in it is cut off"
+        self.query_one("#dialog-subject", Bar).draw(((where, "value"),))
+        over = self._over()
+        words = (" it is over already: Esc closes", "alarm") if over else (" y ends it, Esc leaves it", "quiet")
+        self.query_one("#dialog-keys", Bar).draw((words,))
+
+    def _over(self) -> bool:
+        now = self.app.view.sessions.get(self.session.id, self.session)
+        return now.closed > 0
+
+    def action_yes(self) -> None:
+        if self._over() or self.app.view.guard.hasty:
+            self.draw()
+        else:
+            self.dismiss(True)
+
+    def action_no(self) -> None:
+        self.dismiss(False)

@@ -1,0 +1,267 @@
+"""The screen that is open all day: the lists, and the full text of what is selected.
+
+It draws the view and turns keys into outcomes of `tui/deciding.py`; what is to be done is handed to the app. Nothing
+can be focused but the filter, so that every key means the same wherever the eye is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, assert_never
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from bastion.control import wire
+from tui import columns, deciding, keys, lines
+from tui.documents import empty_document, request_document, session_document
+from tui.items import Item
+from tui.paper import Document, Parts
+from tui.screens.dialogs import DenyScreen, KillScreen
+from tui.view import Pane
+from tui.widgets.bars import Bar
+from tui.widgets.rows import RowList
+from tui.widgets.text import TextView
+from tui.words import amount, cell
+
+if TYPE_CHECKING:
+    from tui.app import BastionConsole
+
+NOTHING = {
+    Pane.QUEUE: ("Nothing is held.", "A request that needs you appears here and rings the bell."),
+    Pane.SESSIONS: ("No sessions.",),
+    Pane.DECIDED: ("Nothing was decided lately.",),
+}
+NOTHING_MATCHES = ("Nothing here matches the filter.", "Esc clears it.")
+
+
+class MainScreen(Screen[None], inherit_bindings=False):
+    """Lists and text."""
+
+    app: BastionConsole
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.bindings(keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE),
+    ]
+
+    def compose(self) -> ComposeResult:
+        view = self.app.view
+        yield Bar("status")
+        yield Bar("tabs")
+        with Container(id="body"):
+            with Vertical(id="lists"):
+                for pane in Pane:
+                    with Vertical(id=f"pane-{pane}", classes="pane"):
+                        yield Bar(f"caption-{pane}")
+                        yield Bar(f"columns-{pane}")
+                        yield RowList(view, pane)
+            with Vertical(id="detail"):
+                yield Bar("headline")
+                yield TextView(view, self._document, "text")
+        yield Bar("notice")
+        yield Input(placeholder="filter: words, agent:, target:, risk:, -not ...", id="filter", disabled=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._shown: tuple[Pane, str] | None = None
+        self._left_at = float("inf")
+        self.query_one(Input).display = False
+        self.watch(self.query_one(TextView), "scroll_y", self._notice, init=False)
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    def on_screen_suspend(self) -> None:
+        self._left_at = self.app.clock()
+
+    def on_screen_resume(self) -> None:
+        """Something lay over this screen: what changed under it is new to the person only now."""
+        guard = self.app.view.guard
+        if guard.changed >= self._left_at:
+            guard.display_changed(self.app.clock())
+        self.call_after_refresh(self.draw)
+
+    # --- drawing
+
+    def draw(self) -> None:
+        """Draws the view as it is now."""
+        view, now, wall = self.app.view, self.app.clock(), self.app.daemon_time
+        self.query_one("#status", Bar).draw(
+            *lines.status(self.app.bastion_title, self.app.link, len(view.held), view.hidden, now)
+        )
+        self.query_one("#tabs", Bar).draw(*lines.tabs(view))
+        for pane in Pane:
+            self.set_class(view.pane is pane, f"-pane-{pane}")
+            self.query_one(f"#caption-{pane}", Bar).draw(*lines.caption(view, pane))
+            rows = self.query_one(f"#rows-{pane}", RowList)
+            if rows.size.width:
+                self.query_one(f"#columns-{pane}", Bar).draw(((columns.header(pane, rows.size.width), "label"),))
+                rows.draw(wall)
+        headline = self.query_one("#headline", Bar)
+        headline.draw(*lines.headline(view.current, wall, headline.size.width))
+        text = self.query_one(TextView)
+        shown = (view.pane, view.selected(view.pane))
+        text.draw((view.current, view.filter.text, view.pane), same=shown == self._shown)
+        self._shown = shown
+        self._notice()
+        self.refresh_bindings()
+
+    def _document(self, width: int) -> Document:
+        view = self.app.view
+        match view.current:
+            case Item() as item:
+                return request_document(item, width)
+            case wire.SessionInfo() as session:
+                return session_document(session, width)
+            case _:
+                return empty_document(NOTHING_MATCHES if view.filter.terms else NOTHING[view.pane], width)
+
+    def _notice(self) -> None:
+        """The row above the keys: the armed question, else what was told last; at the right what is still to read."""
+        notice, now = self.query_one("#notice", Bar), self.app.clock()
+        below = self.query_one(TextView).below
+        right: Parts = ((f" {amount(below, 'more row')} below: Space ", "warning"),) if below else ()
+        if (item := self.armed()) is not None:
+            where = f"{cell(item.info.login, 16)}@{cell(item.info.target, 20)}"
+            words = f" APPROVE {cell(item.id, 12)} on {where}? {self.app.armed_why}: y = yes, any other key = no"
+            notice.draw(((words, "alarm"),), (), "alarm")
+            return
+        told = self.app.told if now - self.app.told_at < self.app.TOLD_SECONDS else None
+        notice.draw(((f" {told.words}", told.style),) if told else (), right)
+
+    def armed(self) -> Item | None:
+        """The request that awaits a second key."""
+        view = self.app.view
+        current = view.current
+        if isinstance(current, Item) and view.guard.armed(current.id, current.digest, self.app.clock()):
+            return current
+        return None
+
+    # --- deciding
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The second key exists only while it is asked for; everything else always does."""
+        return self.armed() is not None if action == "confirm" else True
+
+    def action_approve(self) -> None:
+        self._do(deciding.approve(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def action_confirm(self) -> None:
+        self._do(deciding.confirm(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def action_deny(self) -> None:
+        self._do(deciding.deny(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def action_kill(self) -> None:
+        self._do(deciding.kill(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def _do(self, outcome: deciding.Outcome, reason: str = "") -> None:
+        match outcome:
+            case deciding.Cast(info=info, choice=choice):
+                self.app.cast_vote(info, choice, reason)
+            case deciding.Ask(why=why):
+                self.app.armed_why = why
+            case deciding.AskReason(item=item):
+                self.app.push_screen(DenyScreen(item), lambda reason: self._denied(item, reason))
+            case deciding.AskKill(session=session):
+                self.app.push_screen(KillScreen(session), lambda yes: self._killed(session, yes))
+            case deciding.Refused(words=words):
+                self.app.tell(words, "warning")
+            case _:
+                assert_never(outcome)
+        self.draw()
+
+    def _denied(self, item: Item, reason: str | None) -> None:
+        if reason is not None:
+            self._do(deciding.denial(self.app.view, item, self.app.feed.me), reason)
+
+    def _killed(self, session: wire.SessionInfo, yes: bool | None) -> None:
+        if yes:
+            self.app.kill_session(session)
+
+    # --- moving
+
+    def action_move(self, steps: int) -> None:
+        self.app.view.move(steps, self.app.pressed)
+        self.draw()
+
+    def action_pane(self, pane: str) -> None:
+        self.app.view.show(Pane(pane), self.app.pressed)
+        self.draw()
+
+    def action_pane_step(self, steps: int) -> None:
+        panes = list(Pane)
+        self.action_pane(panes[(panes.index(self.app.view.pane) + steps) % len(panes)])
+
+    def action_order(self) -> None:
+        self.app.view.cycle_order(self.app.pressed)
+        self.draw()
+
+    def action_page(self, pages: int) -> None:
+        self.query_one(TextView).page(pages)
+
+    def action_line(self, rows: int) -> None:
+        self.query_one(TextView).line(rows)
+
+    def action_edge(self, end: int) -> None:
+        self.query_one(TextView).edge(end)
+
+    @on(RowList.Picked)
+    def picked(self, event: RowList.Picked) -> None:
+        event.stop()
+        self.app.view.select(event.pane, event.row, self.app.moment(event.time_pressed))
+        self.draw()
+
+    # --- the filter
+
+    def action_filter(self) -> None:
+        field = self.query_one(Input)
+        field.disabled, field.display = False, True
+        self.query_one("#notice", Bar).display = False
+        field.focus()
+
+    @on(Input.Changed, "#filter")
+    def filtered(self, event: Input.Changed) -> None:
+        event.stop()
+        self.app.view.set_filter(event.value, self.app.clock())
+        self.draw()
+
+    @on(Input.Submitted, "#filter")
+    def filter_kept(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close_filter()
+
+    def action_clear_filter(self) -> None:
+        """Whether it is being typed or not."""
+        self.query_one(Input).value = ""
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        field = self.query_one(Input)
+        field.disabled, field.display = True, False
+        self.query_one("#notice", Bar).display = True
+        self.set_focus(None)
+        self.draw()
+
+    # --- other screens
+
+    def action_watch(self) -> None:
+        current = self.app.view.current
+        session = current.info.session if isinstance(current, Item) else current.id if current else ""
+        if not session:
+            self.app.tell("no session is selected", "warning")
+        else:
+            self.app.watch_session(session)
+
+    def action_help(self) -> None:
+        self.app.show_help()
+
+    def action_reconnect(self) -> None:
+        self.app.feed.hurry()
+
+    def action_theme(self) -> None:
+        self.app.next_theme()

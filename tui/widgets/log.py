@@ -1,0 +1,38 @@
+"""Lines that grow at the bottom: stays at the end unless the person scrolled up."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.widgets.paint import COMPONENTS, Painted
+
+
+class LogView(ScrollView, Painted, can_focus=False):
+    """Lines of a stream."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
+
+    def __init__(self, id: str, style: str) -> None:
+        super().__init__(id=id)
+        self.lines: list[str] = []
+        self._style = style
+
+    def draw(self, lines: list[str]) -> None:
+        """Shows these lines."""
+        if lines == self.lines:
+            return
+        at_end = self.scroll_y >= self.max_scroll_y - 1
+        self.lines = lines
+        self.virtual_size = Size(self.size.width, len(lines))
+        if at_end:
+            self.scroll_to(y=len(lines), animate=False, immediate=True)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        at = y + round(self.scroll_y)
+        text = self.lines[at] if at < len(self.lines) else ""
+        return self.strip(((" ", "value"), (text, self._style)), self.size.width)
