@@ -9,6 +9,7 @@ by itself would keep the passphrase beside it.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -51,8 +52,12 @@ class LedgerKey:
     def seal(self, origin: str, size: int, root: bytes) -> checkpoint.Checkpoint:
         """A checkpoint with both signatures."""
         text = checkpoint.body(origin, size, root)
-        armour = sshsig.sign_ed25519(self._private.sign, self.public, text, checkpoint.NAMESPACE)
+        armour = self.sshsig(hashlib.sha512(text).digest(), checkpoint.NAMESPACE)
         return checkpoint.sealed(origin, size, root, self.public, self._private.sign(text), armour)
+
+    def sshsig(self, sha512: bytes, namespace: str) -> str:
+        """Armoured SSHSIG over the message with that digest."""
+        return sshsig.sign_ed25519(self._private.sign, self.public, sha512, namespace)
 
     @classmethod
     def generate(cls) -> LedgerKey:

@@ -9,9 +9,7 @@ The drafts of one call are one transaction, in order. A draft that cannot be an 
 call alone and uses no number. A failed commit fails that call, everything queued, and everything later, with
 StoreFailed: what failed is not acknowledged and not tried again.
 
-Opening *is* recovery. The tree is built again from the stored bytes and compared with the signed checkpoint and with
-the head file; a head file that is one group behind is a crash between COMMIT and its sync, and is written again;
-anything else that does not fit is StoreDamaged, with the first bad entry that `verify` names.
+Opening *is* recovery (recorder.recovery): every stored entry is hashed again and compared with what was signed.
 """
 
 from __future__ import annotations
@@ -27,14 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recorder import entry as entries
-from recorder import layout
 from recorder.checkpoint import Checkpoint
 from recorder.clock import Clock, system_clock
 from recorder.entry import Entry, Json
-from recorder.errors import EntryError, NoteError, RecorderError, StoreDamaged, StoreFailed
-from recorder.keys import LedgerKey, public_bytes
+from recorder.errors import EntryError, RecorderError, StoreFailed
+from recorder.keys import LedgerKey
 from recorder.merkle import Frontier
-from recorder.store import NewChunk, PayloadRow, ReadStore, Store
+from recorder.recovery import recover
+from recorder.schema import PayloadRow, SegmentRow
+from recorder.segments import NAMESPACE, Segment, Segments
+from recorder.store import Group, NewChunk, Store
 
 if TYPE_CHECKING:
     from recorder.recording import Packer, Recording
@@ -93,15 +93,15 @@ class _Group:
 class Ledger:
     """An open ledger. `append`, `head` and `recording` may be called from any thread."""
 
-    def __init__(self, store: Store, key: LedgerKey, clock: Clock, tree: Frontier, last: Entry | None) -> None:
+    def __init__(self, store: Store, key: LedgerKey, clock: Clock, tree: Frontier, flat: Segments, last: Entry) -> None:
         """For `create` and `open`."""
         self.on_failure: Callable[[StoreFailed], None] | None = None
         """Called once, from the writer thread, when writing has failed."""
         self.failed: StoreFailed | None = None
         """Why nothing can be written any more."""
-        self.origin = ""
+        self.origin = flat.origin
         self.clock = clock
-        self._store, self._key, self._tree = store, key, tree
+        self._store, self._key, self._tree, self._flat = store, key, tree, flat
         self._last = last
         self._head: Checkpoint | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -124,12 +124,12 @@ class Ledger:
             origin=host, seq=0, t=clock.wall() // 1000, mono=clock.monotonic() // 1000, boot=clock.boot, prev="",
             type="store.created", actor="bastion", session="", request="", cause="", body=body,
         )  # fmt: skip
-        ledger = cls(Store.create(directory), key, clock, Frontier(), genesis)
-        ledger.origin = entries.origin_of(host, genesis.leaf)
-        ledger._tree.append(bytes.fromhex(genesis.leaf))
-        head = key.seal(ledger.origin, 1, ledger._tree.root())
+        flat = Segments(entries.origin_of(host, genesis.leaf))
+        ledger = cls(Store.create(directory), key, clock, Frontier(), flat, genesis)
+        group = ledger._seal(_Group(entries=[genesis]))
+        head = group.head
         try:
-            ledger._store.commit([genesis], [], [], head)
+            ledger._store.commit(group)
             ledger._store.write_head(head)
         except RecorderError:
             ledger._store.close()
@@ -142,20 +142,19 @@ class Ledger:
         """Open and recover. Raises NotAStore, StoreBusy, StoreDamaged, StoreFailed."""
         lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
         try:
-            tree, last, head, slot, behind = _recover(directory, key)
-            store = Store.open(directory, lock, slot)
+            found = recover(directory, key)
+            store = Store.open(directory, lock, found.slot)
         except RecorderError:
             os.close(lock)
             raise
-        ledger = cls(store, key, clock or system_clock(), tree, last)
-        ledger.origin = head.origin
+        ledger = cls(store, key, clock or system_clock(), found.tree, found.flat, found.last)
         try:
-            if behind:
-                store.write_head(head)
+            if found.behind:
+                store.write_head(found.head)
         except RecorderError:
             store.close()
             raise
-        ledger._start(head)
+        ledger._start(found.head)
         return ledger
 
     def _start(self, head: Checkpoint) -> None:
@@ -250,15 +249,15 @@ class Ledger:
                 job.failed(error)
         if group.entries:
             try:
-                head = self._key.seal(self.origin, self._tree.size, self._tree.root())
-                self._store.commit(group.entries, group.payloads, group.chunks, head)
+                sealed = self._seal(group)
+                self._store.commit(sealed)
             except StoreFailed as error:
                 self._fail(error, group)
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this group is acknowledged
                 self._fail(StoreFailed(f"the ledger cannot be written: {error!r}"), group)
                 return
-            self._head = head
+            self._head = sealed.head
         for job, made in group.answers:
             job.done(made)
 
@@ -266,7 +265,6 @@ class Ledger:
         """Add a job's entries to the group; all or none. Raises RecorderError."""
         last, made, payloads = self._last, list[Entry](), list[PayloadRow]()
         for draft in job.drafts:
-            assert last is not None  # noqa: S101 - there is a genesis
             if draft.cause == CAUSE_PREVIOUS:
                 if not made:
                     raise EntryError("the first draft has none before it in its call")
@@ -282,13 +280,28 @@ class Ledger:
             made.append(last)
             payloads += rows
         self._last = last
-        for each in made:
-            self._tree.append(bytes.fromhex(each.leaf))
         group.entries += made
         group.payloads += payloads
         if job.chunk is not None:
             group.chunks.append(NewChunk(made[-1].seq, *job.chunk))
         group.answers.append((job, tuple(made)))
+
+    def _seal(self, group: _Group) -> Group:
+        """Sign what the entries lead to."""
+        segments = []
+        for each in group.entries:
+            self._tree.append(bytes.fromhex(each.leaf))
+            full = self._flat.append(each.bytes)
+            if full is not None:
+                segments.append(self._sign(full))
+        if self._flat.current().entries:
+            segments.append(self._sign(self._flat.current()))
+        head = self._key.seal(self.origin, self._tree.size, self._tree.root())
+        return Group(group.entries, group.payloads, group.chunks, segments, head)
+
+    def _sign(self, segment: Segment) -> SegmentRow:
+        armour = self._key.sshsig(segment.sha512, NAMESPACE)
+        return SegmentRow(segment.number, segment.entries, segment.sha256, armour)
 
     def _fail(self, error: StoreFailed, group: _Group) -> None:
         self.failed = error
@@ -310,79 +323,3 @@ def _with_payloads(draft: Draft, seq: int) -> tuple[dict[str, Json], list[Payloa
         body[name] = {"sha256": entries.commitment(salt, data).hex(), "bytes": len(data)}
         rows.append(PayloadRow(seq, name, salt, bytes(data)))
     return body, rows
-
-
-def _recover(directory: Path, key: LedgerKey) -> tuple[Frontier, Entry, Checkpoint, int, bool]:
-    """Check the store against its signatures. Gives the tree, the last entry, the head, the head file's slot to write
-    next, and whether the head file is behind. Raises RecorderError.
-
-    Every stored entry is hashed, so that nothing is appended to, and signed with, a history that was changed. What
-    only `verify` checks: payloads, chunks, causes and votes.
-    """
-    reader = ReadStore.open(directory)
-    try:
-        genesis = reader.entry(0)
-        if genesis is None:
-            raise StoreDamaged("the store has no first entry", seq=0)
-        log_key = entries.decode(genesis.bytes).body.get("log_key")
-        if public_bytes(str(log_key)) != key.public:
-            raise StoreFailed("the key is not the one of this store", f"the store wants {log_key}")
-        newest = reader.head()
-        if newest is None:
-            raise StoreDamaged("the store has no signed checkpoint")
-        head = _parse_head(newest[1], newest[2], key)
-        tree, last, wanted = Frontier(), genesis, {head.size: head.root}
-        found, slot = _head_file(directory, key, head)
-        if found is not None:
-            wanted.setdefault(found.size, found.root)
-        for row in reader.entries(page=1024):
-            if row.seq != tree.size:
-                raise StoreDamaged(f"entry {tree.size} is missing", seq=tree.size)
-            leaf = entries.leaf_hash(row.bytes)
-            if leaf != row.leaf:
-                raise StoreDamaged(f"entry {row.seq} was changed", seq=row.seq)
-            tree.append(leaf)
-            last = row
-            if tree.size in wanted and tree.root() != wanted[tree.size]:
-                raise StoreDamaged(f"the first {tree.size} entries are not those that were signed")
-        if tree.size != head.size:
-            what = "is signed by no checkpoint" if tree.size > head.size else "is missing"
-            seq = min(tree.size, head.size)
-            raise StoreDamaged(f"entry {seq} {what}", seq=seq)
-        expected, found_chunk = reader.last_chunk()
-        if expected != found_chunk:
-            raise StoreDamaged("a recorded chunk has lost its row", seq=expected)
-        return tree, entries.decode(last.bytes), head, slot, found is None or found.size < head.size
-    except EntryError as error:
-        raise StoreDamaged(f"an entry cannot be read: {error.message}") from None
-    finally:
-        reader.close()
-
-
-def _parse_head(note: str, sshsig: str, key: LedgerKey) -> Checkpoint:
-    from recorder import checkpoint
-
-    try:
-        return checkpoint.parse(note, key.public, sshsig)
-    except NoteError as error:
-        raise StoreDamaged(f"the newest checkpoint: {error.message}") from None
-
-
-def _head_file(directory: Path, key: LedgerKey, head: Checkpoint) -> tuple[Checkpoint | None, int]:
-    """The head file's checkpoint, checked against the database's; None only right after the creation."""
-    try:
-        found, slot = layout.read_head(directory, key.public)
-    except FileNotFoundError:
-        found, slot = None, 0
-    if found is None:
-        if head.size == 1:  # a crash within `create`, between its commit and its head
-            return None, slot
-        raise StoreDamaged("the head file is missing or not signed by the ledger's key")
-    if found.origin != head.origin:
-        raise StoreDamaged("the head file is of another ledger")
-    if found.size > head.size:
-        raise StoreDamaged(
-            f"entries {head.size} to {found.size - 1} are missing: the head file was signed over {found.size}",
-            seq=head.size,
-        )
-    return found, slot

@@ -18,7 +18,8 @@ from recorder.entry import Entry
 from recorder.errors import EntryError, FrameError, NoteError, RecorderError, StoreDamaged
 from recorder.frames import Frame
 from recorder.keys import public_bytes
-from recorder.store import EntryRow, ReadStore
+from recorder.readstore import ReadStore
+from recorder.schema import EntryRow
 
 
 class Missing(RecorderError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -70,14 +70,16 @@ def _take(data: bytes) -> tuple[bytes, bytes]:
     return data[4 : 4 + size], data[4 + size :]
 
 
-def _to_be_signed(message: bytes, namespace: str, hash_name: bytes) -> bytes:
-    digest = _HASHES[hash_name](message).digest()
+def _to_be_signed(digest: bytes, namespace: str, hash_name: bytes) -> bytes:
     return MAGIC + string(namespace.encode()) + string(b"") + string(hash_name) + string(digest)
 
 
-def sign_ed25519(sign: Callable[[bytes], bytes], public: bytes, message: bytes, namespace: str) -> str:
-    """Armoured signature. `sign` makes a raw Ed25519 signature with the key whose 32 public bytes are given."""
-    raw = sign(_to_be_signed(message, namespace, b"sha512"))
+def sign_ed25519(sign: Callable[[bytes], bytes], public: bytes, sha512: bytes, namespace: str) -> str:
+    """Armoured signature over a message of which the SHA-512 digest is given.
+
+    `sign` makes a raw Ed25519 signature with the key whose 32 public bytes are given.
+    """
+    raw = sign(_to_be_signed(sha512, namespace, b"sha512"))
     signature = string(b"ssh-ed25519") + string(raw)
     parts = (ed25519_blob(public), namespace.encode(), b"", b"sha512", signature)
     text = base64.b64encode(MAGIC + (1).to_bytes(4, "big") + b"".join(map(string, parts))).decode()
@@ -86,17 +88,24 @@ def sign_ed25519(sign: Callable[[bytes], bytes], public: bytes, message: bytes, 
 
 
 def verify(armour: str, message: bytes, namespace: str) -> bytes:
-    """Check a signature; return the blob of the key that made it, which the caller compares with the keys it trusts.
+    """Check a signature over a message; otherwise as `verify_digests`."""
+    return verify_digests(armour, {name: hash_(message).digest() for name, hash_ in _HASHES.items()}, namespace)
+
+
+def verify_digests(armour: str, digests: Mapping[bytes, bytes], namespace: str) -> bytes:
+    """Check a signature over a message of which the digests are given, by hash name (`sha256`, `sha512`).
+
+    Return the blob of the key that made it, which the caller compares with the keys it trusts.
 
     Raises SignatureError, and nothing else, for anything that is not a good signature under exactly that namespace.
     """
     blob, found, hash_name, signature = _parse(armour)
     if found != namespace.encode():
         raise SignatureError(f"made for namespace {found[:64].decode(errors='replace')!r}, not {namespace!r}")
-    if hash_name not in _HASHES:
+    if hash_name not in digests:
         raise SignatureError("an unknown hash")
     kind, rest = _take(blob)
-    signed = _to_be_signed(message, namespace, hash_name)
+    signed = _to_be_signed(digests[hash_name], namespace, hash_name)
     if kind == b"ssh-ed25519":
         public, left = _take(rest)
         algorithm, tail = _take(signature)

@@ -1,0 +1,190 @@
+"""A store directory, read: every query there is. Writes nothing, and imports nothing that writes.
+
+One connection behind a lock: usable from several threads, one query at a time. Works beside the daemon that writes
+(WAL readers do not wait) and on a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from recorder import layout
+from recorder.errors import NotAStore, RecorderError, StoreDamaged
+from recorder.schema import (
+    ENTRY_COLUMNS,
+    ChunkRow,
+    EntryRow,
+    PayloadRow,
+    SegmentRow,
+    check_identity,
+    connect_read_only,
+)
+
+
+class ReadStore:
+    """A store, read. One connection behind a lock: usable from several threads, one query at a time."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
+        self.directory = directory
+        self._db = connection
+        self._guard = threading.Lock()
+        self._packs: dict[int, int] = {}
+
+    @classmethod
+    def open(cls, directory: Path) -> ReadStore:
+        """Open for reading, whether a daemon runs or not; changes nothing. Raises NotAStore or StoreFailed."""
+        path = directory / layout.DATABASE
+        if not path.is_file():
+            raise NotAStore(f"{directory} holds no store")
+        connection = connect_read_only(path)
+        try:
+            check_identity(connection, directory)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreDamaged(f"the database of {directory} cannot be read: {error}") from None
+        except RecorderError:
+            connection.close()
+            raise
+        return cls(directory, connection)
+
+    def close(self) -> None:
+        """Idempotent. Iterators must not be used afterwards."""
+        with self._guard:
+            self._db.close()
+            while self._packs:
+                os.close(self._packs.popitem()[1])
+
+    def _all(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        with self._guard:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreDamaged(f"the database cannot be read: {error}") from None
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All queries inside see one state of the database, whatever a daemon writes meanwhile."""
+        self._all("BEGIN")
+        try:
+            self._all("SELECT 1 FROM entries LIMIT 1")
+            yield
+        finally:
+            with contextlib.suppress(StoreDamaged):
+                self._all("ROLLBACK")
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file itself, indexes included; empty when it is sound."""
+        found = [str(row[0]) for row in self._all("PRAGMA integrity_check(3)")]
+        return [] if found == ["ok"] else found
+
+    def size(self) -> int:
+        """One more than the highest entry number."""
+        ((size,),) = self._all("SELECT coalesce(max(seq) + 1, 0) FROM entries")
+        return int(str(size))
+
+    def entries(
+        self,
+        after: int = -1,
+        limit: int | None = None,
+        types: Sequence[str] = (),
+        session: str = "",
+        request: str = "",
+        page: int = 256,
+    ) -> Iterator[EntryRow]:
+        """Rows with seq > after, in order. Read page by page: nothing is held between two of them."""
+        where, values = ["seq > ?"], list[object]()
+        if types:
+            where.append(f"type IN ({','.join('?' * len(types))})")
+            values += types
+        for column, value in (("session", session), ("request", request)):
+            if value:
+                where.append(f"{column} = ?")
+                values.append(value)
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608
+        left = limit if limit is not None else 1 << 62
+        while left > 0:
+            rows = self._all(sql, after, *values, min(page, left))
+            for row in rows:
+                yield EntryRow(*row)  # type: ignore[arg-type]
+            if len(rows) < min(page, left):
+                return
+            left -= len(rows)
+            after = int(str(rows[-1][0]))
+
+    def newest(self, kind: str = "", page: int = 256) -> Iterator[EntryRow]:
+        """Rows of one type, or of all, from the newest back. Read page by page."""
+        before = 1 << 62
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {{}} seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        while True:
+            values = (kind, before, page) if kind else (before, page)
+            rows = self._all(sql.format("type = ? AND" if kind else ""), *values)
+            for row in rows:
+                yield EntryRow(*row)  # type: ignore[arg-type]
+            if len(rows) < page:
+                return
+            before = int(str(rows[-1][0]))
+
+    def entry(self, seq: int) -> EntryRow | None:
+        """That entry, if there is one."""
+        return next(self.entries(after=seq - 1, limit=1), None) if self._has(seq) else None
+
+    def _has(self, seq: int) -> bool:
+        return bool(self._all("SELECT 1 FROM entries WHERE seq = ?", seq))
+
+    def payload(self, seq: int, name: str) -> PayloadRow | None:
+        """An opened value; None when it is not there (redacted)."""
+        rows = self._all("SELECT seq, name, salt, data FROM payloads WHERE seq = ? AND name = ?", seq, name)
+        return PayloadRow(*rows[0]) if rows else None  # type: ignore[arg-type]
+
+    def payload_names(self) -> Iterator[tuple[int, str]]:
+        """Keys of all opened values, in order."""
+        after: tuple[object, ...] = (-1, "")
+        while rows := self._all("SELECT seq, name FROM payloads WHERE (seq, name) > (?, ?) LIMIT 1000", *after):
+            yield from rows  # type: ignore[misc]
+            after = rows[-1]
+
+    def checkpoints(self) -> list[tuple[int, str, str]]:
+        """Size, note and SSHSIG of every kept checkpoint, the oldest first."""
+        return self._all("SELECT size, note, sshsig FROM checkpoints ORDER BY size")  # type: ignore[return-value]
+
+    def head(self) -> tuple[int, str, str] | None:
+        """The newest kept checkpoint."""
+        rows = self._all("SELECT size, note, sshsig FROM checkpoints ORDER BY size DESC LIMIT 1")
+        return rows[0] if rows else None  # type: ignore[return-value]
+
+    def segments(self) -> list[SegmentRow]:
+        """The signed segments, in order."""
+        return [SegmentRow(*row) for row in self._all("SELECT * FROM segments ORDER BY number")]  # type: ignore[arg-type]
+
+    def chunk(self, seq: int) -> ChunkRow | None:
+        """Where that entry's ciphertext lies."""
+        rows = self._all("SELECT seq, pack, offset, length, key FROM chunks WHERE seq = ?", seq)
+        return ChunkRow(*rows[0]) if rows else None  # type: ignore[arg-type]
+
+    def last_chunk(self) -> tuple[int, int]:
+        """Numbers of the last `recording.chunk` entry and of the last chunk row; -1 where there is none."""
+        (row,) = self._all(
+            "SELECT coalesce(max(seq), -1), (SELECT coalesce(max(seq), -1) FROM chunks)"
+            " FROM entries WHERE type = 'recording.chunk'"
+        )
+        return row  # type: ignore[return-value]
+
+    def chunk_seqs(self) -> list[int]:
+        """Entry numbers of all chunk rows."""
+        return [int(str(row[0])) for row in self._all("SELECT seq FROM chunks ORDER BY seq")]
+
+    def ciphertext(self, row: ChunkRow) -> bytes:
+        """Its bytes, as many as there are. Raises StoreDamaged when the pack cannot be read."""
+        with self._guard:
+            try:
+                if row.pack not in self._packs:
+                    path = layout.pack_path(self.directory, row.pack)
+                    self._packs[row.pack] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                return os.pread(self._packs[row.pack], row.length, row.offset)
+            except (OSError, OverflowError, ValueError) as error:
+                raise StoreDamaged(f"pack {row.pack} cannot be read: {error}", seq=row.seq) from None

@@ -1,0 +1,139 @@
+"""Tables and rows of the store's database, and how it is connected to. SQL stands here, in `readstore` and in `store`."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.errors import NotAStore, StoreDamaged, StoreFailed
+
+APPLICATION_ID = 0x62617374
+"""PRAGMA application_id: `bast`, so that file(1) and we know whose database it is."""
+SCHEMA_VERSION = 1
+
+SCHEMA = (
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, type TEXT NOT NULL, session TEXT, request TEXT,"
+    " t INTEGER NOT NULL, leaf BLOB NOT NULL, bytes BLOB NOT NULL) STRICT",
+    "CREATE INDEX entries_type ON entries (type, seq)",
+    "CREATE INDEX entries_session ON entries (session, seq) WHERE session IS NOT NULL",
+    "CREATE INDEX entries_request ON entries (request, seq) WHERE request IS NOT NULL",
+    "CREATE TABLE payloads (seq INTEGER NOT NULL, name TEXT NOT NULL, salt BLOB NOT NULL, data BLOB NOT NULL,"
+    " PRIMARY KEY (seq, name)) STRICT",
+    "CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL, sshsig TEXT NOT NULL) STRICT",
+    "CREATE TABLE segments (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, sha256 TEXT NOT NULL,"
+    " sshsig TEXT NOT NULL) STRICT",
+    "CREATE TABLE chunks (seq INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    " length INTEGER NOT NULL, key BLOB NOT NULL) STRICT",
+)
+"""`session` and `request` are NULL where an entry has none, so that the partial indexes serve `session = ?`."""
+
+ENTRY_COLUMNS = "seq, type, session, request, t, leaf, bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRow:
+    """An opened value: what an entry commits to."""
+
+    seq: int
+    name: str
+    salt: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """Ciphertext to be written for the entry `seq`."""
+
+    seq: int
+    data: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """Where the ciphertext of the entry `seq` lies, and its key."""
+
+    seq: int
+    pack: int
+    offset: int
+    length: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """An entry as it is stored. Only `bytes` is hashed; the other columns are for finding it."""
+
+    seq: int
+    type: str
+    session: str | None
+    request: str | None
+    t: int
+    leaf: bytes
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A segment of the flat form (recorder.segments) as it is signed."""
+
+    number: int
+    entries: int
+    sha256: str
+    sshsig: str
+
+
+def check_identity(connection: sqlite3.Connection, directory: Path) -> None:
+    """Is this our database, with our tables and nothing beside them? Raises NotAStore, StoreDamaged, sqlite3.Error.
+
+    A trigger that somebody planted would run inside our own transactions.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    found = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if not found and not application:
+        raise NotAStore(
+            f"{directory} holds a store that was never finished", "remove the directory and create it again"
+        )
+    if application != APPLICATION_ID or found != set(SCHEMA):
+        raise StoreDamaged(f"the database in {directory} has other tables than a store has")
+    if version != SCHEMA_VERSION:
+        raise NotAStore(f"{directory} has schema {version}; this program knows {SCHEMA_VERSION}")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """For the writer. `check_same_thread` is off since the thread that opens is not the one that writes."""
+    connection = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """`mode=ro` needs to make -shm and -wal where there are none; where it may not, and nothing is pending in a WAL,
+    the file is complete by itself and can be read as `immutable`."""
+    wal = path.with_name(path.name + "-wal")
+    modes = ["ro"] if wal.exists() and wal.stat().st_size else ["ro", "ro&immutable=1"]
+    reason = ""
+    for mode in modes:
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                _uri(path, mode), uri=True, isolation_level=None, check_same_thread=False, timeout=10
+            )
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.DatabaseError as error:
+            if connection is not None:
+                connection.close()
+            if not isinstance(error, sqlite3.OperationalError):
+                raise StoreDamaged(f"{path} is no sound database: {error}") from None
+            reason = str(error)
+    raise StoreFailed(f"{path} cannot be read: {reason}", "copy the whole directory to where you may write")
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
