@@ -98,7 +98,11 @@ class Daemon:
 
     async def _serve(self, ledger: Ledger, ready: Callable[[int], None] | None) -> None:
         config, loop = self._config, asyncio.get_running_loop()
-        ledger.on_failure = lambda error: loop.call_soon_threadsafe(self._ledger_failed, error)
+
+        def failed(error: Exception) -> None:
+            loop.call_soon_threadsafe(self._ledger_failed, error)
+
+        ledger.on_failure = failed
         reader = Reader.open(config.store)
         writer = Audit(ledger)
         archive = Archive(reader)
@@ -108,7 +112,7 @@ class Daemon:
         await writer.write(Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest}))
 
         desk = Desk(ticket=config.ticket_seconds, limit=config.held_requests)
-        broker = Broker(desk, writer, clock, timeout=config.timeout_seconds)
+        broker = Broker(desk, writer, clock, timeout=int(config.timeout_seconds))
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds)
         services = Services(

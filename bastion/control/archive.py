@@ -96,7 +96,7 @@ class Archive:
         size = 0
         try:
             for frame in self._reader.frames(session, after=after):
-                page.append(FrameInfo(at=frame.at_us, kind=frame.kind.name.lower(), data=frame.data))
+                page.append(FrameInfo(at=frame.at_us, kind=frame.kind, data=frame.data))
                 size += len(frame.data)
                 if size >= PAGE_BYTES:
                     break

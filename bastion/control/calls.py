@@ -176,12 +176,12 @@ class Calls:
         house = self._house
         for request in house.broker.infos():
             if request.state == "held":
-                connection.push(wire.RequestChanged(request))
+                connection.push(wire.RequestChanged(request=request))
         for session in house.sessions.infos():
             if session.state == "open":
-                connection.push(wire.SessionChanged(session))
-        connection.on_close(house.broker.subscribe(lambda info: connection.push(wire.RequestChanged(info))))
-        connection.on_close(house.sessions.subscribe(lambda info: connection.push(wire.SessionChanged(info))))
+                connection.push(wire.SessionChanged(session=session))
+        connection.on_close(house.broker.subscribe(lambda info: connection.push(wire.RequestChanged(request=info))))
+        connection.on_close(house.sessions.subscribe(lambda info: connection.push(wire.SessionChanged(session=info))))
         return None
 
     # --- sessions ---------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Calls:
         if spot not in self._watching:
             try:
                 stop = self._house.sessions.watch(
-                    info.id, lambda frame: connection.push(wire.SessionOutput(info.id, frame))
+                    info.id, lambda frame: connection.push(wire.SessionOutput(session=info.id, frame=frame))
                 )
             except KeyError:
                 raise Conflict(f"session {info.id} has just ended") from None

@@ -20,6 +20,7 @@ DEPTH_LIMIT = 40
 
 _OPERATOR = re.compile(rb"&>>|&>|<<-|<<<|<<|>>|<&|>&|>\||<>|[<>]|&&|\|\||\|&|;;&|;;|;&|[|&;()]")
 _REDIRECTS = frozenset((b"&>>", b"&>", b"<<-", b"<<<", b"<<", b">>", b"<&", b">&", b">|", b"<>", b"<", b">"))
+_DESCRIPTOR = re.compile(rb"\d+(?=[<>])")
 _PLAIN = re.compile(rb"[^ \t\n|&;()<>'\"`$\\]+")
 _DOUBLE = re.compile(rb"[^\"`$\\]+")
 _SINGLE = re.compile(rb"[^']*'")
@@ -42,6 +43,7 @@ class Lexer:
         self.words: dict[int, int] = {}
         self.after: dict[int, bool] = {}
         self._heredocs: list[tuple[bytes, bool]] = []
+        self._backquoted = False
 
     def read(self) -> None:
         """Reads everything. Raises Differs."""
@@ -51,7 +53,7 @@ class Lexer:
         if self._heredocs:
             raise Differs("has a here-document without an end")
 
-    def _list(self, at: int, closing: bytes, depth: int) -> int:
+    def _list(self, at: int, closing: bytes, depth: int) -> int:  # noqa: PLR0912, PLR0915 - one loop, a case a byte
         """Words and operators up to `closing` (nothing: the end); returns the place of `closing`."""
         if depth > DEPTH_LIMIT:
             raise Differs("is nested too deeply")
@@ -91,14 +93,17 @@ class Lexer:
                         raise Differs("uses case inside a substitution")
                 start, target = True, b""
             else:
+                descriptor = _DESCRIPTOR.match(source, at)
+                if descriptor and not target:
+                    at = descriptor.end()
+                    continue
+                if byte == 0x60 and self._backquoted:
+                    raise Differs("nests backquotes")
                 begin = at
                 at = self._take(at, start, target, depth)
                 word = source[begin:at]
                 if target in (b"<<", b"<<-"):
                     self._heredocs.append((_unquoted(word), target == b"<<-"))
-                elif not target and word.isdigit() and at < size and source[at] in b"<>":
-                    target = b"fd"
-                    continue
                 start, target = start and bool(target), b""
         if closing:
             raise Differs("has a substitution without an end")
@@ -116,7 +121,7 @@ class Lexer:
             at = self._close(at + 2, b")", depth)
         while at < size:
             byte = source[at]
-            if byte in BLANK or byte in META:
+            if byte in BLANK or byte in META or (byte == 0x60 and self._backquoted):
                 return at
             if byte == 0x27:
                 at = self._match(_SINGLE, at + 1)
@@ -142,9 +147,15 @@ class Lexer:
         return found.end()
 
     def _close(self, at: int, closing: bytes, depth: int) -> int:
+        if closing == b"`":
+            if self._backquoted:
+                raise Differs("nests backquotes")
+            self._backquoted = True
         inner = self._list(at, closing, depth + 1)
-        if closing == b"`" and b"\\" in self.source[at:inner]:
-            raise Differs("has backslashes inside backquotes")
+        if closing == b"`":
+            self._backquoted = False
+            if b"\\" in self.source[at:inner]:
+                raise Differs("has backslashes inside backquotes")
         return inner + 1
 
     def _double(self, at: int, depth: int) -> int:

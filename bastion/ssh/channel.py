@@ -8,7 +8,7 @@ the version is capped, and tests/e2e drives every row with real clients.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Protocol
 
 import asyncssh
 from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
@@ -19,8 +19,6 @@ from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up
 from bastion.ssh import algorithms
 
 if TYPE_CHECKING:
-    from bastion.ssh.session import AgentSession
-
     Channel = asyncssh.SSHServerChannel[bytes]
 else:
     Channel = asyncssh.SSHServerChannel
@@ -31,10 +29,28 @@ def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
     return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
 
 
+class Agent(Protocol):
+    """What a session of an agent's channel is told."""
+
+    environment: dict[str, str]
+
+    def exec_received(self, command: bytes) -> None:
+        """RFC 4254 section 6.5."""
+
+    def refused(self, what: str, reason: str) -> None:
+        """The table refused a request; without a reason it is only noted."""
+
+    def not_open(self, what: str, reason: str) -> None:
+        """The table refused what would have made this channel something; it has to be ended with the reason."""
+
+    def left(self) -> None:
+        """The agent closed the channel."""
+
+
 class AgentChannel(Channel):
     """An agent's session channel: exec, once, as bytes; the rest as the table says."""
 
-    agent: AgentSession
+    agent: Agent
     """Set before the channel is handed to asyncssh."""
 
     def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
@@ -91,7 +107,7 @@ class AgentChannel(Channel):
         self.agent.left()
         super()._process_close(pkttype, pktid, packet)
 
-    _packet_handlers: ClassVar = {
+    _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
         **Channel._packet_handlers,
         MSG_CHANNEL_REQUEST: _process_request,
         MSG_CHANNEL_CLOSE: _process_close,
@@ -141,4 +157,7 @@ class ControlChannel(Channel):
             return False
         return self._start_session(subsystem=SUBSYSTEM)
 
-    _packet_handlers: ClassVar = {**Channel._packet_handlers, MSG_CHANNEL_REQUEST: _process_request}
+    _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
+        **Channel._packet_handlers,
+        MSG_CHANNEL_REQUEST: _process_request,
+    }

@@ -17,11 +17,10 @@ from typing import Any
 import asyncssh
 
 from bastion.gate.events import UpstreamEnded
-from recorder.frames import FrameKind
 from recorder.recording import Recording
 
 Ended = Callable[[UpstreamEnded], None]
-Seen = Callable[[FrameKind, bytes], None]
+Seen = Callable[[str, bytes], None]
 
 
 class Side:
@@ -72,7 +71,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Output (RFC 4254 section 5.2)."""
-        kind = FrameKind.OUTPUT if datatype is None else FrameKind.STDERR
+        kind = "output" if datatype is None else "stderr"
         if not self._recording.write(kind, data):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
@@ -97,7 +96,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
 
     def send(self, data: bytes) -> None:
         """Stdin for the command."""
-        if not self._recording.write(FrameKind.INPUT, data):
+        if not self._recording.write("input", data):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
         if self.channel is not None and not self.channel.is_closing():

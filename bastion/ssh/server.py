@@ -22,15 +22,15 @@ from typing import Any, TypeVar
 import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
-from bastion.directory import Directory
 from bastion.gate.channels import look_up
-from bastion.model import Identity, Target
+from bastion.model import Identity
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.services import Services
 from bastion.ssh.session import AgentSession
+from bastion.ssh.turned_away import TurnedAway
 
 C = TypeVar("C", AgentChannel, ControlChannel)
 
@@ -172,53 +172,50 @@ class BastionServer(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "bastion: identity revoked")
         if identity.decides:
             return self._control_channel(connection, identity)
-        target, login = self._destination(self._services.directory)
         channel = _make(AgentChannel, connection, algorithms.HELD_WINDOW)
-        session = AgentSession(self._services, identity, self._key, target, login, self._client)
+        session = self._session(identity)
         channel.agent = session
-        self._count(session.closed)
+        self._count(channel)
         return channel, session
+
+    def _session(self, identity: Identity) -> AgentSession | TurnedAway:
+        """What the user name means: a target, with one of its logins; else a sentence for the agent."""
+        targets = self._services.directory.targets
+        login, percent, name = self._where.rpartition("%")
+        target = targets.get(name)
+        if name == SELF and not percent:
+            reason = "the bastion's own commands are not open in this release: use ssh TARGET@bastion"
+        elif target is None:
+            known = ", ".join(sorted(targets)[:8]) or "none yet"
+            reason = f"unknown target {visible_line(name, 64)}; targets: {known}"
+        elif percent and login not in target.logins:
+            reason = f"{visible_line(login, 64)} is no login of {name}; logins: {', '.join(target.logins)}"
+        else:
+            login = login or target.logins[0]
+            return AgentSession(self._services, identity, self._key, target, login, self._client)
+        return TurnedAway(self._services, identity.name, f"destination {visible_line(self._where, 64)}", reason)
 
     def _control_channel(self, connection: asyncssh.SSHServerConnection, identity: Identity) -> Any:
         channel = _make(ControlChannel, connection, 2 << 20)
-        done = asyncio.Event()
-        self._count(done)
+        self._count(channel)
 
         async def serve(stdin: Any, stdout: Any, _stderr: Any) -> None:
             try:
                 await self._serve_control(stdin, stdout, identity)
             finally:
-                done.set()
                 stdout.channel.exit(0)
 
         return channel, SSHServerStreamSession(serve)
 
-    def _count(self, closed: asyncio.Event) -> None:
+    def _count(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         """Count a channel until it is closed."""
         self._channels += 1
 
         async def wait() -> None:
-            await closed.wait()
+            await channel.wait_closed()
             self._channels -= 1
 
         self._services.spawn(wait(), "channel count")
-
-    def _destination(self, directory: Directory) -> tuple[Target, str]:
-        """What the user name means. Raises ChannelOpenError with a sentence for the agent."""
-        login, percent, name = self._where.rpartition("%")
-        target = directory.targets.get(name)
-        if target is None:
-            known = ", ".join(sorted(directory.targets)[:8]) or "none yet"
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
-                f"bastion: unknown target {visible_line(name, 64)}; targets: {known}",
-            )
-        if percent and login not in target.logins:
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
-                f"bastion: {visible_line(login, 64)} is no login of {name}; logins: {', '.join(target.logins)}",
-            )
-        return target, login or target.logins[0]
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """`direct-tcpip`: refused, by the table. It must never return True, which would be a tunnel nobody sees."""

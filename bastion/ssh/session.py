@@ -36,7 +36,6 @@ from bastion.policy.judge import Judgement, judge
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream, drained
 from bastion.ssh.services import Services
-from recorder.frames import FrameKind
 from recorder.recording import Recording, Summary
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,6 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._events: deque[ev.Event] = deque()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
-        self.closed = asyncio.Event()
         self._drafts = [audit.session_opened(self.id, identity.name, key, target.name, login, client)]
         self._refusals: list[notices.Notice] = []
         self._reading = Side()
@@ -152,7 +150,6 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed."""
         self.left()
-        self.closed.set()
 
     # --- what others call -----------------------------------------------------------------------------------------
 
@@ -350,12 +347,11 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     async def _record_finished(self, request: Request, status: int | None, signal: str, note: str) -> None:
         body: dict[str, object] = {"status": status, "signal": signal, "note": note[:1000]}
-        streams = {FrameKind.OUTPUT: "stdout", FrameKind.STDERR: "stderr", FrameKind.INPUT: "stdin"}
+        streams = {"output": "stdout", "stderr": "stderr", "input": "stdin"}
         summary = await self._finish_recording()
         for kind, name in streams.items():
-            stream = summary.streams.get(kind) if summary is not None else None
-            body[f"{name}_bytes"] = stream.bytes if stream else 0
-            body[f"{name}_sha256"] = stream.sha256 if stream else ""
+            body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
+            body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
         await self._write(audit.finished(request, self.id, body, self._started))
         self._services.broker.ran(request.id, outcome(body))
 
@@ -428,9 +424,9 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             upstream.send_eof()
         self._reading.resume("held")
 
-    def _seen(self, kind: FrameKind, data: bytes) -> None:
+    def _seen(self, kind: str, data: bytes) -> None:
         at = self._services.clock.wall() - self._opened
-        self._services.sessions.output(self.id, FrameInfo(at=at, kind=kind.name.lower(), data=data))
+        self._services.sessions.output(self.id, FrameInfo(at=at, kind=kind, data=data))
 
     def _signal_upstream(self, name: str) -> None:
         if self._upstream is not None and self._upstream.channel is not None:

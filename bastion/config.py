@@ -1,0 +1,320 @@
+"""`bastion.toml`: what a daemon is told, checked before anything starts.
+
+Theory of operation. One table, KEYS, names every key with its default and the check that its value passes; `load` reads
+a file, `parse` a text. A key that is not in the table, a value of another type or out of its range, and broken TOML are
+ConfigErrors with line and column. Nothing is guessed: a misspelt limit must not fall back to its default in silence.
+
+What policy decides (who needs how many approvals for what) is not here; it comes with the policy language.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bastion.errors import ConfigError, NotFound
+from bastion.toml import Place, PlaceError, place_of, places
+
+FILE = "bastion.toml"
+
+FILE_LIMIT = 1 << 20
+"""Bytes of a configuration file; one that is written by hand has a few hundred."""
+
+PORT = 2222
+"""Where agents connect unless told otherwise: sshd keeps 22."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One bastion's configuration."""
+
+    path: Path
+    """The file it came from, absolute."""
+    digest: str
+    """SHA-256 (hex) of the file's bytes; the ledger notes it when the daemon starts."""
+    listen: str
+    """Address for agents and approvers, as written."""
+    state: Path
+    """Directory of keys and store, absolute; mode 0700."""
+    host_name: str
+    """What the ledger calls this bastion. Read once, when the store is made."""
+    timeout_seconds: float
+    """A held request is denied after this long."""
+    ticket_seconds: float
+    """An approval whose agent has gone is good for the identical request for this long."""
+    approvals: int
+    """Distinct humans for each held request."""
+    login_seconds: int
+    """From connecting to having logged in."""
+    connections: int
+    """SSH connections at once."""
+    failed_logins_per_minute: int
+    """From one address; more are turned away before they cost anything."""
+    keepalive_seconds: int
+    """Between probes of an idle connection, to agents and to targets."""
+    held_requests: int
+    """Requests held at once."""
+    connect_seconds: int
+    """For reaching a target, its login included."""
+
+    @property
+    def host(self) -> str:
+        """Of `listen`."""
+        return parse_listen(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        """Of `listen`; 0: any free one."""
+        return parse_listen(self.listen)[1]
+
+    @property
+    def host_key(self) -> Path:
+        """The bastion's SSH host key."""
+        return self.state / "host_key"
+
+    @property
+    def ledger_key(self) -> Path:
+        """The key that signs the ledger."""
+        return self.state / "ledger_key"
+
+    @property
+    def store(self) -> Path:
+        """Directory of the ledger and the recordings."""
+        return self.state / "store"
+
+    @property
+    def socket(self) -> Path:
+        """Where the daemon listens for the tools of its own host."""
+        return self.state / "control.sock"
+
+
+class Wrong(ValueError):
+    """A value does not pass; the message says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the file."""
+
+    field: str
+    """Of Config."""
+    default: Any
+    """As it would be written in the file."""
+    check: Callable[[object], Any]
+    """The value for Config, or Wrong."""
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of `30s`, `10m`, `8h` or `7d`. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text, re.ASCII)
+    if match is None:
+        raise ValueError("a time is a whole number and s, m, h or d: 30s, 10m, 8h, 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPv6]:PORT`; port 0 takes any free one. Raises ValueError."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text, re.ASCII)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError("an address is HOST:PORT or [IPv6]:PORT")
+    return match[1] or match[2], int(match[3])
+
+
+def text(value: object) -> str:
+    """A check: any text."""
+    if not isinstance(value, str):
+        raise Wrong("a text in quotes")
+    return value
+
+
+def _listen(value: object) -> str:
+    try:
+        parse_listen(text(value))
+    except ValueError as error:
+        raise Wrong(str(error)) from None
+    return text(value)
+
+
+def _path(value: object) -> str:
+    if not text(value) or "\0" in text(value):
+        raise Wrong("a directory")
+    return text(value)
+
+
+def _host_name(value: object) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?", text(value), re.ASCII):
+        raise Wrong("a host name: letters, digits, dots and hyphens")
+    return text(value)
+
+
+def _between(least: int, most: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise Wrong(f"a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def _lasting(least: str, most: str) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        try:
+            seconds = parse_duration(text(value))
+        except ValueError:
+            raise Wrong(f'a time from "{least}" to "{most}"') from None
+        if not parse_duration(least) <= seconds <= parse_duration(most):
+            raise Wrong(f'a time from "{least}" to "{most}"')
+        return float(seconds)
+
+    return check
+
+
+KEYS: Mapping[str, Mapping[str, Key]] = {
+    "bastion": {
+        "listen": Key("listen", f"127.0.0.1:{PORT}", _listen),
+        "state": Key("state", "state", _path),
+        "host": Key("host_name", "bastion", _host_name),
+    },
+    "approval": {
+        "timeout": Key("timeout_seconds", "60s", _lasting("30s", "10m")),
+        "ticket": Key("ticket_seconds", "10m", _lasting("30s", "1h")),
+        "approvals": Key("approvals", 1, _between(1, 5)),
+    },
+    "limits": {
+        "login_seconds": Key("login_seconds", 20, _between(1, 600)),
+        "connections": Key("connections", 200, _between(2, 10_000)),
+        "failed_logins_per_minute": Key("failed_logins_per_minute", 60, _between(1, 10_000)),
+        "keepalive_seconds": Key("keepalive_seconds", 15, _between(1, 3600)),
+        "held_requests": Key("held_requests", 1000, _between(1, 10_000)),
+    },
+    "targets": {
+        "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),
+    },
+}
+"""Every key by section. Where the numbers come from stands in docs/configuration.md."""
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`. Raises ConfigError."""
+    path = path.absolute()
+    text, digest = read_file(path)
+    return parse(text, path, digest)
+
+
+def parse(text: str, path: Path, digest: str = "") -> Config:
+    """The configuration in `text`, as if it stood in `path`. Raises ConfigError with line and column."""
+    values = read(text, path, KEYS)
+    values["state"] = path.absolute().parent / Path(values["state"]).expanduser()
+    return Config(path=path, digest=digest, **values)
+
+
+def read_file(path: Path) -> tuple[str, str]:
+    """Text and SHA-256 (hex) of a configuration file. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
+    if len(data) > FILE_LIMIT:
+        raise ConfigError(str(path), f"longer than {FILE_LIMIT} bytes")
+    try:
+        return data.decode("utf-8"), hashlib.sha256(data).hexdigest()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        place = place_of(before, len(before))
+        raise ConfigError(str(path), "not UTF-8", line=place.line, column=place.column) from None
+
+
+def read(text: str, path: Path, keys: Mapping[str, Mapping[str, Key]]) -> dict[str, Any]:
+    """Values by field, defaults filled in. `keys` is by section; the section "" is the top of the file.
+
+    Raises ConfigError with line and column.
+    """
+    try:
+        document = tomllib.loads(text)
+        found = places(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax(str(error), text, path) from None
+    except (RecursionError, PlaceError):
+        raise ConfigError(str(path), "nested too deeply") from None
+
+    def wrong(names: tuple[str, ...], message: str, hint: str = "") -> ConfigError:
+        place = found.get(names, Place(0, 0))
+        return ConfigError(str(path), message, line=place.line, column=place.column, hint=hint)
+
+    def take(names: tuple[str, ...], key: Key, value: object) -> None:
+        try:
+            values[key.field] = key.check(value)
+        except Wrong as error:
+            raise wrong(names, f"{names[-1]} must be {error}") from None
+
+    values: dict[str, Any] = {}
+    top = keys.get("", {})
+    for section, content in document.items():
+        if section in top:
+            take((section,), top[section], content)
+        elif section not in keys or not section:
+            what = f"unknown section [{section}]" if isinstance(content, dict) else f"unknown key {section}"
+            raise wrong((section,), what, _nearest(section, [*top, *filter(None, keys)]))
+        elif not isinstance(content, dict):
+            raise wrong((section,), f"[{section}] is a section, not a value")
+        else:
+            for name, value in content.items():
+                if name not in keys[section]:
+                    hint = _nearest(name, keys[section])
+                    raise wrong((section, name), f"unknown key {name} in [{section}]", hint)
+                take((section, name), keys[section][name], value)
+    for section_keys in keys.values():
+        for key in section_keys.values():
+            values.setdefault(key.field, key.check(key.default))
+    return values
+
+
+def find(explicit: str | None, environment: Mapping[str, str] = os.environ, etc: Path = Path("/etc/bastion")) -> Path:
+    """Which file to read: `--config`, BASTION_CONFIG, ./bastion.toml, the XDG directory, /etc/bastion.
+
+    Raises NotFound when there is none. A file that was named is returned whether it exists or not: not finding it is
+    for `load` to say, and another file is not what was asked for.
+    """
+    named = explicit or environment.get("BASTION_CONFIG")
+    if named:
+        return Path(named)
+    spots = [Path.cwd() / FILE, xdg(environment) / FILE, etc / FILE]
+    for spot in spots:
+        if spot.exists():
+            return spot
+    raise NotFound(
+        f"no {FILE} in " + ", ".join(str(spot.parent) for spot in spots), "--config FILE, or `bastion init DIR` first"
+    )
+
+
+def xdg(environment: Mapping[str, str] = os.environ) -> Path:
+    """The person's own directory for `bastion.toml` and `client.toml` (XDG Base Directory Specification 0.8)."""
+    base = environment.get("XDG_CONFIG_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".config"
+    return root / "agent-bastion"
+
+
+def _syntax(message: str, text: str, path: Path) -> ConfigError:
+    """tomllib names the place within its message only (attributes came with Python 3.14)."""
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    if match is None:
+        return ConfigError(str(path), message)
+    place = Place(int(match[2]), int(match[3])) if match[2] else place_of(text, len(text))
+    words = match[1][:1].lower() + match[1][1:]
+    return ConfigError(str(path), words, line=place.line, column=place.column)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
