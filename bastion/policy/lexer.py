@@ -44,6 +44,7 @@ class Lexer:
         self.after: dict[int, bool] = {}
         self._heredocs: list[tuple[bytes, bool]] = []
         self._backquoted = False
+        self._texts: set[bytes] = set()
 
     def read(self) -> None:
         """Reads everything. Raises Differs."""
@@ -66,6 +67,8 @@ class Lexer:
                 at += 1
             elif source.startswith(b"\\\n", at):
                 at += 2
+            elif target and (byte == 0x0A or (byte in META and not source.startswith((b"<(", b">("), at))):
+                raise Differs("has a redirection without a destination")
             elif byte == 0x0A:
                 at = self._bodies(at + 1)
                 start = True
@@ -86,6 +89,8 @@ class Lexer:
                 if sign in _REDIRECTS:
                     target = sign
                     continue
+                if sign[:2] in (b";;", b";&") and b"case" not in self._texts:
+                    raise Differs("has a case's end without a case")
                 parentheses += (sign == b"(") - (sign == b")")
                 if parentheses < 0 and sign == b")":
                     parentheses = 0  # the end of a case pattern
@@ -94,7 +99,9 @@ class Lexer:
                 start, target = True, b""
             else:
                 descriptor = _DESCRIPTOR.match(source, at)
-                if descriptor and not target:
+                if descriptor and target:
+                    raise Differs("has a redirection without a destination")
+                if descriptor:
                     at = descriptor.end()
                     continue
                 if byte == 0x60 and self._backquoted:
@@ -113,6 +120,7 @@ class Lexer:
         end = self._word(at, depth)
         self.words[at] = end
         self.after[at] = start and not target
+        self._texts.add(self.source[at:end])
         return end
 
     def _word(self, at: int, depth: int) -> int:

@@ -199,7 +199,7 @@ _PLAIN = frozenset(("word", "number", "test_operator", "variable_name", "extglob
 _RESERVED = frozenset(
     b"if then else elif fi for while until do done case esac in { } ! [[ ]] [ function select time".split()
 )
-_MISREAD = frozenset(("coproc", "select", "function", "if", "then", "elif", "else", "fi", "for", "while", "until"))
+_MISREAD = frozenset(word.decode() for word in _RESERVED - {b"[", b"time"}) | {"coproc"}
 """Reserved words that the grammar would take for a program's name."""
 _COMPARISONS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R"))
 """Operators of `[[` and `test` that evaluate arithmetic or a subscript."""
