@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 REMEMBERED = 500
 """Ended requests kept in memory for lists; older ones are read from the ledger."""
 
+REMEMBERED_BYTES = 32 << 20
+"""Bytes of their commands and code; one request can have a megabyte."""
+
 
 @dataclass(slots=True)
 class Filed:
@@ -91,9 +94,9 @@ class Broker:
 
     # --- the agents' side ---------------------------------------------------------------------------------------
 
-    def check_room(self) -> None:
-        """Raises Conflict when no more requests can be held."""
-        self._desk.check_room()
+    def check_room(self, size: int) -> None:
+        """Raises Conflict when another request of so many bytes cannot be held."""
+        self._desk.check_room(size)
 
     def hold(self, request: Request, proposal: str, session: str, tell: Callable[[Decision, float], None]) -> None:
         """Hold a request whose proposal is durable; `tell` gets its decision. Raises Conflict."""
@@ -236,8 +239,15 @@ class Broker:
         self._set_timer()
 
     def _forget_oldest(self) -> None:
-        for request_id in [each for each in self._filed if self._filed[each].info.state != State.HELD.value]:
-            if len(self._filed) <= REMEMBERED:
+        ended = [each for each in self._filed if self._filed[each].info.state != State.HELD.value]
+        size = sum(_size(self._filed[each].info) for each in ended)
+        for request_id in ended:
+            if len(self._filed) <= REMEMBERED and size <= REMEMBERED_BYTES:
                 return
+            size -= _size(self._filed[request_id].info)
             if request_id not in self._desk.ids() or self._desk.forget(request_id):
                 del self._filed[request_id]
+
+
+def _size(info: RequestInfo) -> int:
+    return len(info.command) + len(info.stdin_code)

@@ -14,10 +14,14 @@ The desk is used from one thread; nothing in it waits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.model import Choice, Decision, Request, State, Vote
+
+HELD_BYTES = 64 << 20
+"""Bytes of commands and of code on stdin in all held requests together: 64 of the largest that one may be."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,11 @@ class Pending:
     def state(self) -> State:
         """HELD, or how it ended."""
         return self.decision.state if self.decision else State.HELD
+
+
+def size_of(pending: Iterable[Pending]) -> int:
+    """Bytes of their commands and code."""
+    return sum(len(each.request.command) + len(each.request.stdin_code) for each in pending)
 
 
 class Desk:
@@ -65,10 +74,14 @@ class Desk:
         """Those that wait for a decision, oldest first."""
         return [each for each in self._pending.values() if each.decision is None]
 
-    def check_room(self) -> None:
-        """Raises Conflict when no more requests can be held."""
-        if len(self.held()) >= self._limit:
-            raise Conflict(f"{self._limit} requests are held already", "try again when some are decided")
+    def check_room(self, size: int = 0) -> None:
+        """Raises Conflict when another request of `size` bytes (command and code) cannot be held."""
+        held = self.held()
+        hint = "try again when some are decided"
+        if len(held) >= self._limit:
+            raise Conflict(f"{self._limit} requests are held already", hint)
+        if size_of(held) + size > HELD_BYTES:
+            raise Conflict(f"held requests have {HELD_BYTES >> 20} MiB already", hint)
 
     def submit(self, request: Request, *, session: str, now: float, timeout: float) -> Pending:
         """Hold a new request. Raises Conflict if its id is known. `check_room` is asked before."""

@@ -88,6 +88,7 @@ class Directory:
     targets: dict[str, Target] = field(default_factory=dict)
     whitelist: dict[str, WhitelistEntry] = field(default_factory=dict)
     _by_key: dict[str, str] = field(default_factory=dict)
+    _statements: set[str] = field(default_factory=set)
     _by_command: dict[tuple[str, str, str, bytes], list[str]] = field(default_factory=dict)
 
     def identity_of(self, fingerprint: str) -> Identity | None:
@@ -144,6 +145,7 @@ class Directory:
                     expires=int(body["expires"]),
                 )
                 self.whitelist[added.id] = added
+                self._statements.add(str(body["statement"]))
                 self._by_command.setdefault(_place(added), []).append(added.id)
             case "whitelist.removed":
                 self._forget(str(body["id"]))
@@ -226,9 +228,13 @@ class Directory:
         return {"name": name}
 
     def plan_whitelist(
-        self, entry_id: str, command: bytes, identity: str, target: str, login: str, expires: int
+        self, entry_id: str, command: bytes, identity: str, target: str, login: str, expires: int, statement: str
     ) -> Body:
-        """Body of `whitelist.added`, but for who signed it and how. Raises NotFound or UsageError."""
+        """Body of `whitelist.added`, but for who signed `statement` and how. Raises NotFound, UsageError, Conflict.
+
+        A signed statement adds one entry, once: otherwise what an approver took off the list could be put back by
+        whoever kept the signature.
+        """
         agent = self.identities.get(identity)
         if agent is None or agent.revoked:
             raise NotFound(f"no identity {identity!r}", "`bastion identity list` names them")
@@ -237,6 +243,8 @@ class Directory:
         place = self.targets.get(target)
         if place is None:
             raise NotFound(f"no target {target!r}", "`bastion target list` names them")
+        if statement in self._statements:
+            raise Conflict("this statement was used before", "sign a new one")
         if login not in place.logins:
             raise UsageError(f"{login!r} is no login of {target}", f"one of {', '.join(place.logins)}")
         if not command.strip():
@@ -250,6 +258,7 @@ class Directory:
             "target": target,
             "login": login,
             "expires": str(expires),
+            "statement": statement,
         }
 
     def plan_forgetting(self, entry_id: str) -> Body:

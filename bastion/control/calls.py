@@ -34,6 +34,12 @@ REASON_LIMIT = 1024
 LIST_LIMIT = 1000
 """Rows that one call returns at most."""
 
+PAGE_BYTES = 2 << 20
+"""Bytes of commands and code in one answer, before base64: wire.LINE_LIMIT has room for a third more."""
+
+ROW_BYTES = 1024
+"""What a row has beside them, about."""
+
 CUT_GRACE_SECONDS = 0.05
 """From telling a revoked identity's sessions to dropping its connections; the goal is 100 ms in all."""
 
@@ -112,8 +118,8 @@ class Calls:
         if len(ended) < limit:
             known = {info.id for info in live}
             ended = await self._house.archive.requests(limit - len(ended), without=known) + ended
-        rows = ended[-limit:] + held if limit else held
-        return [info for info in rows if not call.state or info.state == call.state]
+        rows = [*(ended[-limit:] if limit else []), *held]
+        return _page([info for info in rows if not call.state or info.state == call.state], call.after)
 
     async def _show_request(self, call: wire.ShowRequest, _: Connection) -> object:
         return await self._find_request(call.request)
@@ -333,10 +339,9 @@ class Calls:
 
         def plan() -> Body:
             body = house.directory.plan_whitelist(
-                entry_id, command, wish.identity, wish.target, wish.login, wish.expires
+                entry_id, command, wish.identity, wish.target, wish.login, wish.expires, call.statement.decode()
             )
-            signed = {"by": signer.name, "statement": call.statement.decode(), "signature": call.signature}
-            return {**body, **signed}
+            return {**body, "by": signer.name, "signature": call.signature}
 
         await self._commit("whitelist.added", plan, signer.name)
         return whitelist_info(house.directory.whitelist[entry_id])
@@ -395,6 +400,21 @@ def whitelist_info(entry: WhitelistEntry) -> wire.WhitelistInfo:
         by=entry.by,
         expires=entry.expires,
     )
+
+
+def _page(rows: list[wire.RequestInfo], after: str) -> list[wire.RequestInfo]:
+    """The rows behind the one with id `after`, as many as fit into one answer, at least one."""
+    ids = [info.id for info in rows]
+    if after:
+        rows = rows[ids.index(after) + 1 :] if after in ids else []
+    page: list[wire.RequestInfo] = []
+    size = 0
+    for info in rows:
+        size += len(info.command) + len(info.stdin_code) + ROW_BYTES
+        if page and size > PAGE_BYTES:
+            break
+        page.append(info)
+    return page
 
 
 def _or(roles: frozenset[Role]) -> str:

@@ -46,8 +46,9 @@ CONNECTIONS_EACH = 16
 CALLS_IN_FLIGHT = 16
 """Calls of one connection at work; the next waits unread. HTTP/2 servers allow 100, whose calls are far smaller."""
 
-PUSH_LIMIT = 1024
-"""Pushes waiting for one client. Past it the client is cut, reconnects and starts from the present."""
+PUSH_LIMIT = 4096
+"""Pushes waiting for one client: every held request and open session of a full bastion, twice. Past it the client is
+cut, reconnects and starts from the present."""
 
 HELLO_SECONDS = 10.0
 """From connecting to `hello`: a silent connection holds no place for longer."""

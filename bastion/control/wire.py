@@ -210,10 +210,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class ListRequests(Call, frozen=True, kw_only=True, tag="list-requests"):
-    """-> list[RequestInfo], newest last; held ones always, ended ones up to `limit`."""
+    """-> list[RequestInfo], newest last: all that are held, and the newest `limit` that ended. One answer carries about
+    2 MiB; the rest comes by asking again with `after`, the last id so far, until nothing comes (Client.requests)."""
 
     state: str = ""
     limit: int = 200
+    after: str = ""
 
 
 class ShowRequest(Call, frozen=True, kw_only=True, tag="show-request"):

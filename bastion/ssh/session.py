@@ -33,12 +33,17 @@ from bastion.history import info_of, outcome
 from bastion.ids import request_id, session_id
 from bastion.model import Decision, Identity, Request, State, StdinMode, Target, Verdict
 from bastion.policy.judge import Judgement, judge
+from bastion.policy.visible import visible_line
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream, drained
 from bastion.ssh.services import Services
+from recorder.errors import RecorderError
 from recorder.recording import Recording, Summary
 
 log = logging.getLogger(__name__)
+
+MARKER_WIDTH = 200
+"""Characters of a command in the marker that players show."""
 
 PROGRESS_SECONDS = 15
 """Between two words of progress to a waiting agent: agent tools give up on a silent call after 60-120 s."""
@@ -67,6 +72,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._early_eof = False
         self._collecting = False
         self._gone = False
+        self._over = False
         self._cut = ""
         self._opened = services.clock.wall()
         self._gate: Gate | None = None
@@ -76,6 +82,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._stopping: asyncio.TimerHandle | None = None
         self._proposal = ""
         self._started = ""
+        self._finished = False
         self._end = ""
 
     # --- what the channel calls -----------------------------------------------------------------------------------
@@ -106,7 +113,9 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Stdin."""
-        if self._upstream is not None:
+        if self._over:
+            self._reading.pause("over")
+        elif self._upstream is not None:
             self._upstream.send(data)
         elif self._collecting:
             self._post(ev.StdinReceived(data))
@@ -216,7 +225,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                     self._wake.clear()
                     await self._wake.wait()
                 await self._execute(self._gate.receive(self._events.popleft()))
-        except BastionError as error:
+        except (BastionError, RecorderError) as error:
             await self._fail(str(error))
         except Exception:
             log.exception("session %s", self.id)
@@ -250,6 +259,8 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         gate = self._gate
         if self._upstream is not None:
             self._upstream.stop(hard=True)
+        if self._started and not self._finished and gate is not None and gate.request is not None:
+            await self._note_lost(gate.request, reason)
         if gate is not None and gate.request is not None and gate.state is GateState.HELD:
             try:
                 await self._services.broker.withdraw(gate.request.id, reason)
@@ -258,7 +269,15 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._say(notices.failed(reason))
         await self._exit(do.Exit(notices.EXIT_BASTION, why=reason))
 
+    async def _note_lost(self, request: Request, reason: str) -> None:
+        """The command was started and its end will not be seen: say so in the ledger, if that still works."""
+        try:
+            await self._record_finished(request, None, "", f"its end was not seen: {reason}")
+        except (BastionError, RecorderError) as error:
+            log.error("end of %s not recorded: %s", request.id, error)
+
     def _finish(self) -> None:
+        self._over = True
         for timer in (self._progress, self._stopping):
             if timer is not None:
                 timer.cancel()
@@ -325,7 +344,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     async def _record_proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
         if judgement.verdict is Verdict.HOLD:
-            self._services.broker.check_room()
+            self._services.broker.check_room(len(request.command) + len(request.stdin_code))
         drafts = [audit.proposed(request, judgement)]
         if started:
             drafts.append(audit.started(request, self.id, audit.CAUSE_PREVIOUS))
@@ -353,6 +372,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
             body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
         await self._write(audit.finished(request, self.id, body, self._started))
+        self._finished = True
         self._services.broker.ran(request.id, outcome(body))
 
     async def _find_twin(self, request: Request) -> ev.Event:
@@ -393,6 +413,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             return ev.UpstreamFailed(self._cut or "the agent left")
         command = self._services.stored(request.id, request.digest)
         self._recording = self._services.record(self.id, self._recorder_moved)
+        self._recording.write("marker", f"{request.id} {visible_line(command, MARKER_WIDTH)}".encode())
         upstream = Upstream(channel, self._reading, self._recording, ended=self._post, seen=self._seen)
         try:
             await self._services.pool.start(
