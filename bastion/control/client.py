@@ -137,6 +137,21 @@ class Client:
             self._news.clear()
             await self._news.wait()
 
+    async def requests(self, state: str = "", limit: int = 200) -> list[wire.RequestInfo]:
+        """All that are held and the newest `limit` that ended, newest last; the pages of `list-requests` put together.
+
+        Raises as `call` does.
+        """
+        rows: list[wire.RequestInfo] = []
+        after = ""
+        while True:
+            page = await self.call(wire.ListRequests, list[wire.RequestInfo], state=state, limit=limit, after=after)
+            known = {row.id for row in rows}
+            rows += [row for row in page if row.id not in known]
+            if not page or page[-1].id in known:  # nothing new: a daemon that repeats itself does not keep us
+                return rows
+            after = page[-1].id
+
     async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> wire.RequestInfo:
         """Sign and cast a vote on the request that was displayed, which is `info`; returns how it stands after it.
 

@@ -67,6 +67,9 @@ class Bastion:
                 self.running -= 1
                 self.finished += 1
                 return session_info(call.session)
+            case wire.ListRequests(after=after):
+                pages = {"": ["r-1", "r-2"], "r-2": ["r-3"]}
+                return [request_info(id=name) for name in pages.get(after, [])]
             case wire.LedgerHead():
                 return "x" * wire.LINE_LIMIT
             case wire.CastVote() | wire.ShowRequest():

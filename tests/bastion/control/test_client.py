@@ -127,6 +127,17 @@ async def test_what_cannot_be_sent_is_said_and_loses_nothing(bastion: Any, socke
         assert await client.call(wire.ListTargets, list[wire.TargetInfo]) == []
 
 
+async def test_pages_of_requests_are_put_together(bastion: Any, socket_path: Path) -> None:
+    async with await Client.open(Local(socket_path)) as client:
+        rows = await client.requests(state="held", limit=7)
+    assert [row.id for row in rows] == ["r-1", "r-2", "r-3"]
+    assert [(call.state, call.limit, call.after) for call in bastion.calls] == [
+        ("held", 7, ""),
+        ("held", 7, "r-2"),
+        ("held", 7, "r-3"),
+    ]
+
+
 # --- losing it ---------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,372 @@
+"""The directory: planned wishes hold its rules, and the fold of its entries is the directory itself."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import asyncssh
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from bastion.directory import (
+    FIELD_LIMIT,
+    WHITELIST_COMMAND_LIMIT,
+    Directory,
+    parse_address,
+    parse_key,
+    pick,
+)
+from bastion.errors import BastionError, Conflict, NotFound, UsageError
+from bastion.model import Role
+
+
+def ed25519(number: int) -> str:
+    """A public key line made of a number; nobody has its private half."""
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + number.to_bytes(32, "big")
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+
+
+KEYS = [ed25519(number) for number in range(6)]
+
+
+# --- keys and addresses ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        ("ssh-ed25519", {}),
+        ("ecdsa-sha2-nistp256", {}),
+        ("ecdsa-sha2-nistp384", {}),
+        ("ecdsa-sha2-nistp521", {}),
+        ("ssh-rsa", {"key_size": 2048}),
+    ],
+)
+def test_keys_that_ssh_makes_are_read(algorithm: str, options: dict[str, Any]) -> None:
+    key = asyncssh.generate_private_key(algorithm, comment="ana@laptop", **options)
+    read = parse_key(key.export_public_key().decode())
+    assert read.fingerprint == key.get_fingerprint()
+    assert read.line == " ".join(key.export_public_key().decode().split()[:2])
+    assert parse_key(read.line) == read
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "ssh-ed25519",
+        "ssh-dss AAAAB3NzaC1kc3M=",
+        f'command="id" {KEYS[0]}',
+        f"restrict {KEYS[0]}",
+        KEYS[0].replace("ssh-ed25519 ", "ssh-rsa "),
+        KEYS[0] + "A",
+        KEYS[0][:-4],
+        "ssh-ed25519 !!!!",
+        "ssh-ed25519 ä",
+        "ssh-ed25519 " + base64.b64encode(b"\0\0\0\xff").decode(),
+        "ssh-ed25519-cert-v01@openssh.com AAAA",
+    ],
+)
+def test_what_is_no_key_here_is_refused(line: str) -> None:
+    with pytest.raises(UsageError):
+        parse_key(line)
+
+
+def test_the_length_of_rsa_keys_is_limited_at_its_number() -> None:
+    def rsa(bits: int) -> str:
+        number = (1 << (bits - 1)) + 1
+        parts = (b"ssh-rsa", b"\x01\x00\x01", b"\0" + number.to_bytes((bits + 7) // 8, "big"))
+        return "ssh-rsa " + base64.b64encode(b"".join(len(p).to_bytes(4, "big") + p for p in parts)).decode()
+
+    parse_key(rsa(2048))
+    with pytest.raises(UsageError, match="too short"):
+        parse_key(rsa(2047))
+
+
+@given(st.text() | st.binary().map(lambda data: "ssh-ed25519 " + base64.b64encode(data).decode()))
+def test_no_line_surprises_the_key_parser(line: str) -> None:
+    try:
+        parse_key(line)
+    except UsageError:
+        return
+
+
+@given(st.text() | st.text("[]:0123456789abcdefg.-_"))
+def test_no_text_surprises_the_address_parser(text: str) -> None:
+    try:
+        host, port = parse_address(text)
+    except UsageError:
+        return
+    assert host
+    assert 0 < port < 65536
+    again = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    assert parse_address(again) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("web-1", ("web-1", 22)), ("10.0.0.1:2200", ("10.0.0.1", 2200)), ("[::1]", ("::1", 22)), ("[::1]:1", ("::1", 1))],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "::1", "a:0", "a:65536", "a:", "-oProxyCommand=x", "a b", "a\n", "user@a", "[x]:1", "a:٢"]
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_address(text)
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=4), unique=True), st.text("ab", max_size=4))
+def test_pick_finds_one_or_says_why_not(known: list[str], wanted: str) -> None:
+    hits = [each for each in known if wanted and each.startswith(wanted)]
+    if wanted in known:
+        assert pick(wanted, known, "thing") == wanted
+    elif len(hits) == 1:
+        assert pick(wanted, known, "thing") == hits[0]
+    else:
+        with pytest.raises(Conflict if hits else NotFound):
+            pick(wanted, known, "thing")
+
+
+# --- wishes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directory() -> Directory:
+    made = Directory()
+    made.apply("identity.added", made.plan_identity("agent-1", "agent", [], KEYS[0]))
+    made.apply("identity.added", made.plan_identity("ana", "human", ["approver"], KEYS[1]))
+    made.apply("target.added", made.plan_target("web-1", "h:22", ["root"], "production", [KEYS[2]], "key:/k"))
+    return made
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a" * 64, "a.b_c-d", "web-1"])
+def test_names_that_are_good(name: str) -> None:
+    Directory().plan_identity(name, "agent", [], KEYS[0])
+    Directory().plan_target(name, "h", ["root"], "e", [KEYS[0]], "key:/k")
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "A", "-a", "a-", "a b", "a%b", "a@b", "ä", "a\n", "bastion", "local"])
+def test_names_that_are_not(name: str) -> None:
+    with pytest.raises(UsageError):
+        Directory().plan_identity(name, "agent", [], KEYS[0])
+    with pytest.raises(UsageError):
+        Directory().plan_target(name, "h", ["root"], "e", [KEYS[0]], "key:/k")
+
+
+@pytest.mark.parametrize("kind", ["agent", "ci", "service"])
+@pytest.mark.parametrize("role", list(Role))
+def test_only_a_human_has_a_role(kind: str, role: Role) -> None:
+    with pytest.raises(UsageError, match="cannot have a role"):
+        Directory().plan_identity("x", kind, [role], KEYS[0])
+    Directory().plan_identity("x", kind, [], KEYS[0])
+    Directory().plan_identity("x", "human", [role], KEYS[0])
+
+
+def test_a_key_belongs_to_one_identity_for_ever(directory: Directory) -> None:
+    with pytest.raises(Conflict, match="belongs to agent-1"):
+        directory.plan_identity("other", "human", ["approver"], KEYS[0])
+    directory.apply("identity.revoked", directory.plan_revocation("agent-1", "lost"))
+    with pytest.raises(Conflict, match="belongs to agent-1"):
+        directory.plan_identity("other", "agent", [], KEYS[0])
+    with pytest.raises(Conflict, match="was revoked"):
+        directory.plan_identity("agent-1", "agent", [], KEYS[3])
+    with pytest.raises(Conflict, match="already"):
+        directory.plan_revocation("agent-1", "again")
+
+
+@pytest.mark.parametrize("words", ["", "  ", "x" * (FIELD_LIMIT + 1), "a\nb", "a\x1bb", "\u202e"])
+def test_words_that_are_no_reason(directory: Directory, words: str) -> None:
+    with pytest.raises(UsageError):
+        directory.plan_revocation("agent-1", words)
+    with pytest.raises(UsageError):
+        directory.plan_target("web-2", "h", ["root"], words, [KEYS[2]], "key:/k")
+    directory.plan_revocation("agent-1", "x" * FIELD_LIMIT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"logins": []},
+        {"logins": ["a b"]},
+        {"logins": ["-x"]},
+        {"logins": ["x" * 33]},
+        {"host_keys": []},
+        {"host_keys": ["garbage"]},
+        {"credential": "ca"},
+        {"credential": "key:relative"},
+        {"credential": "/no/scheme"},
+        {"credential": ""},
+        {"address": "h:0"},
+    ],
+)
+def test_targets_that_are_refused(change: dict[str, Any]) -> None:
+    good = {"address": "h", "logins": ["x" * 32], "env": "e", "host_keys": [KEYS[0]], "credential": "key:/k"}
+    Directory().plan_target("t", **good)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        Directory().plan_target("t", **{**good, **change})
+
+
+def test_whitelist_entries_that_are_refused(directory: Directory) -> None:
+    directory.plan_whitelist("w-1", b"x" * WHITELIST_COMMAND_LIMIT, "agent-1", "web-1", "root", 0, "s")
+    with pytest.raises(UsageError, match="at most"):
+        directory.plan_whitelist("w-1", b"x" * (WHITELIST_COMMAND_LIMIT + 1), "agent-1", "web-1", "root", 0, "s")
+    for command, identity, target, login in (
+        (b" \n", "agent-1", "web-1", "root"),
+        (b"id", "ana", "web-1", "root"),
+        (b"id", "nobody", "web-1", "root"),
+        (b"id", "agent-1", "web-9", "root"),
+        (b"id", "agent-1", "web-1", "admin"),
+    ):
+        with pytest.raises((UsageError, NotFound)):
+            directory.plan_whitelist("w-1", command, identity, target, login, 0, "s")
+    directory.apply("identity.revoked", directory.plan_revocation("agent-1", "lost"))
+    with pytest.raises(NotFound):
+        directory.plan_whitelist("w-1", b"id", "agent-1", "web-1", "root", 0, "s")
+
+
+def test_the_whitelist_is_exact_and_ends(directory: Directory) -> None:
+    for entry_id, expires in (("w-1", 10), ("w-2", 20)):
+        body = directory.plan_whitelist(entry_id, b"id \xff", "agent-1", "web-1", "root", expires, entry_id)
+        directory.apply("whitelist.added", {**body, "by": "ana"})
+    found = directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 9)
+    assert found is not None
+    assert (found.id, found.by, found.command) == ("w-1", "ana", b"id \xff")
+    later = directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 10)
+    assert later is not None
+    assert later.id == "w-2"
+    assert directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 20) is None
+    for place in (
+        ("agent-2", "web-1", "root", b"id \xff"),
+        ("agent-1", "web-2", "root", b"id \xff"),
+        ("agent-1", "web-1", "admin", b"id \xff"),
+        ("agent-1", "web-1", "root", b"id \xff "),
+        ("agent-1", "web-1", "root", b"id"),
+    ):
+        assert directory.whitelisted(*place, 0) is None
+    directory.apply("target.removed", directory.plan_removal("web-1"))
+    assert directory.whitelist == {}
+    assert directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 0) is None
+
+
+def test_entries_of_other_types_change_nothing(directory: Directory) -> None:
+    before = repr(directory)
+    directory.apply("request.proposed", {"name": "x"})
+    directory.apply("", {})
+    assert repr(directory) == before
+
+
+# --- any history -------------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "b", "c", "bastion", "A"])
+COMMANDS = st.sampled_from([b"id", b"id ", b"\xff", b""])
+
+
+class History(RuleBasedStateMachine):
+    """Wishes in any order: what is granted keeps the rules, and the entries alone give the same directory."""
+
+    ids = Bundle("ids")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Directory()
+        self.entries: list[tuple[str, dict[str, Any]]] = []
+        self.number = 0
+        self.used: set[str] = set()
+
+    def wish(self, kind: str, plan: Any, **extra: str) -> bool:
+        before = repr(self.directory)
+        try:
+            body = plan()
+        except BastionError:
+            assert repr(self.directory) == before  # a refused wish changes nothing
+            return False
+        assert repr(self.directory) == before  # and neither does a plan
+        body = {**body, **extra}
+        self.directory.apply(kind, body)
+        self.entries.append((kind, body))
+        return True
+
+    @rule(
+        name=NAMES,
+        kind=st.sampled_from(["agent", "human", "ci", "robot"]),
+        roles=st.lists(st.sampled_from(["approver", "auditor", "admin", "king"]), max_size=2),
+        key=st.sampled_from(KEYS),
+    )
+    def add_identity(self, name: str, kind: str, roles: list[str], key: str) -> None:
+        self.wish("identity.added", lambda: self.directory.plan_identity(name, kind, roles, key))
+
+    @rule(name=NAMES)
+    def revoke(self, name: str) -> None:
+        if self.wish("identity.revoked", lambda: self.directory.plan_revocation(name, "why")):
+            assert self.directory.identities[name].revoked
+
+    @rule(name=NAMES, logins=st.lists(st.sampled_from(["root", "deploy", "-x"]), max_size=2))
+    def add_target(self, name: str, logins: list[str]) -> None:
+        self.wish(
+            "target.added",
+            lambda: self.directory.plan_target(name, "h", logins, "e", [KEYS[0]], "key:/k"),
+        )
+
+    @rule(name=NAMES)
+    def remove_target(self, name: str) -> None:
+        self.wish("target.removed", lambda: self.directory.plan_removal(name))
+
+    @rule(
+        target=ids,
+        command=COMMANDS,
+        identity=NAMES,
+        place=NAMES,
+        login=st.sampled_from(["root", "deploy"]),
+        statement=st.text("01234567", min_size=2, max_size=2),
+    )
+    def whitelist(self, command: bytes, identity: str, place: str, login: str, statement: str) -> str:
+        self.number += 1
+        entry_id = f"w-{self.number:08x}"
+        plan = lambda: self.directory.plan_whitelist(entry_id, command, identity, place, login, 0, statement)  # noqa: E731
+        if self.wish("whitelist.added", plan, by="ana"):
+            assert statement not in self.used  # a signature counts once, also after its entry was taken off
+            self.used.add(statement)
+        return entry_id
+
+    @rule(entry_id=ids)
+    def forget(self, entry_id: str) -> None:
+        self.wish("whitelist.removed", lambda: self.directory.plan_forgetting(entry_id))
+
+    @invariant()
+    def the_entries_are_the_directory(self) -> None:
+        folded = Directory()
+        for kind, body in self.entries:
+            folded.apply(kind, body)
+        assert folded == self.directory
+
+    @invariant()
+    def the_rules_hold(self) -> None:
+        owners: dict[str, str] = {}
+        for name, identity in self.directory.identities.items():
+            assert identity.name == name != "bastion"
+            assert not identity.decides or identity.kind == "human"
+            for key in identity.keys:
+                assert owners.setdefault(key.fingerprint, name) == name
+                assert self.directory.identity_of(key.fingerprint) is identity
+        for target in self.directory.targets.values():
+            assert target.host_keys
+            assert target.logins
+        for entry in self.directory.whitelist.values():
+            place = self.directory.targets[entry.target]
+            assert entry.command.strip()
+            assert place is not None
+            assert not self.directory.identities[entry.identity].decides
+            found = self.directory.whitelisted(entry.identity, entry.target, entry.login, entry.command, 0)
+            assert found is not None
+            assert found.command == entry.command
+
+
+History.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+TestHistory = History.TestCase
