@@ -105,7 +105,11 @@ def read_head(directory: Path, public: bytes) -> tuple[Checkpoint | None, int]:
 
     A file that is not there is an OSError too (FileNotFoundError); the caller knows whether that can be.
     """
-    data = (directory / HEAD).read_bytes()
+    return parse_head((directory / HEAD).read_bytes(), public)
+
+
+def parse_head(data: bytes, public: bytes) -> tuple[Checkpoint | None, int]:
+    """As `read_head`, from the file's bytes."""
     best, slot = None, 0
     for number in (0, 1):
         try:

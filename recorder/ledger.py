@@ -62,7 +62,8 @@ class Draft:
     cause: str = ""
     """Leaf (hex) of the entry that this one answers, or CAUSE_PREVIOUS, or empty."""
     payloads: Mapping[str, bytes] = field(default_factory=dict)
-    """Bulk and secrets: stored beside the entry; the body gets `name: {"sha256": commitment, "bytes": length}`."""
+    """Bulk and secrets: stored beside the entry; the body gets `name: {"sha256": commitment, "bytes": length,
+    "salt": 16}`; the third tells a commitment from another object that has a hash and a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +321,6 @@ def _with_payloads(draft: Draft, seq: int) -> tuple[dict[str, Json], list[Payloa
         if name in body:
             raise EntryError(f"{name} is a payload and stands in the body too")
         salt = os.urandom(SALT_BYTES)
-        body[name] = {"sha256": entries.commitment(salt, data).hex(), "bytes": len(data)}
+        body[name] = {"sha256": entries.commitment(salt, data).hex(), "bytes": len(data), "salt": SALT_BYTES}
         rows.append(PayloadRow(seq, name, salt, bytes(data)))
     return body, rows

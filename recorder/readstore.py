@@ -178,6 +178,10 @@ class ReadStore:
         """Entry numbers of all chunk rows."""
         return [int(str(row[0])) for row in self._all("SELECT seq FROM chunks ORDER BY seq")]
 
+    def pack_ends(self) -> dict[int, int]:
+        """Where the committed chunks end, in each pack that has some."""
+        return dict(self._all("SELECT pack, max(offset + length) FROM chunks GROUP BY pack"))  # type: ignore[arg-type]
+
     def ciphertext(self, row: ChunkRow) -> bytes:
         """Its bytes, as many as there are. Raises StoreDamaged when the pack cannot be read."""
         with self._guard:

@@ -1,4 +1,4 @@
-"""Tables and rows of the store's database, and how it is connected to. SQL stands here, in `readstore` and in `store`."""
+"""Tables and rows of the store's database, and how it is connected to. SQL is here, in `readstore`, in `store`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""A request's content as it is kept beside its proposal, and the digest that it gives. Pure.
+
+The digest is SHA-256 over canonical JSON of what would run and which asking of it this is. It is computed here again
+from the stored content, by code that the daemon does not use, so that a record cannot show another command than the
+one that was approved. Fields as in version 1 of the content; an unknown version or form gives no content, and a digest
+that cannot be recomputed is a violation.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recorder.votes import Violation
+
+_TEXTS = (
+    "id", "kind", "identity", "key", "session", "target", "login", "stdin", "reason", "rollback", "task",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was asked for."""
+
+    fields: dict[str, Any]
+    command: bytes
+    stdin_code: bytes
+
+
+def parse(data: bytes) -> Content:
+    """The content. Raises Violation."""
+    try:
+        fields = json.loads(data)
+        command = base64.b64decode(fields["command"], validate=True)
+        stdin_code = base64.b64decode(fields["stdin_code"], validate=True)
+        texts = all(isinstance(fields[name], str) for name in _TEXTS)
+        numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires"))
+        lists = all(isinstance(fields[name], list) for name in ("host_keys", "environment"))
+    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+        raise Violation("the request's content cannot be read") from None
+    if not (texts and numbers and lists):
+        raise Violation("the request's content is malformed")
+    return Content(fields, command, stdin_code)
+
+
+def check(content: Content, request: str, expected: object, body: Mapping[str, Any]) -> None:
+    """Does the content give this digest, and does the proposal's body say the same as the content? Raises Violation."""
+    if digest(content) != expected:
+        raise Violation("the request's content does not give its digest")
+    if content.fields["id"] != request:
+        raise Violation("the request's content is another request's")
+    for name in ("kind", "identity", "key", "target", "login", "stdin", "approvals"):
+        if name in body and body[name] != content.fields[name]:
+            raise Violation(f"the proposal's {name} is not that of its content")
+
+
+def digest(content: Content) -> str:
+    """Lower-case hex."""
+    fields = content.fields
+    value = {
+        "v": 1,
+        **{name: fields[name] for name in (*_TEXTS, "host_keys", "environment", "approvals")},
+        "command": hashlib.sha256(content.command).hexdigest(),
+        "command_bytes": len(content.command),
+        "stdin_code": hashlib.sha256(content.stdin_code).hexdigest(),
+        "stdin_bytes": len(content.stdin_code),
+        "created": str(fields["created"]),
+        "expires": str(fields["expires"]),
+    }
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

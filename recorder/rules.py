@@ -1,0 +1,241 @@
+"""Did everything that ran have to be allowed, and was it? The order of causes, checked entry by entry. Pure.
+
+    request.proposed   digest, verdict hold | allow | deny, approvals
+      └─ request.decided (one per vote)   approve | deny: signed by an approver of that time, over this proposal's leaf,
+      │                                   request and digest; expired | withdrawn: the daemon's
+      └─ command.started   at most one; cause is an approving decision, or the proposal when its verdict is allow
+           └─ command.finished   at most one
+
+A command may start when as many distinct approvers approved as the proposal asks, nobody denied before, it had not
+expired or been withdrawn, and the digest is the same all along. Nobody approves what they proposed. `allow` by the
+whitelist needs a whitelist entry in force that an approver signed, for that identity, target and login, and where the
+request's content is still there, for exactly that command. The content must give the digest that was approved.
+
+What this cannot see: a daemon that ran a command and wrote nothing; whether a vote's time was the approver's. A vote or
+whitelist entry used after its own end is a note and not a violation: the daemon counts with the monotonic clock, and
+the wall clock in the entries may have been set.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from recorder import request as requests
+from recorder.strict import is_hash
+from recorder.votes import DECISION, VOTE_FIELDS, WHITELIST, WHITELIST_FIELDS, People, Violation
+
+SLACK_US = 60_000_000
+"""Microseconds that a wall clock may be off before a late vote is worth a note."""
+
+OpenPayload = Callable[[str], bytes | None]
+"""Gives a payload of the entry at hand, checked; None where it is not there."""
+
+
+class RowLike(Protocol):
+    """What is needed of an entry; recorder.strict.Row and recorder.entry.Entry have it."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def t(self) -> int: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request(self) -> str: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def body(self) -> Any: ...
+
+
+@dataclass(slots=True)
+class _Request:
+    leaf: str
+    digest: str
+    verdict: str
+    approvals: int
+    proposers: frozenset[str]
+    approvers: set[str] = field(default_factory=set)
+    approving: set[str] = field(default_factory=set)
+    """Leaves of the approving decisions."""
+    ended: str = ""
+    """denied, expired or withdrawn."""
+    started: str = ""
+    """Leaf of its `command.started`."""
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Whitelisted:
+    command: bytes
+    identity: str
+    target: str
+    login: str
+    expires: int
+
+
+class Rules:
+    """Feed it every entry in order. After a Violation it can go on with the next entry."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._people = People()
+        self._requests: dict[str, _Request] = {}
+        self._whitelist: dict[str, _Whitelisted] = {}
+        self._table: dict[str, Callable[[RowLike, str, OpenPayload], None]] = {
+            "identity.added": lambda row, _, __: self._people.add(row.body),
+            "identity.revoked": lambda row, _, __: self._people.revoke(row.body),
+            "target.removed": self._target_removed,
+            "whitelist.added": self._whitelist_added,
+            "whitelist.removed": self._whitelist_removed,
+            "request.proposed": self._proposed,
+            "request.decided": self._decided,
+            "command.started": self._started,
+            "command.finished": self._finished,
+        }
+
+    def feed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        """Take one entry. Raises Violation."""
+        rule = self._table.get(row.type)
+        if rule is not None:
+            rule(row, leaf, payload)
+
+    # --- whitelist --------------------------------------------------------------------------------------------
+
+    def _whitelist_added(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        body = row.body
+        _, said = self._people.signed(body, WHITELIST, WHITELIST_FIELDS)
+        if said["origin"] != row.origin:
+            raise Violation("the whitelist statement was made for another ledger")
+        for name in ("command", "identity", "target", "login", "expires"):
+            if said[name] != body.get(name):
+                raise Violation(f"the whitelist entry's {name} is not the one that was signed")
+        if not isinstance(body.get("id"), str) or body["id"] in self._whitelist:
+            raise Violation("the whitelist entry has no id of its own")
+        try:
+            command = base64.b64decode(said["command"], validate=True)
+        except (binascii.Error, ValueError):
+            raise Violation("the whitelisted command is no base64") from None
+        self._whitelist[body["id"]] = _Whitelisted(
+            command, said["identity"], said["target"], said["login"], int(said["expires"])
+        )
+
+    def _whitelist_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        if self._whitelist.pop(str(row.body.get("id")), None) is None:
+            raise Violation("a whitelist entry is removed that is not there")
+
+    def _target_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        gone = row.body.get("name")
+        self._whitelist = {key: entry for key, entry in self._whitelist.items() if entry.target != gone}
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    def _proposed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        body = row.body
+        digest, verdict, approvals = body.get("digest"), body.get("verdict"), body.get("approvals")
+        if not row.request or row.request in self._requests:
+            raise Violation("a request is proposed without an id of its own")
+        if not is_hash(digest) or verdict not in ("hold", "allow", "deny"):
+            raise Violation("a request without digest or verdict")
+        if verdict == "hold" and (type(approvals) is not int or approvals < 1):
+            raise Violation("a held request that needs no approval")
+        content = payload("content")
+        said = requests.parse(content) if content is not None else None
+        if said is not None:
+            requests.check(said, row.request, digest, body)
+        proposers = frozenset(name for name in (row.actor, body.get("identity")) if isinstance(name, str))
+        self._requests[row.request] = _Request(leaf, str(digest), verdict, int(approvals or 0), proposers)
+        if verdict == "allow":
+            self._allowed(row, said)
+
+    def _allowed(self, row: RowLike, said: requests.Content | None) -> None:
+        word, _, name = str(row.body.get("rule")).partition(" ")
+        if word != "whitelist":
+            self._note("commands were let through by policy, which no person signed")
+            return
+        entry = self._whitelist.get(name)
+        if entry is None:
+            raise Violation(f"allowed by whitelist entry {name}, which is not in force")
+        if (entry.identity, entry.target, entry.login) != tuple(
+            row.body.get(field) for field in ("identity", "target", "login")
+        ):
+            raise Violation(f"whitelist entry {name} is for another identity, target or login")
+        if said is not None and said.command != entry.command:
+            raise Violation(f"whitelist entry {name} is for another command")
+        if entry.expires and row.t > entry.expires + SLACK_US:
+            self._note("whitelist entries were used after their end, by the wall clock")
+
+    def _decided(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        request = self._find(row)
+        if row.cause != request.leaf:
+            raise Violation("the decision answers another entry than its request's proposal")
+        choice = row.body.get("choice")
+        if choice in ("expired", "withdrawn"):
+            request.ended = request.ended or choice
+            return
+        if choice not in ("approve", "deny"):
+            raise Violation("a decision without a choice")
+        by, said = self._people.signed(row.body, DECISION, VOTE_FIELDS)
+        wanted = {"origin": row.origin, "proposal": request.leaf, "request": row.request, "digest": request.digest}
+        for name, value in {**wanted, "choice": choice}.items():
+            if said[name] != value:
+                raise Violation(f"{by} signed another {name} than the entry has")
+        if by in request.proposers:
+            raise Violation(f"{by} decided a request of their own")
+        if request.verdict != "hold":
+            raise Violation("a vote on a request that was not held")
+        if row.t > int(said["expires"]) + SLACK_US:
+            self._note("votes were counted after their end, by the wall clock")
+        if choice == "deny":
+            request.ended = request.ended or "denied"
+        else:
+            request.approvers.add(by)
+            request.approving.add(leaf)
+
+    def _started(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        request = self._find(row)
+        if request.started:
+            raise Violation(f"request {row.request} was started before")
+        request.started = leaf
+        if request.ended:
+            raise Violation(f"a command was started that had been {request.ended}")
+        match request.verdict:
+            case "allow":
+                if row.cause != request.leaf:
+                    raise Violation("the start does not answer its proposal")
+            case "hold":
+                if row.cause not in request.approving:
+                    raise Violation("a command was started without an approval of its request")
+                if len(request.approvers) < request.approvals:
+                    raise Violation(f"started with {len(request.approvers)} of {request.approvals} approvals")
+            case _:
+                raise Violation("a command was started that policy had denied")
+
+    def _finished(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        request = self._requests.get(row.request)
+        if request is None or not request.started or row.cause != request.started:
+            raise Violation("a command finished that was not started")
+        if request.finished:
+            raise Violation(f"request {row.request} finished before")
+        request.finished = True
+
+    def _find(self, row: RowLike) -> _Request:
+        """The request that a decision or start is about, by an equal digest. Raises Violation."""
+        request = self._requests.get(row.request)
+        if request is None:
+            raise Violation(f"request {row.request!r} was never proposed")
+        if row.body.get("digest") != request.digest:
+            raise Violation(f"the digest is not that of request {row.request}")
+        return request
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
