@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import asyncssh
+from asyncssh.agent import SSHAgentKeyPair
 
 from bastion.control import signing
 from bastion.directory import parse_key
@@ -109,12 +110,24 @@ class FileSigner:
         raise UsageError(f"no passphrase given opens {self.path}")
 
 
+class _AgentPair(SSHAgentKeyPair):
+    """As asyncssh's, but with a connection to the agent for each signature: nothing stays open in between."""
+
+    def __init__(self, path: str, key: PublicKey) -> None:
+        algorithm = key.line.partition(" ")[0].encode()
+        super().__init__(asyncssh.SSHAgentClient(path), algorithm, _blob(key), b"")
+        self._path = path
+
+    async def sign_async(self, data: bytes) -> bytes:
+        """Raises ValueError, which asyncssh takes for a key that does not get in."""
+        return await _agent_sign(self._path, self.key_public_data, data, self._flags)
+
+
 class AgentSigner:
     """A key that an ssh-agent holds: a FIDO token's too."""
 
-    def __init__(self, path: str, pair: asyncssh.SSHKeyPair, key: PublicKey) -> None:
+    def __init__(self, path: str, key: PublicKey) -> None:
         self._path = path
-        self._pair = pair
         self._key = key
 
     @property
@@ -127,16 +140,27 @@ class AgentSigner:
         data = signing.signed_data(message, namespace)
         flags = _RSA_SHA2_512 if self.key.line.startswith("ssh-rsa ") else 0
         try:
-            async with asyncio.timeout(AGENT_SECONDS), asyncssh.SSHAgentClient(self._path) as agent:
-                made = await agent.sign(_blob(self.key), data, flags)
-        except (OSError, ValueError, TimeoutError) as error:
-            why = f"no answer within {AGENT_SECONDS:.0f} s" if isinstance(error, TimeoutError) else str(error)
-            raise Unreachable(f"the ssh-agent did not sign: {why}") from None
+            made = await _agent_sign(self._path, _blob(self.key), data, flags)
+        except ValueError as error:
+            raise Unreachable(f"the ssh-agent did not sign: {error}") from None
         return signing.armour(signing.Signature(_blob(self.key), namespace, "sha512", made))
 
     async def key_pair(self) -> asyncssh.SSHKeyPair:
         """See Signer."""
-        return self._pair
+        return _AgentPair(self._path, self._key)
+
+
+async def _agent_sign(path: str, blob: bytes, data: bytes, flags: int) -> bytes:
+    """Raises ValueError in words."""
+    agent = asyncssh.SSHAgentClient(path)
+    try:
+        async with asyncio.timeout(AGENT_SECONDS), agent:
+            made = await agent.sign(blob, data, flags)
+    except TimeoutError:
+        raise ValueError(f"no answer within {AGENT_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise ValueError(str(error)) from None
+    return made
 
 
 async def find(
@@ -224,7 +248,7 @@ async def _agent_signers(path: str) -> list[AgentSigner]:
             key = parse_key(f"{pair.algorithm.decode()} {base64.b64encode(pair.public_data).decode()}")
         except (UsageError, UnicodeDecodeError):
             continue  # a certificate, a DSA key: no identity here
-        found.append(AgentSigner(path, pair, key))
+        found.append(AgentSigner(path, key))
     return found
 
 

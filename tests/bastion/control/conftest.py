@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncssh
@@ -18,7 +20,7 @@ from bastion.model import Assessment, Request, RequestKind, Role, StdinMode, Tie
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition by letting the loop run."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -176,6 +178,22 @@ async def socket_path(bastion: Bastion, state: Path) -> Path:
     """The bastion's unix socket, listening."""
     await bastion.server.listen(state / "control.sock")
     return state / "control.sock"
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[str]:
+    """A real ssh-agent, empty."""
+    path = str(tmp_path / "agent.sock")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
+        while (
+            subprocess.run(
+                ["ssh-add", "-l"], env={**os.environ, "SSH_AUTH_SOCK": path}, capture_output=True, check=False
+            ).returncode
+            == 2
+        ):
+            assert process.poll() is None
+        yield path
+        process.terminate()
 
 
 class SshDoor(asyncssh.SSHServer):

@@ -20,7 +20,7 @@ from bastion.control import statements, wire
 from bastion.control.client import Client
 from bastion.control.endpoints import Local, Remote
 from bastion.control.lines import LineReader
-from bastion.control.signers import open_file
+from bastion.control.signers import find, open_file
 from bastion.control.signing import verify
 from bastion.directory import parse_key
 from bastion.errors import BastionError, Conflict, HostKeyMismatch, NotAllowed, Unreachable, UsageError
@@ -321,6 +321,25 @@ async def test_over_ssh_the_key_that_logged_in_signs(
         await client.call(wire.Subscribe, type(None))
         bastion.connections[0].push(wire.RequestChanged(request=request_info()))
         assert await anext(client.pushes()) == wire.RequestChanged(request=request_info())
+
+
+@pytest.mark.parametrize("kind", [("ssh-ed25519", {}), ("ssh-rsa", {"key_size": 2048})], ids=lambda kind: kind[0])
+async def test_a_key_in_an_agent_logs_in_and_signs_more_than_once(
+    bastion: Any, ssh_bastion: Any, agent: str, kind: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    private = asyncssh.generate_private_key(kind[0], **kind[1])
+    async with asyncssh.SSHAgentClient(agent) as holder:
+        await holder.add_keys([private])
+    ssh_bastion.known[private.get_fingerprint()] = "ana"
+    (signer,) = await find(None, agent=agent, home=tmp_path)
+    pinned = ssh_bastion.host_key.export_public_key().decode()
+    for _ in range(2):
+        async with await Client.open(Remote("127.0.0.1", ssh_bastion.port, [signer], pinned)) as client:
+            for _ in range(2):
+                await client.vote(request_info(), Choice.APPROVE, "ok")
+    for call in bastion.calls:
+        assert verify(call.statement, call.signature, wire.DECISION_NAMESPACE, [signer.key]) == signer.key
+    assert len(bastion.calls) == 4
 
 
 async def test_a_large_message_passes_over_ssh_both_ways(bastion: Any, ssh_bastion: Any, key_file: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
@@ -29,17 +28,6 @@ def seal(path: Path, passphrase: str) -> None:
     """Give the key a passphrase, in PKCS#8: OpenSSH's own form takes bcrypt, which need not be installed."""
     key = asyncssh.import_private_key(path.read_bytes())
     path.write_bytes(key.export_private_key("pkcs8-pem", passphrase=passphrase))
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[str]:
-    """A real ssh-agent, empty."""
-    path = str(tmp_path / "agent.sock")
-    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
-        while subprocess.run(["ssh-add", "-l"], env=env(path), capture_output=True, check=False).returncode == 2:
-            assert process.poll() is None
-        yield path
-        process.terminate()
 
 
 def env(agent: str) -> dict[str, str]:
