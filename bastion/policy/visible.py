@@ -86,19 +86,17 @@ def visible_line(data: bytes | str, width: int) -> str:
     total = size = 0
     pieces: list[tuple[str, int]] = []
     for shown, length in _pieces(_text(data), newlines=False):
-        parts = [(shown, length)] if shown[0] in (OPEN, NEWLINE) else [(char, 1) for char in shown]
-        pieces += parts
+        if size <= width:  # what begins further right cannot be kept
+            whole = shown[0] in (OPEN, NEWLINE)
+            pieces += [(shown, length)] if whole else [(char, 1) for char in shown[: width + 1 - size]]
         total += length
         size += len(shown)
     if size <= width:
         return "".join(shown for shown, _ in pieces)
-    while pieces:
-        rest = f"{CUT} +{total - sum(length for _, length in pieces)} bytes"
-        if size + len(rest) <= width:
-            break
-        shown, _ = pieces.pop()
-        size -= len(shown)
-    kept = sum(length for _, length in pieces)
+    size, kept = sum(len(shown) for shown, _ in pieces), sum(length for _, length in pieces)
+    while pieces and size + len(f"{CUT} +{total - kept} bytes") > width:
+        shown, length = pieces.pop()
+        size, kept = size - len(shown), kept - length
     return "".join(shown for shown, _ in pieces) + f"{CUT} +{total - kept} bytes"
 
 
