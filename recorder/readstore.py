@@ -109,8 +109,7 @@ class ReadStore:
         left = limit if limit is not None else 1 << 62
         while left > 0:
             rows = self._all(sql, after, *values, min(page, left))
-            for row in rows:
-                yield EntryRow(*row)  # type: ignore[arg-type]
+            yield from map(EntryRow._make, rows)
             if len(rows) < min(page, left):
                 return
             left -= len(rows)
@@ -123,8 +122,7 @@ class ReadStore:
         while True:
             values = (kind, before, page) if kind else (before, page)
             rows = self._all(sql.format("type = ? AND" if kind else ""), *values)
-            for row in rows:
-                yield EntryRow(*row)  # type: ignore[arg-type]
+            yield from map(EntryRow._make, rows)
             if len(rows) < page:
                 return
             before = int(str(rows[-1][0]))

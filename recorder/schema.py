@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from recorder.errors import NotAStore, StoreDamaged, StoreFailed
 
@@ -61,9 +62,9 @@ class ChunkRow:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
-    """An entry as it is stored. Only `bytes` is hashed; the other columns are for finding it."""
+class EntryRow(NamedTuple):
+    """An entry as it is stored. Only `bytes` is hashed; the other columns are for finding it. A tuple, since a verifier
+    makes one of each entry."""
 
     seq: int
     type: str

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,13 +20,8 @@ LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One entry as it is found."""
-
-    bytes: bytes
-    columns: EntryRow | None
-    """The columns beside it, which must agree; None in a bundle."""
+Stored = tuple[bytes, EntryRow | None]
+"""One entry as it is found, and the columns beside it, which must agree; None in a bundle."""
 
 
 class Source(Protocol):
@@ -86,7 +80,7 @@ class StoreSource:
 
     def entries(self) -> Iterator[Stored]:
         for row in self._store.entries(page=2048):
-            yield Stored(row.bytes, row)
+            yield row.bytes, row
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._store.payload(seq, name)
@@ -153,7 +147,7 @@ class BundleSource:
 
     def genesis(self) -> bytes | None:
         stored = next(self.entries(), None)
-        return stored.bytes if stored else None
+        return stored[0] if stored else None
 
     def entries(self) -> Iterator[Stored]:
         """The lines, without the first of each file: what that must be follows from the entries and is hashed."""
@@ -162,7 +156,7 @@ class BundleSource:
                 with path.open("rb") as file:
                     file.readline(LINE_LIMIT)
                     while line := file.readline(LINE_LIMIT):
-                        yield Stored(line.removesuffix(b"\n"), None)
+                        yield line.removesuffix(b"\n"), None
             except OSError as error:
                 raise StoreDamaged(f"{path.name} cannot be read: {error.strerror}") from None
 

@@ -140,9 +140,12 @@ def _parse(armour: str) -> tuple[bytes, bytes, bytes, bytes]:
     if len(lines) < 3 or lines[0] != BEGIN or lines[-1] != END:
         raise SignatureError("not an armoured SSH signature")
     try:
-        data = base64.b64decode("".join(lines[1:-1]), validate=True)
+        text = "".join(lines[1:-1])
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise SignatureError("not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise SignatureError("base64 in another form than the usual one")
     if data[:10] != MAGIC + (1).to_bytes(4, "big"):
         raise SignatureError("not SSHSIG version 1")
     blob, data = _take(data[10:])

@@ -33,8 +33,9 @@ from recorder.errors import FrameError, KeyFileError, NoteError, RecorderError, 
 from recorder.keys import public_bytes, public_line
 from recorder.merkle import EMPTY_ROOT, Frontier
 from recorder.rules import Rules
+from recorder.schema import EntryRow
 from recorder.segments import NAMESPACE, Segment, Segments
-from recorder.source import Source, Stored, open_source
+from recorder.source import Source, open_source
 from recorder.votes import Violation
 
 PROBLEM_LIMIT = 20
@@ -229,15 +230,14 @@ class _Verifier:
     def _read(self, state: _Pass, wanted: set[int]) -> Segments:
         flat = Segments(state.origin)
         tree = state.tree
-        for stored in self._source.entries():
-            seq = tree.size
-            leaf = hashlib.sha256(b"\x00" + stored.bytes).digest()
-            row = self._chained(state, stored, seq, leaf)
+        for data, columns in self._source.entries():
+            leaf = hashlib.sha256(b"\x00" + data).digest()
+            row = self._chained(state, data, columns, leaf)
             tree.append(leaf)
             state.prev = leaf.hex()
             if tree.size in wanted:
                 state.roots[tree.size] = tree.root()
-            full = flat.append(stored.bytes)
+            full = flat.append(data)
             if full is not None:
                 state.full.append(full)
             self._entry(state, row, leaf)
@@ -245,16 +245,16 @@ class _Verifier:
                 self._progress(tree.size)
         return flat
 
-    def _chained(self, state: _Pass, stored: Stored, seq: int, leaf: bytes) -> strict.Row:
-        """Is this entry `seq`, in the one form that it can have? Otherwise nothing behind it can be judged."""
-        columns = stored.columns
+    def _chained(self, state: _Pass, data: bytes, columns: EntryRow | None, leaf: bytes) -> strict.Row:
+        """Is this the next entry, in the one form that it can have? Otherwise nothing behind it can be judged."""
+        seq = state.tree.size
         if columns is not None:
             if columns.seq != seq:
                 raise self._stop(seq, f"entry {seq} is missing")
             if columns.leaf != leaf:
                 raise self._stop(seq, f"entry {seq} was changed")
         try:
-            row = strict.parse(stored.bytes)
+            row = strict.parse(data)
         except strict.NotCanonical as error:
             raise self._stop(seq, f"entry {seq} was changed: {error}") from None
         if row.seq != seq:
