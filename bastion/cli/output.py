@@ -1,0 +1,140 @@
+"""How the command line speaks: tables and JSON on stdout, one line of complaint on stderr.
+
+Whatever comes from elsewhere (a command, a reason, a daemon's message) is shown through `policy.visible`; JSON is ASCII
+with everything else escaped, so that it is as safe to print.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+from bastion.errors import BastionError
+
+NO_LIMIT = 1 << 30
+"""Width where nobody reads on a screen: a file or a pipe gets everything."""
+
+LEAST_WIDTH = 20
+"""Characters of a table's last column, however narrow the terminal."""
+
+
+def prepare() -> None:
+    """Speak UTF-8 whatever the locale says: the marks of `policy.visible` must not become something else."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def silence() -> None:
+    """Write nothing more: Python would complain about the broken pipe at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def shown(data: bytes | str) -> str:
+    """On one line, and harmless."""
+    from bastion.policy.visible import visible
+
+    return visible(data, newlines=False)
+
+
+def say(text: str = "", *, file: IO[str] | None = None) -> None:
+    """One line of our own words, or of words that went through `shown`."""
+    print(text, file=file or sys.stdout, flush=True)
+
+
+def complain(error: BastionError) -> int:
+    """The failure on stderr; its exit status."""
+    say(f"bastion: {shown(str(error))}", file=sys.stderr)
+    return error.exit_status
+
+
+def complain_usage(message: str, path: str) -> int:
+    """What click does not understand, on stderr; the exit status for it."""
+    words = message[:1].lower() + message[1:].rstrip(".")
+    say(f"bastion: {shown(words)} (try `{path} --help`)", file=sys.stderr)
+    return 2
+
+
+def as_json(value: object, *, file: IO[str] | None = None) -> None:
+    """One JSON value on one line."""
+    say(json.dumps(value, ensure_ascii=True), file=file)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
+    """Columns. On a terminal the last one is cut to fit, and says how much is missing."""
+    from bastion.policy.visible import visible_line
+
+    whole = list(rows)
+    left = [[shown(cell) for cell in row[:-1]] for row in whole]
+    widths = [max(map(len, column)) for column in zip(heads[:-1], *left, strict=True)]
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_LIMIT
+    room = max(LEAST_WIDTH, columns - sum(width + 2 for width in widths))
+    last = [heads[-1], *(visible_line(row[-1], room) for row in whole)]
+    for cells, end in zip([list(heads[:-1]), *left], last, strict=True):
+        say("".join(f"{cell.ljust(width)}  " for cell, width in zip(cells, widths, strict=True)) + end)
+
+
+def when(micros: int) -> str:
+    """A moment in local time; `-` for 0, which is none."""
+    if micros == 0:
+        return "-"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(micros / 1_000_000))
+
+
+def span(micros: int) -> str:
+    """A time span in its two largest units."""
+    seconds = abs(micros) // 1_000_000
+    for unit, size, below, smaller in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}{seconds % size // smaller:02d}{below}"
+    return f"{seconds}s"
+
+
+def fields(rows: Iterable[tuple[str, str]]) -> None:
+    """`name  value` lines, aligned; empty values are left out."""
+    kept = [(name, value) for name, value in rows if value]
+    width = max((len(name) for name, _ in kept), default=0)
+    for name, value in kept:
+        say(f"{name.ljust(width)}  {value}")
+
+
+def block(data: bytes | str, *, file: IO[str] | None = None) -> None:
+    """The complete text, harmless, each of its lines behind a bar."""
+    from bastion.policy.visible import visible
+
+    for line in visible(data).split("\n"):
+        if line:
+            say(f"  | {line}", file=file)
+
+
+def size_of(data: bytes) -> str:
+    """`25 bytes, 1 line`, and what is strange about it."""
+    from bastion.policy.visible import describe
+
+    about = describe(data)
+    counts = f"{about.bytes} byte{'' if about.bytes == 1 else 's'}, {about.lines} line{'' if about.lines == 1 else 's'}"
+    return "; ".join([counts, *about.strange])
+
+
+def structure(value: Any) -> Any:
+    """A wire struct as JSON values: bytes as `NAME_base64` beside a readable `NAME`."""
+    import base64
+
+    import msgspec
+
+    made: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        if isinstance(field, bytes):
+            made[name] = field.decode("utf-8", "replace")
+            made[f"{name}_base64"] = base64.b64encode(field).decode()
+        else:
+            made[name] = msgspec.to_builtins(field)
+    return made

@@ -1,0 +1,148 @@
+"""What can be read of a bastion, from its daemon or straight from its store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bastion.admin import load_directory
+from bastion.control import wire
+from bastion.control.archive import Archive
+from bastion.control.calls import identity_info, target_info, whitelist_info
+from bastion.control.client import Client
+from bastion.errors import NotFound, StoreError
+from recorder.errors import RecorderError
+from recorder.reader import Reader
+
+LEDGER_PAGE = 1000
+"""Entries asked for at once: the daemon's own limit."""
+
+
+class Source(Protocol):
+    """One bastion, to be read."""
+
+    async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
+        """Held ones and the newest `limit` that ended, newest last."""
+
+    async def request(self, wanted: str) -> wire.RequestInfo:
+        """Raises NotFound or Conflict."""
+
+    async def sessions(self, limit: int) -> list[wire.SessionInfo]:
+        """The newest, newest last."""
+
+    async def session(self, wanted: str) -> wire.SessionInfo:
+        """Raises NotFound or Conflict."""
+
+    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
+        """A page of a recording, from frame number `after`; empty at the end."""
+
+    async def identities(self) -> list[wire.IdentityInfo]: ...
+
+    async def targets(self) -> list[wire.TargetInfo]: ...
+
+    async def whitelist(self) -> list[wire.WhitelistInfo]:
+        """Those in force."""
+
+    async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
+        """Entries with seq > after, at most `limit`."""
+
+    async def head(self) -> str:
+        """The newest signed checkpoint, a C2SP note."""
+
+
+class DaemonSource:
+    """Asks a daemon."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
+        return await self._client.requests(state, limit)
+
+    async def request(self, wanted: str) -> wire.RequestInfo:
+        return await self._client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
+
+    async def sessions(self, limit: int) -> list[wire.SessionInfo]:
+        return await self._client.call(wire.ListSessions, list[wire.SessionInfo], limit=limit)
+
+    async def session(self, wanted: str) -> wire.SessionInfo:
+        return await self._client.call(wire.ShowSession, wire.SessionInfo, session=wanted)
+
+    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
+        return await self._client.call(wire.ReadRecording, list[wire.FrameInfo], session=session, after=after)
+
+    async def identities(self) -> list[wire.IdentityInfo]:
+        return await self._client.call(wire.ListIdentities, list[wire.IdentityInfo])
+
+    async def targets(self) -> list[wire.TargetInfo]:
+        return await self._client.call(wire.ListTargets, list[wire.TargetInfo])
+
+    async def whitelist(self) -> list[wire.WhitelistInfo]:
+        return await self._client.call(wire.ListWhitelist, list[wire.WhitelistInfo])
+
+    async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
+        rows: list[wire.LedgerLine] = []
+        while len(rows) < limit:
+            size = min(limit - len(rows), LEDGER_PAGE)
+            page = await self._client.call(wire.ListLedger, list[wire.LedgerLine], after=after, limit=size)
+            if not page:
+                break
+            rows += page
+            after = page[-1].seq
+        return rows
+
+    async def head(self) -> str:
+        return await self._client.call(wire.LedgerHead, str)
+
+
+class StoreSource:
+    """Reads the store of a bastion whose daemon does not run."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._archive = Archive(reader)
+
+    async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
+        rows = await self._archive.requests(limit)
+        return [row for row in rows if not state or row.state == state]
+
+    async def request(self, wanted: str) -> wire.RequestInfo:
+        return await self._archive.request(wanted)
+
+    async def sessions(self, limit: int) -> list[wire.SessionInfo]:
+        return await self._archive.sessions(limit)
+
+    async def session(self, wanted: str) -> wire.SessionInfo:
+        return await self._archive.session(wanted)
+
+    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
+        return await self._archive.frames(session, after)
+
+    async def identities(self) -> list[wire.IdentityInfo]:
+        return [identity_info(each) for each in load_directory(self._reader).identities.values()]
+
+    async def targets(self) -> list[wire.TargetInfo]:
+        return [target_info(each) for each in load_directory(self._reader).targets.values()]
+
+    async def whitelist(self) -> list[wire.WhitelistInfo]:
+        import time
+
+        now = time.time_ns() // 1000
+        entries = load_directory(self._reader).whitelist.values()
+        return [whitelist_info(each) for each in entries if each.expires == 0 or now < each.expires]
+
+    async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
+        return await self._archive.lines(after, limit)
+
+    async def head(self) -> str:
+        try:
+            return self._reader.checkpoint().note
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+
+
+async def one_target(source: Source, name: str) -> wire.TargetInfo:
+    """That target. Raises NotFound."""
+    for each in await source.targets():
+        if each.name == name:
+            return each
+    raise NotFound(f"no target {name!r}", "`bastion target list` names them")
