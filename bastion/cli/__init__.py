@@ -1,6 +1,6 @@
 """The command `bastion`: nouns, then verbs; one file a noun.
 
-Theory of operation. `main` reads the words, runs one verb and turns whatever happens into an exit status and at most
+Theory of operation. `run` reads the words, runs one verb and turns whatever happens into an exit status and at most
 one line on stderr: 0 ok, 1 the answer is no, 2 usage or broken input, 130 interrupted. What a person or a daemon said
 is shown through `policy.visible`, so that no output of this command can move the cursor of who reads it.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -68,8 +69,13 @@ def bastion(context: click.Context, /, **given: str | None) -> None:
     context.obj = Settings().over(given)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns its exit status. Never raises, but for SystemExit out of a daemon."""
+def main() -> NoReturn:
+    """The program."""
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns its exit status."""
     from bastion.cli import output
 
     output.prepare()

@@ -67,6 +67,12 @@ def as_json(value: object, *, file: IO[str] | None = None) -> None:
     say(json.dumps(value, ensure_ascii=True), file=file)
 
 
+def room(taken: int) -> int:
+    """Characters that are left on a line; on what is no terminal, as many as one likes."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_LIMIT
+    return max(LEAST_WIDTH, columns - taken)
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
     """Columns. On a terminal the last one is cut to fit, and says how much is missing."""
     from bastion.policy.visible import visible_line
@@ -74,9 +80,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
     whole = list(rows)
     left = [[shown(cell) for cell in row[:-1]] for row in whole]
     widths = [max(map(len, column)) for column in zip(heads[:-1], *left, strict=True)]
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_LIMIT
-    room = max(LEAST_WIDTH, columns - sum(width + 2 for width in widths))
-    last = [heads[-1], *(visible_line(row[-1], room) for row in whole)]
+    left_over = room(sum(width + 2 for width in widths))
+    last = [heads[-1], *(visible_line(row[-1], left_over) for row in whole)]
     for cells, end in zip([list(heads[:-1]), *left], last, strict=True):
         say("".join(f"{cell.ljust(width)}  " for cell, width in zip(cells, widths, strict=True)) + end)
 
@@ -95,14 +100,6 @@ def span(micros: int) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}{seconds % size // smaller:02d}{below}"
     return f"{seconds}s"
-
-
-def fields(rows: Iterable[tuple[str, str]]) -> None:
-    """`name  value` lines, aligned; empty values are left out."""
-    kept = [(name, value) for name, value in rows if value]
-    width = max((len(name) for name, _ in kept), default=0)
-    for name, value in kept:
-        say(f"{name.ljust(width)}  {value}")
 
 
 def block(data: bytes | str, *, file: IO[str] | None = None) -> None:

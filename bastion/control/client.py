@@ -95,7 +95,7 @@ class Client:
     # --- calls --------------------------------------------------------------------------------------------------
 
     async def call(
-        self, call_type: type[wire.Call], result_type: type[T], *, seconds: float = CALL_SECONDS, **fields: object
+        self, call_type: type[wire.Call], result_type: type[T], /, *, seconds: float = CALL_SECONDS, **fields: object
     ) -> T:
         """Make one call and wait for its answer, at most `seconds`.
 

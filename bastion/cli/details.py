@@ -1,0 +1,59 @@
+"""A request as a person reads it before deciding: which rows there are, in which order. Pure."""
+
+from __future__ import annotations
+
+import time
+
+from bastion.cli import output
+from bastion.control.wire import RequestInfo
+from bastion.model import StdinMode
+
+
+def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes]]:
+    """`(name, value)`; bytes are what the agent sent. `now` in microseconds, 0 for the clock's."""
+    now = now or time.time_ns() // 1000
+    rows: list[tuple[str, str | bytes]] = [
+        ("request", f"{info.id} {_standing(info, now)}"),
+        ("identity", f"{info.identity}, key {info.key}"),
+        ("target", f"{info.login}@{info.target} ({info.env})"),
+        ("session", info.session),
+        ("risk", info.tier if info.score is None else f"{info.score} {info.tier}"),
+    ]
+    rows += [("", reason) for reason in info.reasons]
+    rows += [("command", output.size_of(info.command)), ("", info.command)]
+    if info.stdin == StdinMode.BUNDLED:
+        rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))
+        if info.stdin_code:
+            rows.append(("", info.stdin_code))
+    else:
+        rows.append(("stdin", "streamed after approval, not seen beforehand"))
+    rows += [("environment", f"{name}={value}") for name, value in info.environment]
+    rows += [(name, text) for name, text in (("reason", info.reason), ("rollback", info.rollback), ("task", info.task))]
+    rows += [
+        ("digest", info.digest + _doubt(info)),
+        ("proposal", info.proposal),
+        ("approvals", f"{sum(vote.choice == 'approve' for vote in info.votes)} of {info.approvals}"),
+    ]
+    rows += [
+        ("vote", f"{vote.choice} by {vote.by}, {output.when(vote.at)}" + (f": {vote.reason}" if vote.reason else ""))
+        for vote in info.votes
+    ]
+    rows += [("decision", info.decision_reason), ("status", info.status)]
+    return [(name, text) for name, text in rows if text]
+
+
+def _standing(info: RequestInfo, now: int) -> str:
+    if info.state != "held":
+        return f"{info.state}, {output.when(info.decided)}" if info.decided else info.state
+    left = info.expires - now
+    agent = "" if info.attached else ", the agent has gone: an approval becomes a ticket"
+    return f"held, {output.span(left)} left{agent}" if left > 0 else f"held, expiring{agent}"
+
+
+def _doubt(info: RequestInfo) -> str:
+    """What is wrong with the digest, said beside it."""
+    try:
+        own = info.to_model().digest
+    except ValueError:
+        return " (CANNOT BE CHECKED: a kind of request that this release does not know)"
+    return "" if own == info.digest else " (DIFFERS from what is shown here: do not decide)"

@@ -1,0 +1,163 @@
+"""`bastion request`: what agents ask for, and deciding it."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from bastion.cli import output, reach
+from bastion.cli.options import Settings, remote_verb
+
+if TYPE_CHECKING:
+    from bastion.control.wire import RequestInfo
+    from bastion.model import Choice
+
+STATES = ("held", "approved", "denied", "expired", "withdrawn", "allowed", "refused")
+
+LIST_LIMIT = 200
+"""Ended requests that `list` shows; the protocol's own default."""
+
+
+@click.group("request")
+def command() -> None:
+    """What agents ask for, and deciding it. An ID may be shortened while it is unique."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(0, 1000), default=LIST_LIMIT, show_default=True, help="Ended ones.")
+@remote_verb
+def list_(settings: Settings, state: str | None, limit: int) -> None:
+    """List requests, the newest last: all that are held, and the newest that ended."""
+
+    async def work() -> list[RequestInfo]:
+        async with reach.source(settings) as source:
+            return await source.requests(state or "", limit)
+
+    rows = reach.run(work())
+    if settings.json:
+        output.as_json([output.structure(row) for row in rows])
+        return
+    output.table(
+        ("ID", "STATE", "CREATED", "WHO", "WHERE", "RISK", "COMMAND"),
+        [
+            (row.id, row.state, output.when(row.created), row.identity, place(row), risk(row), row.command)
+            for row in rows
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("request", metavar="ID")
+@remote_verb
+def show(settings: Settings, request: str) -> None:
+    """Show one request: the complete command, and all that a decision binds."""
+
+    async def work() -> RequestInfo:
+        async with reach.source(settings) as source:
+            return await source.request(request)
+
+    info = reach.run(work())
+    if settings.json:
+        output.as_json(output.structure(info))
+    else:
+        describe(info)
+
+
+@command.command("approve")
+@click.argument("request", metavar="ID")
+@click.option("--reason", default="", help="Why; stands in the ledger and on the agent's stderr.")
+@remote_verb
+def approve(settings: Settings, request: str, reason: str) -> None:
+    """Show a request, then approve it with your key's signature over exactly what was shown."""
+    from bastion.model import Choice
+
+    decide(settings, request, Choice.APPROVE, reason)
+
+
+@command.command("deny")
+@click.argument("request", metavar="ID")
+@click.option("--reason", required=True, help="Why; the agent is told.")
+@remote_verb
+def deny(settings: Settings, request: str, reason: str) -> None:
+    """Show a request, then deny it with your key's signature."""
+    from bastion.model import Choice
+
+    decide(settings, request, Choice.DENY, reason)
+
+
+@command.command("watch")
+@remote_verb
+def watch(settings: Settings) -> None:
+    """Print each request as it comes and each time it changes, until interrupted."""
+
+    async def work() -> None:
+        from types import NoneType
+
+        from bastion.control import wire
+
+        async with reach.daemon(settings, why="watching takes one") as client:
+            await client.call(wire.Subscribe, NoneType)
+            async for push in client.pushes():
+                if isinstance(push, wire.RequestChanged):
+                    line(settings, push.request)
+
+    reach.run(work())
+
+
+def decide(settings: Settings, wanted: str, choice: Choice, reason: str) -> None:
+    """Show, sign, cast; over what was fetched once, so that nothing else can be signed than what was shown."""
+
+    async def work() -> RequestInfo:
+        from bastion.control import wire
+
+        async with reach.deciding(settings) as client:
+            info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
+            describe(info, file=sys.stderr if settings.json else sys.stdout)
+            return await client.vote(info, choice, reason)
+
+    info = reach.run(work())
+    if settings.json:
+        output.as_json(output.structure(info))
+        return
+    vote = info.votes[-1]
+    missing = info.approvals - sum(each.choice == "approve" for each in info.votes)
+    rest = f", {missing} more needed" if info.state == "held" else ""
+    output.say(f"{'approved' if vote.choice == 'approve' else 'denied'} {info.id} by {output.shown(vote.by)}{rest}")
+
+
+def line(settings: Settings, info: RequestInfo) -> None:
+    """One change, on one line."""
+    if settings.json:
+        output.as_json(output.structure(info))
+        return
+    from bastion.policy.visible import visible_line
+
+    words = f"{output.when(info.decided or info.created)}  {info.id}  {info.state:9}  {risk(info)}  "
+    where = output.shown(f"{info.identity} -> {info.login}@{info.target}")
+    output.say(f"{words}{where}  {visible_line(info.command, output.room(len(words) + len(where) + 2))}")
+
+
+def place(info: RequestInfo) -> str:
+    """Where it would run."""
+    return f"{info.login}@{info.target}"
+
+
+def risk(info: RequestInfo) -> str:
+    """`46 medium`, or `unrated`."""
+    return info.tier if info.score is None else f"{info.score} {info.tier}"
+
+
+def describe(info: RequestInfo, *, file: IO[str] | None = None) -> None:
+    """Everything that an approver decides by; nothing of it is cut."""
+    from bastion.cli.details import request_rows
+    from bastion.policy.visible import visible
+
+    for name, text in request_rows(info):
+        lines = visible(text).split("\n") if isinstance(text, bytes) else [output.shown(text)]
+        output.say(f"{name:12}{lines[0]}", file=file)
+        for more in lines[1:]:
+            if more:
+                output.say(f"{'':12}{more}", file=file)

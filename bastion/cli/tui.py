@@ -1,0 +1,48 @@
+"""`bastion tui`: the approver's console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bastion.cli import reach
+from bastion.cli.options import Settings, reach_verb
+
+if TYPE_CHECKING:
+    from bastion.control.client import Client
+    from bastion.control.endpoints import Endpoint
+    from bastion.control.signers import Signer
+
+
+@click.command("tui")
+@reach_verb
+def command(settings: Settings) -> None:
+    """The approver's console: what is held, everything about it, a key to approve, a key to deny."""
+    from bastion.control.client import Client
+    from tui.app import BastionConsole
+
+    # Once before the screen is taken over: a passphrase can be asked for, and what is wrong is said in one line.
+    endpoint, signer = reach.run(_first(settings))
+
+    async def connect() -> Client:
+        return await Client.open(endpoint, signer=signer)
+
+    BastionConsole(connect, str(endpoint)).run()
+
+
+async def _first(settings: Settings) -> tuple[Endpoint, Signer | None]:
+    """Where to connect, from now on with the one key that got in."""
+    from dataclasses import replace
+
+    from bastion.control.endpoints import Local, Remote
+
+    remote = await reach.remote(settings)
+    endpoint: Endpoint = remote or Local(reach.here(settings).config.socket)
+    async with reach.deciding(settings) as client:
+        signer = client.signer
+        if signer is not None:
+            await signer.key_pair()
+    if isinstance(endpoint, Remote) and signer is not None:
+        endpoint = replace(endpoint, signers=[signer])
+    return endpoint, signer
