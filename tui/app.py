@@ -9,6 +9,7 @@ when the console is served from there. There are no toasts either: they cover th
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,7 +23,7 @@ from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
 from tui import messages
-from tui.feed import Connect, Feed
+from tui.feed import Connect, Feed, words_of
 from tui.lines import Link
 from tui.screens import Drawn
 from tui.screens.help import HelpScreen
@@ -71,7 +72,8 @@ class BastionConsole(App[None], inherit_bindings=False):
         keymap: Mapping[str, str] | None = None,
         theme: str = "",
     ) -> None:
-        super().__init__()
+        # Textual removes colours altogether only for terminals' own ones, so those it is where NO_COLOR is set.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.bastion_title = title
         self.clock, self.wall = clock, wall
         self.view = View()
@@ -214,7 +216,7 @@ class BastionConsole(App[None], inherit_bindings=False):
         try:
             await self.feed.call(wire.KillSession, wire.SessionInfo, session=session, reason="ended from the console")
         except errors.BastionError as error:
-            self.tell(f"{cell(session, 20)} was not ended: {error}", "bad")
+            self.tell(f"{cell(session, 20)} was not ended: {words_of(error)}", "bad")
         else:
             self.tell(f"{cell(session, 20)} was ended", "good")
         self._news()

@@ -13,8 +13,8 @@ from typing import Any
 from bastion.control import wire
 from tui.documents import approvals
 from tui.items import Item
+from tui.order import Pane
 from tui.paper import Parts
-from tui.view import Pane
 from tui.words import cell, clock_time, countdown, duration, name, state_badge, tier_badge
 
 FILL = 0

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from bastion.control import wire
 from bastion.model import Choice, Tier
 from tui.items import Item
+from tui.order import Pane
 from tui.reading import Seen
-from tui.view import Pane, View
+from tui.view import View
 from tui.words import amount, cell, ending, names
 
 ONE_KEY = frozenset({Tier.LOW.value, Tier.MEDIUM.value})

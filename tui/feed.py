@@ -22,6 +22,7 @@ from textual.message import Message
 from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
+from bastion.policy.visible import visible
 from tui import messages
 from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT
 
@@ -103,10 +104,10 @@ class Feed:
         try:
             after = await self._client.vote(info, choice, reason)
         except errors.Unreachable as error:
-            words = f"no answer ({error}): unknown whether the vote counted, it will show once connected"
+            words = f"no answer ({words_of(error)}): unknown whether the vote counted, it will show once connected"
             self._post(messages.VoteFailed(info.id, words))
         except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
-            self._post(messages.VoteFailed(info.id, f"the vote did not count: {_words(error)}"))
+            self._post(messages.VoteFailed(info.id, f"the vote did not count: {words_of(error)}"))
         else:
             self._post(messages.Voted(after, choice))
 
@@ -148,13 +149,13 @@ class Feed:
         except errors.Unreachable:
             raise
         except errors.BastionError as error:
-            self._post(messages.Told(f"the list of what is over cannot be had: {error}", "warning"))
+            self._post(messages.Told(f"the list of what is over cannot be had: {words_of(error)}", "warning"))
             return []
 
     async def _wait(self, error: Exception, retry: float) -> None:
         """Says that there is no connection and waits; without a `retry` time, for a key."""
         self._hurry.clear()
-        self._post(messages.Disconnected(_words(error), retry))
+        self._post(messages.Disconnected(words_of(error), retry))
         try:
             async with asyncio.timeout(retry or None):
                 await self._hurry.wait()
@@ -168,8 +169,8 @@ async def _close(client: Connection) -> None:
         await client.close()
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """An error as one line."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    return visible(str(error), newlines=False) or type(error).__name__

@@ -59,7 +59,9 @@ class Item:
             return replace(self, trouble=f"the bastion changed it after it was shown ({', '.join(changed)})")
         if _progress(news) < _progress(self.info):
             return self
-        return replace(self, info=news, gone=False)
+        if self.info.state not in (State.HELD, news.state):
+            return replace(self, trouble=f"the bastion told two endings ({self.info.state}, then {news.state})")
+        return replace(self, info=news, gone=self.gone and news.state == State.HELD)
 
 
 def _progress(info: wire.RequestInfo) -> tuple[bool, bool, int]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from bastion.control import wire
 from tui.documents import approvals
 from tui.items import Item
+from tui.order import Pane
 from tui.paper import Parts
-from tui.view import Pane, View
+from tui.view import View
 from tui.words import amount, bar, cell, countdown, duration, risk, state_badge, tier_badge
 
 

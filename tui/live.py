@@ -12,7 +12,6 @@ the recording is the evidence.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Protocol
 
 from bastion.control import wire
 from bastion.policy.visible import visible
-from tui.words import cell
+from tui.words import cell, plain
 
 BACKLOG = 256 * 1024
 """Bytes of a stream that may wait to be shown; a busy log of half a second."""
@@ -80,7 +79,7 @@ class Stream:
 
     def lines(self) -> list[str]:
         """What it shows, without the blank rows at the end."""
-        shown = [safe(line) for line in self.screen.text().split("\n")]
+        shown = [plain(line.rstrip(" ")) for line in self.screen.text().split("\n")]
         while shown and not shown[-1]:
             shown.pop()
         return shown
@@ -126,25 +125,3 @@ class Live:
         if columns and rows:
             self.pty = True
             self.out.screen = self._make(columns, rows)
-
-
-def safe(line: str) -> str:
-    """One line of the emulator's screen, for a person to watch: letters of any script stay, what deceives does not.
-
-    Right-to-left letters, combining marks and everything that does not print become marks. Lookalikes stay: nothing
-    is decided by this text.
-    """
-    line = line.rstrip(" ")
-    if line.isascii() and line.isprintable():
-        return line
-    return "".join(char if _plain(char) else visible(char, newlines=False) for char in line)
-
-
-def _plain(char: str) -> bool:
-    if " " <= char <= "~":
-        return True
-    return (
-        char.isprintable()
-        and unicodedata.category(char)[0] not in "MC"
-        and unicodedata.bidirectional(char) not in {"R", "AL", "AN"}
-    )

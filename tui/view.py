@@ -15,16 +15,16 @@ Times: `now` is seconds of a monotonic clock; `wall` is microseconds since the e
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from bastion.control import wire
 from tui.guard import Guard
 from tui.items import Item
-from tui.matching import Filter, request_fields, session_fields
+from tui.matching import Filter
+from tui.order import Order, Pane, decided_rows, ended_key, matches, queue_rows, session_key, session_rows
 from tui.reading import Seen
-from tui.words import SECOND, TIERS
+from tui.words import SECOND
 
 DECIDED_LIMIT = 100
 """Ended requests kept; older ones are in the ledger (`bastion request list`)."""
@@ -32,29 +32,6 @@ SESSIONS_LIMIT = 100
 """Sessions kept that are over; open ones are always kept."""
 SKEW_NOTICE = 2 * SECOND
 """A difference between the bastion's clock and ours that countdowns correct for; below, it may be the network."""
-
-
-class Pane(StrEnum):
-    QUEUE = "queue"
-    SESSIONS = "sessions"
-    DECIDED = "decided"
-
-
-class Order(StrEnum):
-    """Of the queue; the words are shown."""
-
-    URGENT = "least time left first"
-    RISK = "riskiest first"
-    NEWEST = "newest first"
-
-
-_RISK_RANK = {tier: rank for rank, tier in enumerate(TIERS)}
-
-_QUEUE_KEYS: dict[Order, Callable[[wire.RequestInfo], tuple[int | str, ...]]] = {
-    Order.URGENT: lambda info: (info.expires, info.created, info.id),
-    Order.RISK: lambda info: (_RISK_RANK.get(info.tier, 0), -(info.score or 0), info.expires, info.id),
-    Order.NEWEST: lambda info: (-info.created, info.id),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +71,7 @@ class View:
     def rows(self, pane: Pane) -> tuple[str, ...]:
         """Ids of the pane's rows, from the top."""
         if pane not in self._rows:
-            self._rows[pane] = tuple(_BUILDERS[pane](self))
+            self._rows[pane] = self._build(pane)
         return self._rows[pane]
 
     def selected(self, pane: Pane) -> str:
@@ -118,7 +95,7 @@ class View:
     @property
     def hidden(self) -> int:
         """Held requests that the filter hides."""
-        return sum(not self._matches(item) for item in self.held)
+        return sum(not matches(item, self.filter) for item in self.held)
 
     def daemon_time(self, wall: int) -> int:
         """The bastion's clock, as far as the times of fresh requests tell it."""
@@ -197,7 +174,7 @@ class View:
         self.filter = Filter.parse(text)
         self._rows.clear()
         for pane in Pane:
-            if (chosen := self.thing(self.selected(pane))) and not self._matches(chosen):
+            if (chosen := self.thing(self.selected(pane))) and not matches(chosen, self.filter):
                 del self._selected[pane]
         self._rows.clear()
         self._settle()
@@ -256,6 +233,16 @@ class View:
             self.guard.display_changed(now)
         return Change(new, display)
 
+    def _build(self, pane: Pane) -> tuple[str, ...]:
+        chosen = self.selected(pane)
+        match pane:
+            case Pane.QUEUE:
+                return queue_rows(self.items.values(), self.filter, self.order, chosen)
+            case Pane.SESSIONS:
+                return session_rows(self.sessions.values(), self.filter, chosen)
+            case Pane.DECIDED:
+                return decided_rows(self.items.values(), self.filter, chosen)
+
     def _settle(self) -> None:
         """A pane without a selection takes its first row."""
         for pane in Pane:
@@ -269,53 +256,16 @@ class View:
     def _prune(self) -> None:
         """Forgets the oldest beyond the limits, never what is selected or held."""
         keep = set(self._selected.values())
-        ended = sorted((item for item in self.items.values() if not item.held), key=_ended_key)
+        ended = sorted((item for item in self.items.values() if not item.held), key=ended_key)
         for item in ended[DECIDED_LIMIT:]:
             if item.id not in keep:
                 del self.items[item.id]
                 self.reading.pop(item.digest, None)
                 self.totals.pop(item.digest, None)
-        over = sorted((one for one in self.sessions.values() if one.closed), key=_session_key)
+        over = sorted((one for one in self.sessions.values() if one.closed), key=session_key)
         for session in over[SESSIONS_LIMIT:]:
             if session.id not in keep:
                 del self.sessions[session.id]
-
-    def _matches(self, one: Item | wire.SessionInfo) -> bool:
-        if not self.filter.terms:
-            return True
-        return self.filter.matches(request_fields(one.info) if isinstance(one, Item) else session_fields(one))
-
-    def _queue_rows(self) -> list[str]:
-        chosen = self.selected(Pane.QUEUE)
-        shown = [item.info for item in self.items.values() if item.id == chosen or (item.held and self._matches(item))]
-        return [info.id for info in sorted(shown, key=_QUEUE_KEYS[self.order])]
-
-    def _session_rows(self) -> list[str]:
-        chosen = self.selected(Pane.SESSIONS)
-        shown = [one for one in self.sessions.values() if one.id == chosen or self._matches(one)]
-        return [one.id for one in sorted(shown, key=_session_key)]
-
-    def _decided_rows(self) -> list[str]:
-        chosen = self.selected(Pane.DECIDED)
-        shown = [item for item in self.items.values() if not item.held and (item.id == chosen or self._matches(item))]
-        return [item.id for item in sorted(shown, key=_ended_key)]
-
-
-_BUILDERS: dict[Pane, Callable[[View], list[str]]] = {
-    Pane.QUEUE: View._queue_rows,
-    Pane.SESSIONS: View._session_rows,
-    Pane.DECIDED: View._decided_rows,
-}
-
-
-def _ended_key(item: Item) -> tuple[int, str]:
-    """Newest first."""
-    return -(item.info.decided or item.info.created), item.id
-
-
-def _session_key(session: wire.SessionInfo) -> tuple[bool, int, str]:
-    """Open ones first, then the newest first."""
-    return session.closed > 0, -session.opened, session.id
 
 
 def _only_counts(before: Item | wire.SessionInfo | None, after: Item | wire.SessionInfo | None) -> bool:

@@ -8,8 +8,10 @@ Agent-supplied text goes through `cell` or `policy.visible`, never onto the scre
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from bastion.control import wire
 from bastion.model import State, Tier
@@ -109,12 +111,38 @@ def clock_time(micros: int) -> str:
         return f"{micros} us after the epoch"
 
 
+@lru_cache(maxsize=4096)
 def cell(data: bytes | str, width: int) -> str:
     """Text made visible in at most `width` characters; a cut shows `…`, with the count where there is room for it."""
     line = visible_line(data, width)
     if len(line) <= width:
         return line
     return (visible(data, newlines=False)[: width - 1] + CUT)[:width] if width > 0 else ""
+
+
+def plain(text: str) -> str:
+    """Text that a terminal draws as it stands: letters of any script stay, what moves, hides or turns becomes a mark.
+
+    The last line of defence of everything that is painted, and all there is for output that is only watched (letters
+    that look alike stay: nothing is decided by it). What a decision is made by went through `policy.visible` before,
+    and passes here unchanged.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _drawn(char) else visible(char, newlines=False) for char in text)
+
+
+def _drawn(char: str) -> bool:
+    """One or two cells, drawn where it stands."""
+    if char.isascii():
+        return char.isprintable()
+    return (
+        char.isprintable()
+        and unicodedata.category(char)[0] not in "MC"
+        and unicodedata.bidirectional(char) not in {"R", "AL", "AN"}
+        and unicodedata.name(char, "").find("FILLER") < 0
+        and char != "\u2800"
+    )
 
 
 def name(text: str, width: int) -> str:

@@ -19,9 +19,9 @@ from bastion.control import wire
 from tui import columns, deciding, keys, lines
 from tui.documents import empty_document, request_document, session_document
 from tui.items import Item
+from tui.order import Pane
 from tui.paper import Document, Parts
 from tui.screens.dialogs import DenyScreen, KillScreen
-from tui.view import Pane
 from tui.widgets.bars import Bar
 from tui.widgets.rows import RowList
 from tui.widgets.text import TextView

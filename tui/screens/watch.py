@@ -18,6 +18,7 @@ from bastion import errors
 from bastion.control import wire
 from tui import keys
 from tui.documents import approvals
+from tui.feed import words_of
 from tui.guard import HASTY
 from tui.live import Live
 from tui.paper import Parts
@@ -99,7 +100,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
             except (errors.NotFound, errors.Conflict):  # it is over, and nobody told us yet
                 await self._read()
         except errors.BastionError as error:
-            self.problem = str(error)
+            self.problem = words_of(error)
 
     async def _read(self) -> None:
         frames, size = 0, 0

@@ -1,7 +1,8 @@
 """Painting of named styles: the only place where a style name becomes a colour, and text becomes cells.
 
 Text arrives as (text, style name) pairs and is painted as literal characters: nothing here, or in any widget built on
-it, knows markup. The names are component classes; `app.tcss` colours them for every theme.
+it, knows markup, and no control character gets through (`words.plain`), whatever a caller forgot. The names are
+component classes; `app.tcss` colours them for every theme.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.paper import Parts
+from tui.words import plain
 
 STYLES = (
     "value",
@@ -52,7 +54,7 @@ class Painted(Widget):
         """The parts as one row of exactly `width` cells; `over` is a style laid over all of them."""
         base = self.rich_style
         above = self.named(over) if over else Style.null()
-        segments = [Segment(text, base + self.named(name) + above) for text, name in parts if text]
+        segments = [Segment(plain(text), base + self.named(name) + above) for text, name in parts if text]
         return Strip(segments).adjust_cell_length(width, base + above)
 
     def named(self, name: str) -> Style:

@@ -16,7 +16,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui import columns
-from tui.view import Pane, View
+from tui.order import Pane
+from tui.view import View
 from tui.widgets.paint import COMPONENTS, Painted
 
 
