@@ -83,7 +83,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
     left_over = room(sum(width + 2 for width in widths))
     last = [heads[-1], *(visible_line(row[-1], left_over) for row in whole)]
     for cells, end in zip([list(heads[:-1]), *left], last, strict=True):
-        say("".join(f"{cell.ljust(width)}  " for cell, width in zip(cells, widths, strict=True)) + end)
+        say(("".join(f"{cell.ljust(width)}  " for cell, width in zip(cells, widths, strict=True)) + end).rstrip())
 
 
 def when(micros: int) -> str:
@@ -135,3 +135,13 @@ def structure(value: Any) -> Any:
         else:
             made[name] = msgspec.to_builtins(field)
     return made
+
+
+def progress(text: str) -> None:
+    """How far it is, over the line before; for a terminal only."""
+    print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def clear_progress() -> None:
+    """Take the line away again."""
+    print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,216 @@
+"""`bastion ledger`: the signed record."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bastion.cli import output, reach
+from bastion.cli.options import Settings, local_verb, remote_verb
+from bastion.errors import BastionError, NotFound, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from bastion.cli.sources import Source
+    from bastion.control.wire import LedgerLine
+    from recorder.checkpoint import Checkpoint
+    from recorder.verify import Report
+
+LIST_LIMIT = 200
+"""Entries that `list` shows."""
+
+
+@click.group("ledger")
+def command() -> None:
+    """The signed record of everything: list, show, head, verify."""
+
+
+@command.command("list")
+@click.option("--after", type=click.IntRange(-1), metavar="SEQ", help="Only entries behind this one, oldest first.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=LIST_LIMIT, show_default=True, help="How many.")
+@remote_verb
+def list_(settings: Settings, after: int | None, limit: int) -> None:
+    """List the newest entries, the newest last."""
+
+    async def work() -> list[LedgerLine]:
+        async with reach.source(settings) as source:
+            first = after if after is not None else (await _head(source)).size - limit - 1
+            return await source.entries(max(first, -1), limit)
+
+    rows = [as_entry(row) for row in reach.run(work())]
+    if settings.json:
+        output.as_json(rows)
+        return
+    output.table(
+        ("SEQ", "TIME", "TYPE", "ACTOR", "ABOUT"),
+        [(str(row["seq"]), output.when(row["t"]), row["type"], row["actor"], _about(row)) for row in rows],
+    )
+
+
+@command.command("show")
+@click.argument("seq", type=click.IntRange(0))
+@remote_verb
+def show(settings: Settings, seq: int) -> None:
+    """Show one entry, complete, with its leaf hash."""
+
+    async def work() -> list[LedgerLine]:
+        async with reach.source(settings) as source:
+            return await source.entries(seq - 1, 1)
+
+    rows = reach.run(work())
+    if not rows or rows[0].seq != seq:
+        raise NotFound(f"there is no entry {seq}", "`bastion ledger head` says how many there are")
+    entry = as_entry(rows[0])
+    if settings.json:
+        output.as_json(entry)
+    else:
+        output.say(json.dumps(entry, indent=2, ensure_ascii=True))
+
+
+@command.command("head")
+@remote_verb
+def head(settings: Settings) -> None:
+    """Print the signed head. Its last word is the anchor: keep it elsewhere, and give it to `verify --head`."""
+
+    async def work() -> Checkpoint:
+        async with reach.source(settings) as source:
+            return await _head(source)
+
+    found = reach.run(work())
+    if settings.json:
+        output.as_json(
+            {
+                "origin": found.origin,
+                "size": found.size,
+                "root": found.root.hex(),
+                "note": found.note,
+                "anchor": found.anchor,
+            }
+        )
+    else:
+        output.say(f"{output.shown(found.origin)}  {found.size} entries  {found.anchor}")
+
+
+@command.command("verify")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--head", "anchor", metavar="ANCHOR", help="What `bastion ledger head` printed, kept elsewhere.")
+@click.option("--log-key", metavar="FILE.pub", help="The ledger's public key from elsewhere (state/ledger_key.pub).")
+@local_verb
+def verify(settings: Settings, path: Path | None, anchor: str | None, log_key: str | None) -> int:
+    """Was the record changed? Offline, on this host's store or on a copy or bundle in PATH, beside a daemon too.
+
+    Exit status 0 only for OK and TORN (a crash that the next start mends); 1 for TAMPER, ROLLBACK and FORK.
+    """
+    from recorder.errors import KeyFileError, NoteError, RecorderError
+    from recorder.verify import exit_status
+    from recorder.verify import verify as check
+
+    store = find_store(path) if path is not None else reach.here(settings).config.store
+    key = _log_key(log_key) if log_key else None
+    try:
+        report = check(store, head=anchor, key=key, progress=_progress())
+    except (NoteError, KeyFileError) as error:
+        raise UsageError(error.message, error.hint) from None
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    finally:
+        if sys.stderr.isatty():
+            output.clear_progress()
+    if settings.json:
+        output.as_json(_report(report))
+    else:
+        _print(report)
+    return exit_status(report)
+
+
+def _print(report: Report) -> None:
+    if report.good:
+        # The one line of the README; an anchor's first digits are enough to recognise it.
+        root = report.head.partition(":")[2]
+        host = output.shown(report.origin.rpartition("/")[0])
+        counts = f"{report.entries} entries, {report.sessions} session{'' if report.sessions == 1 else 's'}"
+        torn = f" ({output.shown(report.message)})" if report.verdict == "TORN" else ""
+        output.say(f"{report.verdict.lower()}: {counts}, head {root[:12]}…, signed by {host}{torn}")
+    else:
+        where = f"entry {report.seq}: " if report.seq is not None else ""
+        output.say(f"{report.verdict}: {where}{output.shown(report.message)}")
+        for problem in report.problems[1:]:
+            where = f"entry {problem.seq}: " if problem.seq is not None else ""
+            output.say(f"  {where}{output.shown(problem.message)}")
+    for note in report.notes:
+        output.say(f"note: {output.shown(note)}")
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict.value,
+        "message": report.message,
+        "seq": report.seq,
+        "entries": report.entries,
+        "sessions": report.sessions,
+        "head": report.head,
+        "origin": report.origin,
+        "key": report.key,
+        "problems": [{"seq": problem.seq, "message": problem.message} for problem in report.problems],
+        "notes": list(report.notes),
+    }
+
+
+def _progress() -> Any:
+    """Counts on stderr while a person looks on; None otherwise."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda count: output.progress(f"{count} entries")
+
+
+def find_store(path: Path) -> Path:
+    """The store that `path` means: itself, or the one in a state directory or beside a bastion.toml."""
+    for candidate in (path, path / "store", path / "state" / "store"):
+        if (candidate / "ledger.sqlite3").exists():
+            return candidate
+    return path
+
+
+def _log_key(given: str) -> str:
+    from bastion.cli.identity import read_key_lines
+
+    line = given if given.startswith("ssh-") else read_key_lines(Path(given), one=True)[0]
+    return " ".join(line.split()[:2])
+
+
+async def _head(source: Source) -> Checkpoint:
+    """The newest head, its signature checked with the key in entry 0. Raises StoreError."""
+    from recorder import checkpoint
+    from recorder.errors import RecorderError
+    from recorder.keys import public_bytes
+
+    first = await source.entries(-1, 1)
+    try:
+        return checkpoint.parse(await source.head(), public_bytes(str(as_entry(first[0])["body"]["log_key"])))
+    except (RecorderError, LookupError) as error:
+        raise StoreError(f"the head cannot be read: {error}") from None
+
+
+def as_entry(row: LedgerLine) -> dict[str, Any]:
+    """An entry's own fields with its leaf hash (hex). Raises BastionError when it is no JSON object."""
+    try:
+        entry = json.loads(row.entry)
+    except (ValueError, RecursionError):
+        raise BastionError(f"entry {row.seq} cannot be read") from None
+    if not isinstance(entry, dict):
+        raise BastionError(f"entry {row.seq} cannot be read")
+    return {**entry, "leaf": row.leaf}
+
+
+def _about(row: dict[str, Any]) -> str:
+    """What an entry is about, in a few words for the list."""
+    body = row.get("body")
+    names = [str(row.get("session") or ""), str(row.get("request") or "")]
+    if isinstance(body, dict):
+        names += [
+            str(body[name]) for name in ("name", "choice", "status", "verdict", "end") if body.get(name) is not None
+        ]
+    return " ".join(name for name in names if name)
