@@ -6,6 +6,8 @@ stays for hosts without AES instructions; CTR with an encrypt-then-MAC for old c
 
 from __future__ import annotations
 
+from asyncssh.kex import get_default_kex_algs
+
 ENCRYPTION = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -13,6 +15,19 @@ ENCRYPTION = (
     "aes128-ctr",
     "aes256-ctr",
 )
+
+_KNOWN = tuple(
+    name
+    for name in (each.decode() for each in get_default_kex_algs())
+    if not name.startswith(("gss-", "rsa")) and not name.endswith("sha1") and "@ssh.com" not in name
+)
+"""What asyncssh offers, less Kerberos (nobody logs in with it here), RSA transport, SHA-1 and one vendor's own."""
+
+KEX = ("curve25519-sha256", *(name for name in _KNOWN if name != "curve25519-sha256"))
+"""Key exchanges that the server names. The client's order decides which is used (RFC 4253 section 7.1), so OpenSSH's
+post-quantum first choice stays its choice. Ours only tells whether a guessed first packet was right, and there asyncssh
+looks at the chosen method where the RFC looks at both first names: with curve25519 first, which dropbear guesses, the
+two agree; otherwise dropbear cannot connect at all."""
 
 MAC = (
     "hmac-sha2-256-etm@openssh.com",

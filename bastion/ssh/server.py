@@ -24,7 +24,6 @@ from asyncssh.stream import SSHServerStreamSession
 
 from bastion.gate.channels import look_up
 from bastion.model import Identity
-from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
 from bastion.ssh.limits import LoginLimits
@@ -41,6 +40,10 @@ SELF = "bastion"
 
 CHANNELS_PER_CONNECTION = 32
 """Open session channels of one agent connection; OpenSSH's MaxSessions is 10, its ControlMaster users raise it."""
+
+COMMAND_PACKET = (1 << 20) + (1 << 18)
+"""Bytes in one packet after login. asyncssh takes 256 KiB and drops the connection at more, as OpenSSH does; a command
+of a megabyte shall be refused with a sentence instead."""
 
 CONTROL_CHANNELS = 4
 """The same for an approver's connection."""
@@ -148,6 +151,7 @@ class BastionServer(asyncssh.SSHServer):
         self.identity, self._key = self._offered
         self._where = str(connection.get_extra_info("username"))
         self._limits.logged_in(self)
+        connection._update_recv_pktlen(COMMAND_PACKET)
         self._connections.add(self)
 
     def abort(self) -> None:
@@ -187,13 +191,13 @@ class BastionServer(asyncssh.SSHServer):
             reason = "the bastion's own commands are not open in this release: use ssh TARGET@bastion"
         elif target is None:
             known = ", ".join(sorted(targets)[:8]) or "none yet"
-            reason = f"unknown target {visible_line(name, 64)}; targets: {known}"
+            reason = f"unknown target {name[:64]}; targets: {known}"
         elif percent and login not in target.logins:
-            reason = f"{visible_line(login, 64)} is no login of {name}; logins: {', '.join(target.logins)}"
+            reason = f"{login[:64]} is no login of {name}; logins: {', '.join(target.logins)}"
         else:
             login = login or target.logins[0]
             return AgentSession(self._services, identity, self._key, target, login, self._client)
-        return TurnedAway(self._services, identity.name, f"destination {visible_line(self._where, 64)}", reason)
+        return TurnedAway(self._services, identity.name, f"destination {self._where[:128]}", reason)
 
     def _control_channel(self, connection: asyncssh.SSHServerConnection, identity: Identity) -> Any:
         channel = _make(ControlChannel, connection, 2 << 20)
@@ -284,6 +288,7 @@ async def listen(
         server_version="agent-bastion",
         config=None,
         reuse_address=True,
+        kex_algs=algorithms.KEX,
         encryption_algs=algorithms.ENCRYPTION,
         mac_algs=algorithms.MAC,
         compression_algs=["none"],

@@ -1,0 +1,269 @@
+"""The channel table (P3), asked by real clients: whatever is not exec on a known target is refused with a reason, is in
+the ledger, and has no effect on the target."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from bastion.control.client import Client
+from bastion.gate.channels import TABLE, Treatment, look_up
+from bastion.model import Choice
+from recorder.reader import Reader
+from tests.support.house import House
+from tests.support.ports import free_port, until
+from tests.support.sshd import Sshd
+
+# ruff: noqa: ASYNC221 -- short commands of set-up; nothing else runs in the loop meanwhile
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    target = Sshd(tmp_path_factory.mktemp("target"))
+    target.start()
+    yield target
+    target.stop()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
+    made = House(tmp_path_factory.mktemp("house"))
+    made.add_target("web-1", sshd)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def ana(house: House) -> AsyncIterator[Client]:
+    client = await house.remote("ana")
+    yield client
+    await client.close()
+
+
+def refusals(house: House) -> list[str]:
+    with Reader.open(house.config.store) as reader:
+        return [str(entry.body["what"]) for entry in reader.entries(types=("channel.refused",))]
+
+
+async def test_a_shell(house: House) -> None:
+    outcome = await house.run("web-1")
+    assert outcome.status == 126
+    assert "refused shell: shells are not open" in outcome.stderr
+    assert "shell" in refusals(house)
+
+
+async def test_a_shell_fed_by_stdin_runs_nothing(house: House, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    for flag, status in (("-T", 126), ("-tt", 255)):  # with -tt ssh gives up when it gets no terminal
+        outcome = await house.run("web-1", options=(flag,), stdin=f"touch {marker}\nexit\n".encode())
+        assert outcome.status == status
+    assert not marker.exists()
+
+
+async def test_a_terminal_for_a_command(house: House, ana: Client) -> None:
+    """`ssh -t` from a terminal: the command runs without one, and the agent is told."""
+    ours, theirs = os.openpty()
+    try:
+        ssh = await asyncio.create_subprocess_exec(
+            *house.ssh_command("web-1", "test -t 1 && echo tty || echo none", options=("-t",)),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await house.decide(ana)
+        outcome = await house.finish(ssh)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert outcome.stdout == b"none\n"
+    assert "refused pty-req: terminals are not open" in outcome.stderr
+
+
+async def test_agent_forwarding_hands_over_no_agent(house: House, ana: Client) -> None:
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    values = dict(re.findall(r"(SSH_\w+)=([^;]+);", agent))
+    try:
+        command = house.ssh_command("web-1", "echo agent=$SSH_AUTH_SOCK", options=("-A",))
+        ssh = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=-1, stderr=-1, env={**os.environ, **values}
+        )
+        await house.decide(ana)
+        outcome = await house.finish(ssh)
+    finally:
+        subprocess.run(["kill", values["SSH_AGENT_PID"]], check=True)
+    assert outcome.stdout == b"agent=\n"
+    assert "auth-agent-req@openssh.com" in outcome.stderr
+
+
+@pytest.mark.parametrize("subsystem", ["sftp", "sftp ", "netconf", "control@agent-bastion", "\x1b[31m"])
+async def test_subsystems(house: House, subsystem: str) -> None:
+    outcome = await house.run("web-1", subsystem, options=("-s",))
+    assert outcome.status == 126
+    assert "subsystems, sftp among them, are not open" in outcome.stderr
+    assert "\x1b" not in outcome.stderr
+
+
+async def test_sftp_and_scp_say_why(house: House, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    base = house.ssh_command("web-1")[1:-1]
+    port = base.index("-p")
+    options = [*base[:port], "-P", base[port + 1], *base[port + 2 :]]
+    for command in (
+        ["sftp", *options, "web-1@127.0.0.1"],
+        ["scp", *options, str(tmp_path / "file"), f"web-1@127.0.0.1:{tmp_path}/copy"],
+    ):
+        result = await asyncio.to_thread(
+            subprocess.run, command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert result.returncode != 0
+        assert "subsystems, sftp among them" in result.stderr
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("kind", ["-L", "-R"])
+async def test_forwards(house: House, sshd: Sshd, kind: str) -> None:
+    port = free_port()
+    ssh = await house.ssh(
+        "web-1", options=("-N", "-o", "ExitOnForwardFailure=yes", kind, f"{port}:127.0.0.1:{sshd.port}")
+    )
+    if kind == "-R":
+        assert (await house.finish(ssh)).status == 255
+    else:
+        greeting = await _greeting(port)
+        ssh.terminate()
+        outcome = await house.finish(ssh)
+        assert b"SSH" not in greeting
+        assert "forwards and ProxyJump are not open" in outcome.stderr
+
+
+async def _greeting(port: int) -> bytes:
+    """What answers on a forwarded port, once somebody listens there."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
+        data = await reader.read(64)
+        writer.close()
+        return data
+
+
+async def test_a_jump_through_the_bastion(house: House, sshd: Sshd) -> None:
+    outcome = await house.run("web-1", options=("-W", f"127.0.0.1:{sshd.port}"), stdin=b"")
+    assert outcome.status == 255
+    assert "forwards and ProxyJump are not open" in outcome.stderr
+    assert b"SSH-2.0" not in outcome.stdout
+
+
+async def test_unix_socket_forwards_and_tunnels(house: House) -> None:
+    async with connect(house) as connection:
+        with pytest.raises(asyncssh.ChannelOpenError, match="not governed"):
+            await connection.open_unix_connection("/run/systemd/private")
+        with pytest.raises((asyncssh.ChannelListenError, asyncssh.ChannelOpenError)):
+            await connection.forward_remote_path_to_port("/tmp/bastion-test.sock", "127.0.0.1", 1)
+        with pytest.raises(asyncssh.ChannelOpenError, match="cannot be governed"):
+            await connection.create_tun(asyncssh.SSHTunTapSession, None)
+    await until(lambda: "channel direct-streamlocal@openssh.com" in refusals(house), "the refusal is in the ledger")
+
+
+async def test_environment_is_an_allow_list(house: House, ana: Client) -> None:
+    wanted = "LD_PRELOAD=/x PATH=/evil BASH_ENV=/evil LC_EVIL=x LANG=C.UTF-8 LC_TIME=$(id)"
+    ssh = await house.ssh("web-1", "env", options=("-o", f"SetEnv={wanted}"))
+    info = await house.held(ana)
+    assert info.environment == [("LANG", "C.UTF-8")]
+    await ana.vote(info, Choice.APPROVE, "")
+    outcome = await house.finish(ssh)
+    assert b"LANG=C.UTF-8\n" in outcome.stdout
+    for name in (b"LD_PRELOAD", b"/evil", b"LC_EVIL", b"$(id)"):
+        assert name not in outcome.stdout
+    assert {"env LD_PRELOAD", "env PATH", "env BASH_ENV", "env LC_EVIL", "env LC_TIME"} <= set(refusals(house))
+
+
+async def test_a_second_exec_on_the_same_channel_and_env_after_exec_do_nothing(house: House, ana: Client) -> None:
+    class Session(asyncssh.SSHClientSession[bytes]):
+        pass
+
+    async with connect(house) as connection:
+        channel, _ = await connection.create_session(Session, "echo one", encoding=None)
+        info = await house.held(ana, b"echo one")
+        assert not await channel._make_request(b"exec", asyncssh.packet.String(b"echo two"))
+        assert not await channel._make_request(b"env", asyncssh.packet.String(b"LANG"), asyncssh.packet.String(b"C"))
+        for unknown in (b"eleven@example.org", b"x11-req", b"break", b"window-change", b"exit-status"):
+            assert not await channel._make_request(unknown)
+        await ana.vote(info, Choice.DENY, "no")
+        await channel.wait_closed()
+        assert channel.get_exit_status() == 126
+
+
+async def test_every_channel_of_a_connection_has_its_own_gate(house: House, ana: Client, tmp_path: Path) -> None:
+    """ControlMaster: an approval on one channel is none on another."""
+    control = tmp_path / "c"
+    share = ("-o", "ControlMaster=auto", "-o", f"ControlPath={control}", "-o", "ControlPersist=30")
+    first = await house.ssh("web-1", "echo same", options=share)
+    await house.decide(ana, command=b"echo same")
+    assert (await house.finish(first)).stdout == b"same\n"
+    second = await house.ssh("web-1", "echo same", options=share)
+    await house.decide(ana, Choice.DENY, "not again", b"echo same")
+    assert (await house.finish(second)).status == 126
+    subprocess.run(
+        house.ssh_command("web-1", options=(*share, "-O", "exit")), capture_output=True, check=False, timeout=20
+    )
+
+
+@pytest.mark.parametrize("client", ["dbclient", "plink"])
+async def test_other_clients_are_held_too(house: House, ana: Client, tmp_path: Path, client: str) -> None:
+    if shutil.which(client) is None:
+        pytest.fail(f"{client} is missing: `./dev test` installs it")
+    marker = tmp_path / "marker"
+    command = f"touch {marker}; echo ran"
+    key = str(house.work / "agent-7")
+    converted = str(tmp_path / "key")
+    if client == "dbclient":
+        subprocess.run(["dropbearconvert", "openssh", "dropbear", key, converted], check=True, capture_output=True)
+        words = ["dbclient", "-y", "-y", "-i", converted, "-p", str(house.port), "web-1@127.0.0.1", command]
+    else:
+        subprocess.run(["puttygen", key, "-O", "private", "-o", converted], check=True, capture_output=True)
+        fingerprint = subprocess.run(
+            ["ssh-keygen", "-lf", str(house.config.state / "host_key.pub")], capture_output=True, text=True, check=True
+        ).stdout.split()[1]
+        words = ["plink", "-batch", "-ssh", "-hostkey", fingerprint, "-i", converted, "-P", str(house.port)]
+        words += ["web-1@127.0.0.1", command]
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=asyncio.subprocess.DEVNULL, stdout=-1, stderr=-1, env={**os.environ, "HOME": str(tmp_path)}
+    )
+    info = await house.held(ana, command.encode())
+    assert not marker.exists()
+    await ana.vote(info, Choice.APPROVE, "")
+    outcome = await house.finish(process)
+    assert (outcome.status, outcome.stdout) == (0, b"ran\n")
+    assert marker.exists()
+
+
+def test_what_has_no_row_is_refused() -> None:
+    assert look_up("request never-heard-of").treatment is Treatment.REFUSED
+    for name, row in TABLE.items():
+        assert (row.treatment is Treatment.REFUSED) is bool(row.reason), name
+
+
+def connect(house: House):  # type: ignore[no-untyped-def]  # asyncssh's context manager has no public type
+    return asyncssh.connect(
+        "127.0.0.1",
+        house.port,
+        username="web-1",
+        client_keys=[str(house.work / "agent-7")],
+        known_hosts=str(house.work / "known_hosts"),
+        config=None,
+    )
