@@ -120,7 +120,7 @@ def _bytes(number: int) -> str:
     size = float(number)
     for unit in ("", "k", "M", "G", "T"):
         if size < 999.5:
-            return f"{size:.0f}{unit}" if not unit or size >= 99.5 else f"{size:.1f}{unit}"
+            return f"{size:.0f}{unit}" if not unit or size >= 99.95 else f"{size:.1f}{unit}"
         size /= 1000
     return "huge"
 

@@ -1,4 +1,4 @@
-"""A session as it is watched: frames in, lines to show out. Pure but for the terminal emulator that it is given.
+"""A session as it is watched: frames in, lines to show out. Pure.
 
 Theory of operation. What comes from a target is hostile (EVIDENCE.md): it is fed to the bounded emulator of the
 recorder, never to the approver's terminal, and what the emulator shows is made safe once more here. Without a pty,
@@ -13,12 +13,11 @@ the recording is the evidence.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bastion.control import wire
 from bastion.policy.visible import visible
+from recorder.screen import Screen
 from tui.words import cell, plain
 
 BACKLOG = 256 * 1024
@@ -31,29 +30,19 @@ COLUMNS_LIMIT, ROWS_LIMIT = 500, 200
 """The largest pty that is emulated; a larger one is shown cut, and the recording has it whole."""
 
 
-class Emulator(Protocol):
-    """What is needed of `recorder.screen.Screen`."""
-
-    def feed(self, data: bytes, /) -> None: ...
-
-    def text(self) -> str: ...
-
-
-MakeEmulator = Callable[[int, int], Emulator]
-"""(columns, rows) -> a fresh one."""
-
-
 @dataclass(slots=True)
 class Stream:
     """One stream of output."""
 
-    screen: Emulator
+    screen: Screen
     waiting: deque[bytes] = field(default_factory=deque)
     waiting_bytes: int = 0
     total: int = 0
     """Bytes that came."""
     skipped: int = 0
     """Bytes that were never shown."""
+    _lines: list[str] = field(default_factory=list)
+    _stale: bool = False
 
     def add(self, data: bytes) -> None:
         self.total += len(data)
@@ -64,7 +53,7 @@ class Stream:
             self.waiting_bytes -= len(dropped)
             self.skipped += len(dropped)
 
-    def work(self, pty: bool) -> bool:
+    def work(self) -> bool:
         """Feeds up to STEP bytes; true while more is waiting."""
         budget = STEP
         while self.waiting and budget > 0:
@@ -74,25 +63,24 @@ class Stream:
                 data = data[:budget]
             budget -= len(data)
             self.waiting_bytes -= len(data)
-            self.screen.feed(data if pty else data.replace(b"\n", b"\r\n"))
+            self.screen.feed(data)
+            self._stale = True
         return bool(self.waiting)
 
     def lines(self) -> list[str]:
-        """What it shows, without the blank rows at the end."""
-        shown = [plain(line.rstrip(" ")) for line in self.screen.text().split("\n")]
-        while shown and not shown[-1]:
-            shown.pop()
-        return shown
+        """What it shows, without the blank rows at the end; made anew only after something was fed."""
+        if self._stale:
+            self._lines, self._stale = [plain(line) for line in self.screen.text()], False
+        return self._lines
 
 
 class Live:
     """The frames of one session, shown."""
 
-    def __init__(self, make: MakeEmulator, columns: int) -> None:
-        self._make = make
+    def __init__(self, columns: int) -> None:
         self.pty = False
-        self.out = Stream(make(max(20, columns), SCROLLBACK))
-        self.err = Stream(make(max(20, columns), SCROLLBACK))
+        self.out = Stream(Screen(max(20, columns), SCROLLBACK, newline=True))
+        self.err = Stream(Screen(max(20, columns), SCROLLBACK, newline=True))
         self.input_bytes = 0
         self.notes: deque[tuple[int, str]] = deque(maxlen=50)
         """(microseconds since the recording began, words) of markers and ends."""
@@ -113,15 +101,16 @@ class Live:
 
     def work(self) -> bool:
         """Shows a little more; true while more is waiting."""
-        more = [stream.work(self.pty) for stream in (self.out, self.err)]
+        more = [stream.work() for stream in (self.out, self.err)]
         return any(more)
 
     def _resize(self, data: bytes) -> None:
-        """`80x24`. A new size starts an empty screen: programs draw theirs anew when told of it."""
+        """`80x24`, as recorded. The first one says that there is a pty."""
         width, _, height = data.decode("ascii", "replace").partition("x")
         if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
             return
         columns, rows = min(int(width[:4]), COLUMNS_LIMIT), min(int(height[:4]), ROWS_LIMIT)
         if columns and rows:
             self.pty = True
-            self.out.screen = self._make(columns, rows)
+            self.out.screen.newline = False
+            self.out.screen.resize(columns, rows)

@@ -69,17 +69,12 @@ class WatchScreen(Screen[None], inherit_bindings=False):
     def draw(self) -> None:
         """Draws titles and requests; begins to watch where that has not been done on this connection."""
         if self.live is None and self.size.width:
-            self.live = self._fresh()
+            self.live = Live(self.size.width - 4)
         if self.app.link.up and self._watched is not self.app.link.welcome:
             self._watched = self.app.link.welcome
             self.run_worker(self._begin(), name="watch", exclusive=True)
         self._draw_title()
         self._draw_requests()
-
-    def _fresh(self) -> Live:
-        from recorder.screen import Screen as Emulator  # pyte is loaded when somebody watches, not at the start
-
-        return Live(Emulator, self.size.width - 4)
 
     def receive(self, push: wire.SessionOutput) -> None:
         """One frame of any watched session."""
@@ -89,7 +84,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
     async def _begin(self) -> None:
         """Watches, or reads the recording of what is over."""
         if self.live is not None and (self.live.out.total or self.live.err.total):
-            self.live = self._fresh()  # a new connection begins with recent output again
+            self.live = Live(self.size.width - 4)  # a new connection begins with recent output again
         try:
             info = self._info()
             if info and info.closed:

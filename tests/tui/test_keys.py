@@ -1,0 +1,59 @@
+"""tui/keys.py: the table is whole."""
+
+from __future__ import annotations
+
+import string
+
+from tui import keys
+from tui.screens.help import HelpScreen, help_document
+from tui.screens.main import MainScreen
+from tui.screens.watch import WatchScreen
+
+ALL = [key for _, group in keys.GROUPS for key in group]
+
+
+def test_ids_are_unique_and_stable_in_form() -> None:
+    assert len({key.id for key in ALL}) == len(ALL)
+    for key in ALL:
+        area, _, name = key.id.partition(".")
+        assert area
+        assert name
+        assert set(key.id) <= set(string.ascii_lowercase + "._")
+
+
+def test_no_key_means_two_things_on_a_screen() -> None:
+    for groups in ((keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE), (keys.WATCH,)):
+        used = [name for group in groups for key in group for name in key.keys.split(",")]
+        assert len(used) == len(set(used))
+
+
+def test_the_second_key_is_another_than_the_first() -> None:
+    by_id = {key.id: key for key in ALL}
+    assert not set(by_id["request.approve"].keys.split(",")) & set(by_id["request.confirm"].keys.split(","))
+
+
+def test_every_action_exists() -> None:
+    for screen, groups in (
+        (MainScreen, (keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE)),
+        (WatchScreen, (keys.WATCH,)),
+        (HelpScreen, (keys.TEXT,)),
+    ):
+        for key in (key for group in groups for key in group):
+            action = key.action.partition("(")[0]
+            assert action == "app.quit" or callable(getattr(screen, f"action_{action}"))
+
+
+def test_the_help_names_every_key_and_follows_the_keymap() -> None:
+    document = help_document({}, 100)
+    text = "\n".join(document.row(at).text for at in range(len(document)))
+    for key in ALL:
+        assert key.help in text
+        assert keys.spelled(key.keys) in text
+    remapped = help_document({"request.approve": "f5"}, 100)
+    assert any("f5" in remapped.row(at).text for at in range(len(remapped)))
+
+
+def test_no_key_leads_to_a_screenshot_or_the_palette() -> None:
+    for key in ALL:
+        assert "screenshot" not in key.action
+        assert "palette" not in key.action
