@@ -24,6 +24,7 @@ from bastion.cli.options import Settings, reach_options
 from bastion.errors import BastionError
 
 NOUNS = {
+    "demo": "See all of it, on a throwaway target, with four agents.",
     "init": "Make a configuration, keys and an empty ledger in DIR.",
     "serve": "Run the bastion's daemon.",
     "identity": "Who connects: agents and people.",
