@@ -93,7 +93,4 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return output.complain_usage(error.format_message(), path)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        output.silence()
-        return 0  # the reader, `head` perhaps, has seen enough
     return result if isinstance(result, int) else 0

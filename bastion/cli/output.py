@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+import click
+
 from bastion.errors import BastionError
 
 NO_LIMIT = 1 << 30
@@ -46,7 +48,19 @@ def shown(data: bytes | str) -> str:
 
 def say(text: str = "", *, file: IO[str] | None = None) -> None:
     """One line of our own words, or of words that went through `shown`."""
-    print(text, file=file or sys.stdout, flush=True)
+    try:
+        print(text, file=file or sys.stdout, flush=True)
+    except BrokenPipeError:
+        silence()  # the reader, `head` perhaps, has seen enough; the verb goes on, and its status is the true one
+
+
+def stream(text: str) -> None:
+    """One line of a verb that goes on until somebody ends it: when nobody reads any more, that is its end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        silence()
+        raise click.exceptions.Exit(0) from None
 
 
 def complain(error: BastionError) -> int:
@@ -62,9 +76,14 @@ def complain_usage(message: str, path: str) -> int:
     return 2
 
 
-def as_json(value: object, *, file: IO[str] | None = None) -> None:
+def as_json(value: object) -> None:
     """One JSON value on one line."""
-    say(json.dumps(value, ensure_ascii=True), file=file)
+    say(to_json(value))
+
+
+def to_json(value: object) -> str:
+    """In ASCII, on one line."""
+    return json.dumps(value, ensure_ascii=True)
 
 
 def room(taken: int) -> int:

@@ -131,13 +131,13 @@ def decide(settings: Settings, wanted: str, choice: Choice, reason: str) -> None
 def line(settings: Settings, info: RequestInfo) -> None:
     """One change, on one line."""
     if settings.json:
-        output.as_json(output.structure(info))
+        output.stream(output.to_json(output.structure(info)))
         return
     from bastion.policy.visible import visible_line
 
     words = f"{output.when(info.decided or info.created)}  {info.id}  {info.state:9}  {risk(info)}  "
     where = output.shown(f"{info.identity} -> {info.login}@{info.target}")
-    output.say(f"{words}{where}  {visible_line(info.command, output.room(len(words) + len(where) + 2))}")
+    output.stream(f"{words}{where}  {visible_line(info.command, output.room(len(words) + len(where) + 2))}")
 
 
 def place(info: RequestInfo) -> str:

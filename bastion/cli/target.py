@@ -12,7 +12,7 @@ import click
 from bastion.cli import output, reach
 from bastion.cli.identity import read_key_lines
 from bastion.cli.options import Settings, local_verb, remote_verb
-from bastion.errors import Conflict, Unreachable, UsageError
+from bastion.errors import Conflict, NotFound, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from bastion.control.wire import CheckInfo, TargetInfo
@@ -110,13 +110,13 @@ def check(settings: Settings, name: str) -> int:
             client = await reach.local_client(config)
         except Unreachable:
             from bastion.admin import load_directory, reading
-            from bastion.daemon import probe
-            from bastion.errors import NotFound
 
             with reading(config) as reader:
                 target = load_directory(reader).targets.get(name)
             if target is None:
                 raise NotFound(f"no target {name!r}", "`bastion target list` names them") from None
+            from bastion.daemon import probe
+
             return await probe(target, config)
         async with client:
             return await client.call(wire.CheckTarget, list[wire.CheckInfo], name=name)
