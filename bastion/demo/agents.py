@@ -20,6 +20,9 @@ from bastion.demo.transcript import Told
 
 AGAIN = " (asked again: nobody decided in time)"
 
+PIECE = 64 << 10
+"""Bytes read at once: what a pipe holds (pipe(7))."""
+
 Say = Callable[[list[str]], None]
 """Takes lines for the transcript."""
 
@@ -48,15 +51,20 @@ class Runner:
             if told.end is End.FAILED:
                 self.failed.append(f"{agent.name}: {step.command}: exit {told.status}")
             step = following(agent, step, told.end)
-        say([""])
 
     async def _ask(self, agent: Agent, step: Step, say: Say, reason: str) -> Told:
         say(transcript.asking(agent, step))
-        told = await self._run(agent, step, reason)
+        output = bytearray()
+        try:
+            told = Told(await self._run(agent, step, reason, output), bytes(output))
+        except asyncio.CancelledError:
+            say(transcript.stopped(agent, bytes(output)))
+            raise
         say(transcript.answer(agent, step, told, self._words))
         return told
 
-    async def _run(self, agent: Agent, step: Step, reason: str) -> Told:
+    async def _run(self, agent: Agent, step: Step, reason: str, output: bytearray) -> int:
+        """Run ssh; `output` gets what it prints, as it comes. Returns its exit status."""
         intent = {"BASTION_REASON": reason, "BASTION_ROLLBACK": step.rollback, "BASTION_TASK": agent.task}
         process = await asyncio.create_subprocess_exec(
             *(self._ssh, "-F", self._config(agent.name), f"{TARGET}@bastion", step.command),
@@ -66,12 +74,17 @@ class Runner:
             start_new_session=True,
             env={**os.environ, **{name: value for name, value in intent.items() if value}},
         )
+        assert process.stdin and process.stdout  # noqa: S101, PT018 - they are pipes
         try:
-            output, _ = await process.communicate(step.stdin.encode())
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a denied command reads nothing
+                process.stdin.write(step.stdin.encode())
+                await process.stdin.drain()
+            process.stdin.close()
+            while data := await process.stdout.read(PIECE):
+                output += data
+            return await process.wait()
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        assert process.returncode is not None  # noqa: S101 - communicate has waited
-        return Told(process.returncode, output)

@@ -43,12 +43,14 @@ async def play(ready: Stage, runner: Runner, say: Say) -> bool:
         playing: list[Task[None]] = [
             group.create_task(runner.play(agent, teller(agent.name)), name=f"agent {agent.name}") for agent in AGENTS
         ]
-        await _console(ready)
+        status = await _console(ready)
         for task in playing:
             task.cancel()
     for lines in transcripts.values():
         for line in lines:
             say(line)
+    if status:
+        runner.failed.append(f"the console: exit {status}")
     return True
 
 
@@ -69,8 +71,8 @@ async def _enter() -> bool:
         loop.remove_reader(stdin)
 
 
-async def _console(ready: Stage) -> None:
-    """`bastion tui` with the person's key, until it ends; the terminal is as it was afterwards, however it ended."""
+async def _console(ready: Stage) -> int:
+    """`bastion tui` with the person's key, until it ends; its exit status. The terminal is then as it was."""
     attributes = termios.tcgetattr(sys.stdin)
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
@@ -80,7 +82,7 @@ async def _console(ready: Stage) -> None:
         env=environment(ready.directory),
     )
     try:
-        await process.wait()
+        return await process.wait()
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

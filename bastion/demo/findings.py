@@ -16,33 +16,32 @@ from bastion.demo.scenarios import AGENTS, WORDS, Effect, End
 class Finding:
     """One effect, and whether it is as it should be."""
 
-    words: str
     why: str
+    """In a word or two: what was said about it."""
+    words: str
     right: bool
 
     def __str__(self) -> str:
-        return f"{'ok ' if self.right else 'BAD'} {self.words}" + (f" ({self.why})" if self.why else "")
+        return f"{'ok' if self.right else 'BAD':3}  {self.why:8}  {self.words}"
 
 
 def findings(
     happened: frozenset[Effect], ends: Mapping[tuple[str, str], End], intended: frozenset[Effect] | None
 ) -> list[Finding]:
-    """One an effect that was asked for or has happened.
+    """One an effect that was asked for, has happened, or had to.
 
     `ends` says how each command ended, by agent and step; `intended`, where it is known, what had to happen.
     """
     ran = _effects(ends, {End.RAN})
-    refused = _effects(ends, {End.DENIED, End.EXPIRED})
+    refused = _effects(ends, {End.DENIED, End.EXPIRED}) - ran
     found: list[Finding] = []
     for effect, words in WORDS.items():
-        missing = intended is not None and effect in intended and effect not in happened
-        if effect in happened:
-            right = effect in ran and (intended is None or effect in intended)
-            found.append(Finding(words.after, "approved" if effect in ran else "NOBODY APPROVED THAT", right))
-        elif effect in ran:
-            found.append(Finding(words.before, "though what was approved should have done it", not missing))
-        elif effect in refused or missing:
-            found.append(Finding(words.before, "not approved" if effect in refused else "never asked for", not missing))
+        why = "approved" if effect in ran else "denied" if effect in refused else "no word"
+        is_so = effect in happened
+        if not is_so and why == "no word" and effect not in (intended or ()):
+            continue
+        right = (effect in ran or not is_so) and (intended is None or is_so == (effect in intended))
+        found.append(Finding(why, words.after if is_so else words.before, right))
     return found
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import shutil
 import signal
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastion.demo import console, headless, stage, texts, world
+from bastion.demo import console, headless, stage, target, texts, world
 from bastion.demo.agents import Runner
 from bastion.demo.children import Children, undisturbed
 from bastion.demo.findings import findings
@@ -104,15 +103,17 @@ def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def _demo(options: Options, directory: Path, children: Children, ssh: str, say: Say) -> int:
     people = APPROVERS if options.headless else (YOU,)
     ready = await stage.build(directory, children, kind=options.target, approvers=people, patient=not options.headless)
-    for line in texts.introduction(
-        target=f"{ready.target.what} on 127.0.0.1:{ready.target.port}",
+    facts = texts.Facts(
+        target=f"{ready.target.what}, 127.0.0.1:{ready.target.port}",
         bastion=f"127.0.0.1:{ready.port}",
         directory=directory,
+        stays=options.keep is not None,
         home=ready.home,
-        account=getpass.getuser(),
+        account=target.whoami(),
         people=people,
-        minutes="" if options.headless else stage.READING_TIME,
-    ):
+        patience="" if options.headless else stage.READING_TIME,
+    )
+    for line in texts.introduction(facts):
         say(line)
     words: dict[str, str] = {}
     runner = Runner(ssh, ready.ssh_config, words)
@@ -126,21 +127,19 @@ async def _demo(options: Options, directory: Path, children: Children, ssh: str,
 
 async def _afterwards(options: Options, ready: Stage, children: Children, runner: Runner, say: Say) -> bool:
     """Verify the ledger and look at the world; whether all is as it has to be."""
-    good = not runner.failed
-    say(texts.heading("afterwards"))
-    status, anchor = await _bastion(ready, say, "ledger", "head")
-    good &= status == 0
+    for line in texts.heading("afterwards"):
+        say(line)
+    status, head = await _bastion(ready, say, "ledger", "head")
+    good = status == 0 and not runner.failed
     children.stop("bastion")
-    status, _ = await _bastion(ready, say, "ledger", "verify", "--head", anchor.split()[-1] if anchor else "")
+    anchor = (head.split() or [""])[-1]
+    status, _ = await _bastion(ready, say, "ledger", "verify", "--head", anchor)
     good &= status == 0
-    say("")
-    for finding in findings(world.happened(ready.home), runner.ends, INTENDED if options.headless else None):
-        say(str(finding))
-        good &= finding.right
-    for sentence in runner.failed:
-        say(f"BAD {sentence}")
+    found = findings(world.happened(ready.home), runner.ends, INTENDED if options.headless else None)
+    good &= all(finding.right for finding in found)
+    for line in texts.outcome(map(str, found), runner.failed, good=good):
+        say(line)
     if options.keep is not None:
-        say("")
         for line in texts.farewell(spelled(), ready.config.path):
             say(line)
     return good

@@ -74,7 +74,9 @@ def _sshd(children: Children, work: Path, home: Path, credential: Path) -> Runni
     program = find_sshd(os.environ.get("PATH", ""))
     if program is None:
         raise Unusable("no sshd is installed", "apt install openssh-server")
-    login = account()
+    login = whoami()
+    if not LOGIN.fullmatch(login):
+        raise Unusable(f"sshd cannot log in {login!r}")
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -93,15 +95,12 @@ def _sshd(children: Children, work: Path, home: Path, credential: Path) -> Runni
     return Running(f"OpenSSH sshd ({program})", port, login, host_key)
 
 
-def account() -> str:
-    """The name of the account that runs this. Raises Unusable: it has none, or one that no target can be given."""
+def whoami() -> str:
+    """The account that runs this; `uid N` where it has no name."""
     try:
-        name = pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        raise Unusable(f"uid {os.geteuid()} has no account here") from None
-    if not LOGIN.fullmatch(name):
-        raise Unusable(f"{name!r} is no login that a target can have")
-    return name
+        return f"uid {os.geteuid()}"
 
 
 def public(key: Path) -> Path:

@@ -61,7 +61,7 @@ def request_of(line: bytes) -> str:
 
 def heading(agent: Agent) -> list[str]:
     """Before an agent's first step."""
-    return [texts.heading(f"{agent.name}: {agent.task}")]
+    return texts.heading(f"{agent.name}: {agent.task}")
 
 
 def asking(agent: Agent, step: Step) -> list[str]:
@@ -77,7 +77,7 @@ def answer(agent: Agent, step: Step, told: Told, words: Mapping[str, str]) -> li
     """What came back, with the approver's words (by request) behind the notice that named it."""
     lines: list[str] = []
     for line in told.lines:
-        lines.append(visible(line, newlines=False))
+        lines.append(visible(line.expandtabs(), newlines=False))
         if said := words.get(request_of(line)):
             lines.append(f"    {said}")
     if told.end is End.RAN and told.status:
@@ -85,6 +85,11 @@ def answer(agent: Agent, step: Step, told: Told, words: Mapping[str, str]) -> li
     if told.end is End.DENIED and step.if_denied:
         lines.append(f"{agent.name}: {step.if_denied}")
     return lines
+
+
+def stopped(agent: Agent, output: bytes) -> list[str]:
+    """When the person leaves while an agent waits: what had come until then."""
+    return [*(visible(line, newlines=False) for line in output.splitlines()), f"{agent.name}: stopped here"]
 
 
 def quoted(command: str) -> str:
