@@ -1,0 +1,217 @@
+"""Out of the store, for others: a session as asciicast or text, and the whole ledger as a bundle of flat files.
+
+A bundle is checked with stock tools (`verify.sh`: sh, sha256sum, ssh-keygen), or wholly, tree and causes and content,
+with `python -m recorder verify BUNDLE`. Nothing is signed for it: the signatures are those that every commit left.
+
+    seg-000000.jsonl (+ .sig) …    the entries; each file's first line holds the SHA-256 of the one before
+    checkpoint                     the signed head, a C2SP note
+    checkpoint.txt (+ .sig)        its text, with an SSHSIG
+    allowed_signers.template       for ssh-keygen, without the key
+    verify.sh  README  SHA256SUMS
+    payloads.jsonl  chunks.jsonl  chunks.pack  casts/     only with `content`: opened values, recordings with their keys
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from recorder import asciicast, replay
+from recorder.checkpoint import NAMESPACE, Checkpoint
+from recorder.errors import RecorderError, StoreDamaged, StoreFailed
+from recorder.keys import public_line
+from recorder.reader import Missing, Reader
+from recorder.readstore import ReadStore
+from recorder.schema import SegmentRow
+from recorder.segments import NAMESPACE as SEGMENT_NAMESPACE
+from recorder.segments import Segments, file_name, first_line
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}", re.ASCII)
+
+VERIFY_SH = """\
+#!/bin/sh
+# Checks this bundle with sh, sha256sum and ssh-keygen. Usage: sh verify.sh SIGNERS
+# SIGNERS: allowed_signers.template with the log's public key filled in, which you got from elsewhere. See README.
+set -eu
+[ $# -eq 1 ] && [ -f "$1" ] || { echo "usage: sh verify.sh SIGNERS" >&2; exit 2; }
+signers=$(cd -- "$(dirname -- "$1")" && pwd)/$(basename -- "$1")
+cd -- "$(dirname -- "$0")"
+bad() { echo "TAMPER: $1" >&2; exit 1; }
+signed() { ssh-keygen -Y verify -f "$signers" -I "$origin" -n "$1@agent-bastion" -s "$2.sig" <"$2" >/dev/null 2>&1 ||
+    bad "$2 is not signed by the log's key"; }
+origin=$(sed -n 1p checkpoint.txt) size=$(sed -n 2p checkpoint.txt) number=0 entries=0 previous=
+signed checkpoint checkpoint.txt
+for file in seg-*.jsonl; do
+    [ "$file" = "$(printf seg-%06d.jsonl "$number")" ] || bad "a segment is missing before $file"
+    sed -n 1p "$file" | grep -qF "\\"previous\\":\\"$previous\\",\\"segment\\":$number," || bad "$file does not follow"
+    signed segment "$file"
+    previous=$(sha256sum <"$file" | cut -d' ' -f1)
+    entries=$((entries + $(wc -l <"$file") - 1)) number=$((number + 1))
+done
+[ "$entries" = "$size" ] || bad "$entries entries where the checkpoint signs $size"
+sha256sum -c SHA256SUMS >/dev/null 2>&1 || bad "a file is not the one that was exported"
+echo "ok: $size entries of $origin"
+"""
+
+README = """\
+A ledger of agent-bastion, exported for checking.
+
+    origin   {origin}
+    entries  {size}
+    anchor   {anchor}
+
+1. Get the log's public key from somewhere that the people under audit do not control: a ticket, a colleague, a page
+   that was printed when the bastion was set up. Not from this bundle, and not from whoever sent it to you: anybody can
+   make a bundle that agrees with itself. On the bastion's host it is in entry 0, and beside the ledger key.
+2. Copy allowed_signers.template to a file of your own and put the key in the place that is marked.
+3. sh verify.sh YOUR-FILE
+
+It says ok when the key signed every entry that is here, in this order, with nothing in between left out. It cannot know
+whether newer entries exist: compare the anchor above with one that was kept elsewhere, at an earlier time
+(`python -m recorder verify --head ANCHOR .`).
+
+The same command without --head also checks the Merkle tree, the order of causes (every command that ran was approved by
+somebody who could, over exactly that request), and, where they are in the bundle, payloads and recordings. SHA256SUMS
+finds accidents in those; what binds them to the signed entries is that command.
+"""
+
+
+def cast(reader: Reader, session: str, *, version: int = 3) -> Iterator[str]:
+    """Lines of an asciicast (2 or 3) of a session. Raises Missing when nothing was recorded of it, StoreDamaged."""
+    first = next(iter(reader.entries(session=session, limit=1)), None)
+    screen, frames = replay.screen_for(reader.frames(session))
+    head = next(frames, None)
+    if first is None or head is None:
+        raise Missing(f"nothing was recorded of session {session!r}")
+    header = asciicast.Header(version, screen.columns, screen.lines, first.t // 1_000_000, f"{first.origin} {session}")
+    walk = frames if replay.size_of(head) else itertools.chain([head], frames)
+    return asciicast.write(header, asciicast.events(walk, newline=screen.newline))
+
+
+def text(reader: Reader, session: str) -> Iterator[str]:
+    """Lines that the session's terminal showed. Raises Missing, StoreDamaged."""
+    _, frames = replay.screen_for(reader.frames(session))
+    head = next(frames, None)
+    if head is None:
+        raise Missing(f"nothing was recorded of session {session!r}")
+    return replay.text(itertools.chain([head], frames))
+
+
+def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
+    """Write a bundle of the store in `directory` to `out`, which is new or empty. Gives the head that it ends with.
+
+    With `content`, payloads and recordings go with it, decrypted or with their keys: what agents saw, secrets included.
+    Files are for their owner only. Raises RecorderError; what is written by then stays, without SHA256SUMS.
+    """
+    store = ReadStore.open(directory)
+    reader = Reader(store)
+    try:
+        out.mkdir(mode=0o700, exist_ok=True)
+        if any(out.iterdir()):
+            raise RecorderError(f"{out} is not empty", "a bundle is made in a directory of its own")
+        with store.snapshot():
+            head = reader.checkpoint()
+            _write_segments(store, out, head)
+            _write_head(out, head)
+            if content:
+                _write_payloads(store, out)
+                _write_chunks(store, out)
+                _write_casts(reader, out)
+        _put(out / "log-key.pub", public_line(reader.public_key()) + "\n")
+        _put(out / "README", README.format(origin=head.origin, size=head.size, anchor=head.anchor))
+        _put(out / "verify.sh", VERIFY_SH)
+        _write_sums(out)
+        return head
+    except OSError as error:
+        raise StoreFailed(f"the bundle cannot be written: {error}") from None
+    finally:
+        reader.close()
+
+
+def _write_segments(store: ReadStore, out: Path, head: Checkpoint) -> None:
+    flat = Segments(head.origin)
+    signed = {row.number: row for row in store.segments()}
+    for row in signed.values():
+        previous = signed[row.number - 1].sha256 if row.number else ""
+        with _open(out / file_name(row.number)) as file:
+            file.write(first_line(head.origin, row.number, previous))
+            after, full = row.number * 1024 - 1, None
+            for entry in store.entries(after=after, limit=row.entries):
+                file.write(entry.bytes + b"\n")
+                full = flat.append(entry.bytes)
+        found = full or flat.current()
+        _check_segment(row, found.entries, found.sha256)
+        _put(out / f"{file_name(row.number)}.sig", row.sshsig)
+
+
+def _check_segment(row: SegmentRow, entries: int, sha256: str) -> None:
+    if (row.entries, row.sha256) != (entries, sha256):
+        raise StoreDamaged(f"segment {row.number} is not the one that was signed", seq=row.number * 1024)
+
+
+def _write_head(out: Path, head: Checkpoint) -> None:
+    _put(out / "checkpoint", head.note)
+    _put(out / "checkpoint.txt", head.text.decode())
+    _put(out / "checkpoint.txt.sig", head.sshsig)
+    line = f'{head.origin} namespaces="{NAMESPACE},{SEGMENT_NAMESPACE}" PUT-THE-PUBLIC-KEY-OF-THE-LOG-HERE\n'
+    _put(out / "allowed_signers.template", line)
+
+
+def _write_payloads(store: ReadStore, out: Path) -> None:
+    with _open(out / "payloads.jsonl") as file:
+        for seq, name in store.payload_names():
+            row = store.payload(seq, name)
+            if row is not None:
+                fields = {"seq": seq, "name": name, "salt": _b64(row.salt), "data": _b64(row.data)}
+                file.write(json.dumps(fields).encode() + b"\n")
+
+
+def _write_chunks(store: ReadStore, out: Path) -> None:
+    offset = 0
+    with _open(out / "chunks.jsonl") as index, _open(out / "chunks.pack") as pack:
+        for seq in store.chunk_seqs():
+            row = store.chunk(seq)
+            if row is not None:
+                data = store.ciphertext(row)
+                fields = {"seq": seq, "offset": offset, "length": len(data), "key": _b64(row.key)}
+                index.write(json.dumps(fields).encode() + b"\n")
+                pack.write(data)
+                offset += len(data)
+
+
+def _write_casts(reader: Reader, out: Path) -> None:
+    (out / "casts").mkdir(mode=0o700)
+    sessions = dict.fromkeys(entry.session for entry in reader.entries(types=("recording.chunk",)))
+    for number, session in enumerate(sessions):
+        name = session if _FILE_NAME.fullmatch(session) else f"session-{number}"
+        with _open(out / "casts" / f"{name}.cast") as file:
+            file.writelines(line.encode() for line in cast(reader, session))
+
+
+def _write_sums(out: Path) -> None:
+    lines = []
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.relative_to(out)}\n")
+    _put(out / "SHA256SUMS", "".join(lines))
+
+
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _put(path: Path, data: str) -> None:
+    with _open(path) as file:
+        file.write(data.encode())
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
