@@ -48,7 +48,7 @@ TABLE: dict[str, Row] = {
     "request exec": Row(Treatment.GATED, ""),
     "request shell": _refused(_SHELL),
     "request subsystem": _refused("subsystems, sftp among them, are not open in this release"),
-    "request pty-req": _refused("terminals are not open in this release: the command runs without one"),
+    "request pty-req": _refused("terminals are not open in this release: run the command without -t"),
     "request window-change": _refused("there is no terminal whose size could change"),
     "request env": Row(Treatment.GATED, ""),
     "request signal": Row(Treatment.PASSED, ""),

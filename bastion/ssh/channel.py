@@ -29,6 +29,11 @@ def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
     return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
 
 
+EXPLAINED = frozenset({"shell", "subsystem", "pty-req"})
+"""Refused requests that are answered with success, only so that the reason can be said on stderr, where people look:
+after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
+
+
 class Agent(Protocol):
     """What a session of an agent's channel is told."""
 
@@ -58,13 +63,18 @@ class AgentChannel(Channel):
         peek = SSHPacket(packet.get_remaining_payload())
         name = peek.get_string().decode("ascii", "backslashreplace")
         row = look_up(f"request {name}")
-        if row.treatment is Treatment.REFUSED and name not in ("shell", "subsystem"):
+        if row.treatment is Treatment.REFUSED and name not in EXPLAINED:
             self.agent.refused(name, row.reason)
             packet = _renamed(packet, peek)
         super()._process_request(pkttype, pktid, packet)
 
     def _process_refused_by_the_table_request(self, packet: SSHPacket) -> bool:
         return False
+
+    def _process_pty_req_request(self, packet: SSHPacket) -> bool:
+        if not self._session_started:
+            self.agent.refused("pty-req", look_up("request pty-req").reason)
+        return True
 
     def _process_env_request(self, packet: SSHPacket) -> bool:
         name, value = packet.get_string(), packet.get_string()
@@ -95,7 +105,6 @@ class AgentChannel(Channel):
         return self._say_no("subsystem", f"subsystem {name}")
 
     def _say_no(self, row: str, what: str) -> bool:
-        """Accept the request only to say on stderr, where people look, why it is refused."""
         if self._session_started:
             return False
         self._session_started = True

@@ -72,6 +72,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._early_eof = False
         self._collecting = False
         self._gone = False
+        self._no_terminal = False
         self._over = False
         self._cut = ""
         self._opened = services.clock.wall()
@@ -97,6 +98,8 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         """The channel table refused a request on this channel."""
         if len(self._drafts) < 64:
             self._drafts.append(audit.channel_refused(self.id, self._identity.name, what))
+        if what == "pty-req":
+            self._no_terminal = True
         if reason and len(self._refusals) < 8:
             self._refusals.append(notices.refused(f"{what}: {reason}"))
 
@@ -106,7 +109,10 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._begin(self._turn_away())
 
     def exec_received(self, command: bytes) -> None:
-        """RFC 4254 section 6.5 `exec`."""
+        """RFC 4254 section 6.5 `exec`. One that wants a terminal is turned away, not held."""
+        if self._no_terminal:
+            self._begin(self._turn_away())
+            return
         self._reading.pause("held")
         self._events.append(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
         self._begin(self._run())

@@ -136,7 +136,7 @@ class House:
         async with asyncio.timeout(20):
             while True:
                 for info in await client.call(wire.ListRequests, list[wire.RequestInfo], state="held"):
-                    if command is None or info.command == command:
+                    if info.attached if command is None else info.command == command:
                         return info
                 await asyncio.sleep(0.02)
 
