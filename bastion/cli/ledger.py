@@ -11,7 +11,7 @@ import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, local_verb, remote_verb
-from bastion.errors import BastionError, NotFound, StoreError, UsageError
+from bastion.errors import BastionError, Conflict, NotFound, StoreError, UsageError
 
 if TYPE_CHECKING:
     from bastion.cli.sources import Source
@@ -25,7 +25,7 @@ LIST_LIMIT = 200
 
 @click.group("ledger")
 def command() -> None:
-    """The signed record of everything: list, show, head, verify."""
+    """The signed record of everything: list, show, head, verify, export."""
 
 
 @command.command("list")
@@ -124,6 +124,31 @@ def verify(settings: Settings, path: Path | None, anchor: str | None, log_key: s
     else:
         _print(report)
     return exit_status(report)
+
+
+@command.command("export")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--content", is_flag=True, help="With what agents sent and saw, secrets included, readable.")
+@local_verb
+def export(settings: Settings, directory: Path, content: bool) -> None:
+    """Write the ledger to DIR, a new directory, as flat files that `sha256sum` and `ssh-keygen` can check.
+
+    DIR/README says how. Without --content nothing is in it but the entries: who, when, what hash.
+    """
+    from recorder.errors import RecorderError
+    from recorder.export import bundle
+
+    config = reach.here(settings).config
+    if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
+        raise Conflict(f"{directory} exists and is not empty", "nothing was written; choose a new directory")
+    try:
+        made = bundle(config.store, directory, content=content)
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    if settings.json:
+        output.as_json({"directory": str(directory), "origin": made.origin, "size": made.size, "anchor": made.anchor})
+    else:
+        output.say(f"exported {made.size} entries to {output.shown(str(directory))}; anchor {made.anchor}")
 
 
 def _print(report: Report) -> None:

@@ -54,10 +54,10 @@ def say(text: str = "", *, file: IO[str] | None = None) -> None:
         silence()  # the reader, `head` perhaps, has seen enough; the verb goes on, and its status is the true one
 
 
-def stream(text: str) -> None:
+def stream(text: str, *, end: str = "\n") -> None:
     """One line of a verb that goes on until somebody ends it: when nobody reads any more, that is its end."""
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except BrokenPipeError:
         silence()
         raise click.exceptions.Exit(0) from None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from bastion.cli import output, reach
-from bastion.cli.options import Settings, remote_verb
+from bastion.cli.options import Settings, reach_verb, remote_verb
+from bastion.errors import Conflict, StoreError, UsageError
 
 if TYPE_CHECKING:
     from bastion.control.wire import SessionInfo
+
+FORMATS = ("cast", "cast2", "txt", "html")
 
 LIST_LIMIT = 200
 """Sessions that `list` shows; the protocol's own default."""
@@ -51,6 +56,109 @@ def list_(settings: Settings, limit: int) -> None:
             for row in rows
         ],
     )
+
+
+@command.command("show")
+@click.argument("session", metavar="ID")
+@remote_verb
+def show(settings: Settings, session: str) -> None:
+    """Show one session and its last screen."""
+    from bastion.cli import recordings
+
+    info, screen = reach.run(recordings.last(settings, session))
+    closed = f"{output.when(info.closed)}, after {output.span(info.closed - info.opened)}" if info.closed else "-"
+    lines = [recordings.safe_row(screen, y) for y in range(screen.lines)] if screen is not None else []
+    while lines and not lines[-1]:
+        lines.pop()
+    if settings.json:
+        output.as_json({**output.structure(info), "screen": lines})
+        return
+    for name, text in (
+        ("session", f"{info.id} {info.state}{f', {info.end}' if info.end else ''}"),
+        ("identity", f"{info.identity}, key {info.key}, from {info.client}"),
+        ("target", f"{info.login}@{info.target}"),
+        ("opened", output.when(info.opened)),
+        ("closed", closed),
+        ("requests", " ".join(info.requests) or "-"),
+        ("output", f"{info.output_bytes} bytes"),
+    ):
+        output.say(f"{name:12}{output.shown(text)}")
+    output.say(f"{'screen':12}{'' if lines else 'nothing'}".rstrip())
+    for line in lines:
+        output.say(f"  | {line}".rstrip())
+
+
+@command.command("watch")
+@click.argument("session", metavar="ID")
+@remote_verb
+def watch(settings: Settings, session: str) -> None:
+    """Watch a running session live, from now on, until it ends or you interrupt.
+
+    On a terminal it is drawn as the agent's terminal would show it; elsewhere its text is printed, and with --json one
+    frame a line.
+    """
+    from bastion.cli import recordings
+
+    reach.run(recordings.watch(settings, session))
+
+
+@command.command("replay")
+@click.argument("session", metavar="ID")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Faster or slower, 0.01 to 1000.")
+@click.option("--idle", type=float, metavar="SECONDS", help="No pause is longer than this.")
+@reach_verb
+def replay(settings: Settings, session: str, speed: float, idle: float | None) -> None:
+    """Replay a recording on this terminal. What the target sent is rendered first and never reaches it as it is."""
+    from bastion.cli import recordings
+    from recorder.replay import SPEED_LEAST, SPEED_MOST
+
+    if not SPEED_LEAST <= speed <= SPEED_MOST:
+        raise UsageError(f"--speed is {SPEED_LEAST:g} to {SPEED_MOST:g}, not {speed:g}")
+    if idle is not None and not idle >= 0:
+        raise UsageError(f"--idle is a number of seconds, not {idle:g}")
+    if not sys.stdout.isatty():
+        raise UsageError("a replay needs a terminal", "`bastion session export ID --format txt` gives the text")
+    reach.run(recordings.replay(settings, session, speed, idle))
+
+
+@command.command("export")
+@click.argument("session", metavar="ID")
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="asciicast v3, v2, or text.")
+@click.option("--output", "path", metavar="FILE", type=click.Path(path_type=Path), help="A new file; else stdout.")
+@reach_verb
+def export(settings: Settings, session: str, form: str, path: Path | None) -> None:
+    """Write a recording for asciinema (cast: version 3, cast2: version 2), or as text.
+
+    A cast holds what the target sent, for a player to render: do not `cat` it.
+    """
+    from bastion.cli import recordings
+
+    if form == "html":
+        raise UsageError("html is not open in this release", "--format cast, and play it with asciinema-player")
+    if path is None:
+        reach.run(recordings.export(settings, session, form, sys.stdout))
+        return
+    with _new_file(path) as file:
+        try:
+            reach.run(recordings.export(settings, session, form, file))
+        except BaseException:
+            path.unlink(missing_ok=True)  # nothing half written stays
+            raise
+    output.say(f"wrote {output.shown(str(path))}")
+
+
+def _new_file(path: Path) -> IO[str]:
+    """Only for its owner: what agents saw is in it. Raises Conflict or StoreError."""
+    import os
+
+    try:
+        return os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
+        )
+    except FileExistsError:
+        raise Conflict(f"{path} exists", "nothing was written; choose another file") from None
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from None
 
 
 @command.command("kill")

@@ -234,6 +234,19 @@ def test_the_ledger(made: Shell) -> None:
     assert made("ledger", "show", "-1").status == 2
 
 
+def test_an_exported_ledger_verifies(made: Shell) -> None:
+    anchor = made("ledger", "head").out.split()[-1]
+    done = made("ledger", "export", "bundle")
+    assert (done.status, done.out, done.err) == (0, f"exported 1 entries to bundle; anchor {anchor}\n", "")
+    assert made("ledger", "verify", "bundle", "--head", anchor).status == 0
+    again = made("ledger", "export", "bundle")
+    assert (again.status, again.out) == (1, "")
+    assert "is not empty" in again.err
+    (made.work / "file").touch()
+    assert made("ledger", "export", "file").status == 1
+    assert made("ledger", "export", "no/such/place").status == 2
+
+
 def test_a_ledger_that_was_changed(made: Shell) -> None:
     import sqlite3
 
