@@ -7,12 +7,10 @@ against stands behind it.
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.keys import make_key
+from tests.support.ports import free_port, listening, wait_until
+from tests.support.sshd import LOGIN, SSHD, descendants
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
 BASTION, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 
 HOSTILE = """
@@ -66,27 +67,15 @@ class Target:
         )
 
 
-def keygen(path: Path) -> str:
-    """A new key at `path`; its public line."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, stdin=subprocess.DEVNULL)
-    return path.with_suffix(".pub").read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((BASTION, 0))
-        return int(sock.getsockname()[1])
-
-
 def sshd_config(work: Path, *, drop_in: bool, restrict: bool) -> Path:
     """Writes a sshd_config with its keys. `drop_in`: include deploy/target's; `restrict`: its options on the key."""
-    host_key = keygen(work / "host")
-    agent_key = " ".join(keygen(work / "key").split()[:2])
+    host_key = make_key(work / "host")
+    agent_key = " ".join(make_key(work / "key").split()[:2])
     allowed = (DEPLOY / "target/authorized_keys").read_text().replace("192.0.2.10", BASTION)
     allowed = re.sub(r"ssh-ed25519 \S+", agent_key, allowed)
     keys = work / "keys"
     keys.mkdir()
-    (keys / getpass.getuser()).write_text(allowed if restrict else agent_key)
+    (keys / LOGIN).write_text(allowed if restrict else agent_key)
 
     included = work / "sshd_config.d"
     included.mkdir()
@@ -111,25 +100,17 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd as root refuses to start without it
     config = sshd_config(tmp_path, **parts)
-    port = int(re.search(r":(\d+)$", config.read_text(), re.M)[1])  # type: ignore[index]
-    log = (tmp_path / "log").open("wb")
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stderr=log, process_group=0)
+    port = int((tmp_path / "known_hosts").read_text().split("]:")[1].split()[0])
+    process = subprocess.Popen([SSHD, "-D", "-f", config, "-E", tmp_path / "log"], stdin=subprocess.DEVNULL)
     try:
-        wait_for(port, process, tmp_path / "log")
+        wait_until(lambda: listening(port) or process.poll() is not None, "sshd listens")
+        assert process.poll() is None, (tmp_path / "log").read_text()
         yield Target(port, tmp_path / "key", tmp_path)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        for pid in [*descendants(process.pid), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait(10)
-        log.close()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the sshd accepts; fails with its own words if it ends instead."""
-    while process.poll() is None:
-        with socket.socket() as sock:
-            if sock.connect_ex((BASTION, port)) == 0:
-                return
-    pytest.fail(log.read_text())
 
 
 def test_bastion_is_accepted(target: Target) -> None:
@@ -198,7 +179,7 @@ def test_what_sshd_understands(tmp_path: Path, source: str, expected: dict[str, 
     checked = subprocess.run([SSHD, "-t", "-f", config], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
-    who = f"user={getpass.getuser()},host=host,addr={source},laddr={BASTION},lport=22"
+    who = f"user={LOGIN},host=host,addr={source},laddr={BASTION},lport=22"
     shown = subprocess.run([SSHD, "-T", "-f", config, "-C", who], capture_output=True, text=True, check=True).stdout
     settings = dict(line.split(" ", 1) for line in shown.splitlines())
     off = ("allowtcpforwarding", "allowstreamlocalforwarding", "allowagentforwarding", "x11forwarding", "permittunnel")
