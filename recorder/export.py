@@ -91,8 +91,7 @@ def cast(reader: Reader, session: str, *, version: int = 3) -> Iterator[str]:
     if first is None or head is None:
         raise Missing(f"nothing was recorded of session {session!r}")
     header = asciicast.Header(version, screen.columns, screen.lines, first.t // 1_000_000, f"{first.origin} {session}")
-    walk = frames if replay.size_of(head) else itertools.chain([head], frames)
-    return asciicast.write(header, asciicast.events(walk, newline=screen.newline))
+    return asciicast.write(header, asciicast.events(itertools.chain([head], frames), newline=screen.newline))
 
 
 def text(reader: Reader, session: str) -> Iterator[str]:

@@ -101,6 +101,8 @@ class Recording:
             raise ValueError(f"cannot record {len(data)} bytes of {kind}")
         if self.failed is not None:
             return False
+        if not data and kind in STREAMS:
+            return True
         self._pending.append((self._packer.now() - self._start, kind, data))
         cost = len(data) + WRITE_COST
         self._written += cost
