@@ -131,6 +131,12 @@ class Document:
         before = self._ends[block - 1] if block else 0
         return self.blocks[block].row(at - before)
 
+    @property
+    def source_end(self) -> int:
+        """The row behind the last one that must be read; 0 without any."""
+        ends = (end for block, end in zip(self.blocks, self._ends, strict=True) if isinstance(block, Source))
+        return max(ends, default=0)
+
     def source_below(self, bottom: int) -> int:
         """Rows of must-be-read text at or below row `bottom`."""
         count = 0

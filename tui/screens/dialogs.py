@@ -60,7 +60,7 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
             ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))
         )
         problem = self._problem()
-        words = (f" {problem}: Esc closes", "alarm") if problem else (" Enter denies, Esc goes back without", "quiet")
+        words = (f" Esc closes: {problem}", "alarm") if problem else (" Enter denies, Esc goes back without", "quiet")
         self.query_one("#dialog-keys", Bar).draw((words,))
 
     def _problem(self) -> str:
@@ -111,7 +111,7 @@ class KillScreen(ModalScreen[bool], inherit_bindings=False):
         where = f" {cell(one.identity, 20)} on {cell(one.login, 16)}@{cell(one.target, 24)}: what runs in it is cut off"
         self.query_one("#dialog-subject", Bar).draw(((where, "value"),))
         over = self._over()
-        words = (" it is over already: Esc closes", "alarm") if over else (" y ends it, Esc leaves it", "quiet")
+        words = (" Esc closes: it is over already", "alarm") if over else (" y ends it, Esc leaves it", "quiet")
         self.query_one("#dialog-keys", Bar).draw((words,))
 
     def _over(self) -> bool:

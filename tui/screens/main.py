@@ -265,3 +265,4 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def action_theme(self) -> None:
         self.app.next_theme()
+        self.draw()

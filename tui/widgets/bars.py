@@ -6,8 +6,23 @@ from typing import ClassVar
 
 from textual.strip import Strip
 
+from bastion.policy.visible import CUT
 from tui.paper import Parts
 from tui.widgets.paint import COMPONENTS, Painted
+
+
+def shortened(parts: Parts, width: int) -> Parts:
+    """The parts in at most `width` characters; what is cut ends in `…`."""
+    if sum(len(text) for text, _ in parts) <= width:
+        return parts
+    kept: list[tuple[str, str]] = []
+    room = max(0, width - len(CUT))
+    for text, style in parts:
+        kept.append((text[:room], style))
+        room -= len(kept[-1][0])
+        if len(kept[-1][0]) < len(text):
+            break
+    return (*kept, (CUT, "value"))
 
 
 class Bar(Painted, can_focus=False):
@@ -32,7 +47,7 @@ class Bar(Painted, can_focus=False):
         if y:
             return self.strip((), width, self.over)
         right = self.strip(self.right, min(width, sum(len(text) for text, _ in self.right)), self.over)
-        left = self.strip(self.left, width - right.cell_length, self.over)
+        left = self.strip(shortened(self.left, width - right.cell_length), width - right.cell_length, self.over)
         return Strip.join([left, right])
 
     @property

@@ -71,5 +71,6 @@ class TextView(ScrollView, Painted, can_focus=False):
         self.scroll_to(y=self.scroll_y + rows, animate=False, immediate=True)
 
     def edge(self, end: int) -> None:
-        """Scrolls to the beginning (negative) or to the end."""
-        self.scroll_to(y=0 if end < 0 else len(self.document), animate=False, immediate=True)
+        """Scrolls to the beginning (negative); or to the end of what must be read, and from there to the very end."""
+        place = 0 if end < 0 else self.document.source_end - self.size.height if self.below else len(self.document)
+        self.scroll_to(y=place, animate=False, immediate=True)
