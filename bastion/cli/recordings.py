@@ -124,9 +124,11 @@ async def watch(settings: Settings, wanted: str) -> None:
 
 def leave_behind(screen: Screen) -> None:
     """The last screen on the person's own one, where it can be scrolled and copied."""
-    rows = [paint.line(screen.row(y)).rstrip() for y in range(len(screen.text()))]
-    for row in rows:
-        output.say(row)
+    for y in range(len(screen.text())):
+        cells = screen.row(y)
+        while cells and cells[-1].data == " " and paint.sgr(cells[-1]) == "0":
+            cells.pop()
+        output.say(paint.line(cells))
 
 
 class Painted:

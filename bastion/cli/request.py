@@ -135,7 +135,8 @@ def line(settings: Settings, info: RequestInfo) -> None:
         return
     from bastion.policy.visible import visible_line
 
-    words = f"{output.when(info.decided or info.created)}  {info.id}  {info.state:9}  {risk(info)}  "
+    state = f"{info.state} ({output.shown(info.status)})" if info.status else info.state
+    words = f"{output.when(info.decided or info.created)}  {info.id}  {state:9}  {risk(info)}  "
     where = output.shown(f"{info.identity} -> {info.login}@{info.target}")
     output.stream(f"{words}{where}  {visible_line(info.command, output.room(len(words) + len(where) + 2))}")
 

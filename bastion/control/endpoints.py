@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
+from asyncssh.channel import SSHChannel
+from asyncssh.stream import SSHClientStreamSession, SSHReader, SSHWriter
 
 from bastion.control.lines import ByteReader, ByteWriter
 from bastion.control.signers import Signer
@@ -127,9 +129,10 @@ class Remote:
         except (OSError, asyncssh.Error) as error:
             why = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
             raise Unreachable(f"cannot reach the bastion at {self}: {why}") from None
+        session = _Session()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                writer, reader, _ = await connection.open_session(subsystem=SUBSYSTEM, encoding=None)
+                await connection.create_session(lambda: session, subsystem=SUBSYSTEM, encoding=None)
         except (OSError, asyncssh.Error) as error:
             connection.abort()
             if isinstance(error, asyncssh.ChannelOpenError):
@@ -143,7 +146,7 @@ class Remote:
             with contextlib.suppress(OSError, asyncssh.Error):
                 await connection.wait_closed()
 
-        return Link(reader, writer, guard.current, hang_up)
+        return Link(*session.streams(), guard.current, hang_up)
 
     def _trusted(self) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]] | bytes:
         """For asyncssh's `known_hosts`; never None, which would trust anybody, and never empty by accident."""
@@ -173,6 +176,26 @@ class Remote:
 
 
 Endpoint = Local | Remote
+
+
+class _Session(SSHClientStreamSession[bytes]):
+    """asyncssh's stream session, but awake from the start.
+
+    asyncssh takes in nothing before the subsystem request is answered, not even the close of the channel; a server that
+    says why on stderr and closes instead of answering (this bastion does, for an agent's key) would be waited for.
+    """
+
+    _own: SSHChannel[bytes]
+
+    def connection_made(self, chan: SSHChannel[bytes]) -> None:
+        """The channel is open; the subsystem is asked for next."""
+        super().connection_made(chan)
+        self._own = chan
+        chan.resume_reading()
+
+    def streams(self) -> tuple[SSHReader[bytes], SSHWriter[bytes]]:
+        """Both halves."""
+        return SSHReader(self, self._own), SSHWriter(self, self._own)
 
 
 class _Guard(asyncssh.SSHClient):

@@ -454,5 +454,32 @@ async def test_a_server_without_the_subsystem_is_said(ssh_bastion: Any, key_file
 
     admit(ssh_bastion, key_file, "ana")
     monkeypatch.setattr(endpoints, "SUBSYSTEM", "other")
-    with pytest.raises((NotAllowed, Unreachable)):
+    with pytest.raises(Unreachable, match=r"did not greet|closed the connection"):
         await Client.open(remote(ssh_bastion, key_file))
+
+
+async def test_a_server_that_closes_instead_of_answering_is_not_waited_for(key_file: Path) -> None:
+    class Rude(asyncssh.SSHServerSession[bytes]):
+        def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+            self.chan = chan
+
+        def subsystem_requested(self, subsystem: str) -> bool:
+            self.chan.write(b"no, because\n", asyncssh.EXTENDED_DATA_STDERR)
+            self.chan.exit(126)  # before the answer, which then is never sent
+            return True
+
+    class Server(asyncssh.SSHServer):
+        def begin_auth(self, username: str) -> bool:
+            return False
+
+        def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+            return Rude()
+
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    acceptor = await asyncssh.create_server(Server, "127.0.0.1", 0, server_host_keys=[host_key], encoding=None)
+    pinned = host_key.export_public_key().decode()
+    async with asyncio.timeout(5):
+        with pytest.raises(NotAllowed, match="control side"):
+            await Client.open(Remote("127.0.0.1", acceptor.get_port(), [open_file(key_file)], pinned))
+    acceptor.close()
+    await acceptor.wait_closed()
