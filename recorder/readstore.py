@@ -12,11 +12,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 from recorder import layout
 from recorder.errors import NotAStore, RecorderError, StoreDamaged
 from recorder.schema import (
+    CIPHER_LIMIT,
     ENTRY_COLUMNS,
+    PACK_LIMIT,
     ChunkRow,
     EntryRow,
     PayloadRow,
@@ -24,6 +28,10 @@ from recorder.schema import (
     check_identity,
     connect_read_only,
 )
+
+_ENTRY_TYPES = {
+    (int, str, session, request, int, bytes, bytes) for session in (str, NoneType) for request in (str, NoneType)
+}
 
 
 class ReadStore:
@@ -36,15 +44,18 @@ class ReadStore:
         self._packs: dict[int, int] = {}
 
     @classmethod
-    def open(cls, directory: Path) -> ReadStore:
-        """Open for reading, whether a daemon runs or not; changes nothing. Raises NotAStore or StoreFailed."""
+    def open(cls, directory: Path, *, immutable: bool = False) -> ReadStore:
+        """Open for reading, whether a daemon runs or not. Raises NotAStore, StoreDamaged, StoreFailed.
+
+        `immutable`: only where nobody writes and no WAL is pending. SQLite then makes no -wal and -shm.
+        """
         path = directory / layout.DATABASE
         if not path.is_file():
             raise NotAStore(f"{directory} holds no store")
-        connection = connect_read_only(path)
+        connection = connect_read_only(path, immutable=immutable)
         try:
             check_identity(connection, directory)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             connection.close()
             raise StoreDamaged(f"the database of {directory} cannot be read: {error}") from None
         except RecorderError:
@@ -63,8 +74,16 @@ class ReadStore:
         with self._guard:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeError, MemoryError) as error:  # a damaged row can claim any text and size
                 raise StoreDamaged(f"the database cannot be read: {error}") from None
+
+    def _typed(self, form: tuple[type, ...], sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows whose columns have these types: STRICT looks at what is written, not at what is read."""
+        rows = self._all(sql, *values)
+        for row in rows:
+            if tuple(map(type, row)) != form:
+                raise StoreDamaged("a row of the database holds other types than its table")
+        return rows
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -109,7 +128,10 @@ class ReadStore:
         left = limit if limit is not None else 1 << 62
         while left > 0:
             rows = self._all(sql, after, *values, min(page, left))
-            yield from map(EntryRow._make, rows)
+            for row in map(EntryRow._make, rows):
+                if tuple(map(type, row)) not in _ENTRY_TYPES:
+                    raise StoreDamaged("an entry's row holds other types than its table")
+                yield row
             if len(rows) < min(page, left):
                 return
             left -= len(rows)
@@ -136,33 +158,39 @@ class ReadStore:
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         """An opened value; None when it is not there (redacted)."""
-        rows = self._all("SELECT seq, name, salt, data FROM payloads WHERE seq = ? AND name = ?", seq, name)
-        return PayloadRow(*rows[0]) if rows else None  # type: ignore[arg-type]
+        sql = "SELECT seq, name, salt, data FROM payloads WHERE seq = ? AND name = ?"
+        rows = self._typed((int, str, bytes, bytes), sql, seq, name)
+        return PayloadRow(*rows[0]) if rows else None
 
     def payload_names(self) -> Iterator[tuple[int, str]]:
         """Keys of all opened values, in order."""
         after: tuple[object, ...] = (-1, "")
-        while rows := self._all("SELECT seq, name FROM payloads WHERE (seq, name) > (?, ?) LIMIT 1000", *after):
-            yield from rows  # type: ignore[misc]
+        sql = "SELECT seq, name FROM payloads WHERE (seq, name) > (?, ?) ORDER BY seq, name LIMIT 1000"
+        while rows := self._typed((int, str), sql, *after):
+            yield from rows
             after = rows[-1]
 
     def checkpoints(self) -> list[tuple[int, str, str]]:
         """Size, note and SSHSIG of every kept checkpoint, the oldest first."""
-        return self._all("SELECT size, note, sshsig FROM checkpoints ORDER BY size")  # type: ignore[return-value]
+        sql = "SELECT size, note, sshsig FROM checkpoints ORDER BY size"
+        return self._typed((int, str, str), sql)
 
     def head(self) -> tuple[int, str, str] | None:
         """The newest kept checkpoint."""
-        rows = self._all("SELECT size, note, sshsig FROM checkpoints ORDER BY size DESC LIMIT 1")
-        return rows[0] if rows else None  # type: ignore[return-value]
+        sql = "SELECT size, note, sshsig FROM checkpoints ORDER BY size DESC LIMIT 1"
+        rows = self._typed((int, str, str), sql)
+        return rows[0] if rows else None
 
     def segments(self) -> list[SegmentRow]:
         """The signed segments, in order."""
-        return [SegmentRow(*row) for row in self._all("SELECT * FROM segments ORDER BY number")]  # type: ignore[arg-type]
+        sql = "SELECT number, entries, sha256, sshsig FROM segments ORDER BY number"
+        return [SegmentRow(*row) for row in self._typed((int, int, str, str), sql)]
 
     def chunk(self, seq: int) -> ChunkRow | None:
         """Where that entry's ciphertext lies."""
-        rows = self._all("SELECT seq, pack, offset, length, key FROM chunks WHERE seq = ?", seq)
-        return ChunkRow(*rows[0]) if rows else None  # type: ignore[arg-type]
+        sql = "SELECT seq, pack, offset, length, key FROM chunks WHERE seq = ?"
+        rows = self._typed((int, int, int, int, bytes), sql, seq)
+        return ChunkRow(*rows[0]) if rows else None
 
     def last_chunk(self) -> tuple[int, int]:
         """Numbers of the last `recording.chunk` entry and of the last chunk row; -1 where there is none."""
@@ -174,14 +202,16 @@ class ReadStore:
 
     def chunk_seqs(self) -> list[int]:
         """Entry numbers of all chunk rows."""
-        return [int(str(row[0])) for row in self._all("SELECT seq FROM chunks ORDER BY seq")]
+        return [seq for (seq,) in self._typed((int,), "SELECT seq FROM chunks ORDER BY seq")]
 
     def pack_ends(self) -> dict[int, int]:
         """Where the committed chunks end, in each pack that has some."""
-        return dict(self._all("SELECT pack, max(offset + length) FROM chunks GROUP BY pack"))  # type: ignore[arg-type]
+        return dict(self._typed((int, int), "SELECT pack, max(offset + length) FROM chunks GROUP BY pack"))
 
     def ciphertext(self, row: ChunkRow) -> bytes:
         """Its bytes, as many as there are. Raises StoreDamaged when the pack cannot be read."""
+        if not (0 <= row.offset <= 2 * PACK_LIMIT and 0 <= row.length <= CIPHER_LIMIT):
+            raise StoreDamaged(f"chunk row {row.seq} makes no sense", seq=row.seq)
         with self._guard:
             try:
                 if row.pack not in self._packs:

@@ -12,6 +12,10 @@ from recorder.errors import NotAStore, StoreDamaged, StoreFailed
 APPLICATION_ID = 0x62617374
 """PRAGMA application_id: `bast`, so that file(1) and we know whose database it is."""
 SCHEMA_VERSION = 1
+PACK_LIMIT = 256 << 20
+"""Bytes after which a new pack begins: large enough for few files, small enough to copy and to delete by retention."""
+CIPHER_LIMIT = 9 << 20
+"""Bytes of one chunk's ciphertext: that of recorder.chunks.PLAIN_LIMIT, should it not compress, with room."""
 
 SCHEMA = (
     "CREATE TABLE entries (seq INTEGER PRIMARY KEY, type TEXT NOT NULL, session TEXT, request TEXT,"
@@ -111,11 +115,10 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path, *, immutable: bool) -> sqlite3.Connection:
     """`mode=ro` needs to make -shm and -wal where there are none; where it may not, and nothing is pending in a WAL,
     the file is complete by itself and can be read as `immutable`."""
-    wal = path.with_name(path.name + "-wal")
-    modes = ["ro"] if wal.exists() and wal.stat().st_size else ["ro", "ro&immutable=1"]
+    modes = ["ro"] if pending(path) else ["ro&immutable=1"] if immutable else ["ro", "ro&immutable=1"]
     reason = ""
     for mode in modes:
         connection = None
@@ -127,13 +130,21 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only=ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
             if connection is not None:
                 connection.close()
             if not isinstance(error, sqlite3.OperationalError):
                 raise StoreDamaged(f"{path} is no sound database: {error}") from None
             reason = str(error)
     raise StoreFailed(f"{path} cannot be read: {reason}", "copy the whole directory to where you may write")
+
+
+def pending(path: Path) -> bool:
+    """Does the database have a WAL that is not folded in?"""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _uri(path: Path, mode: str) -> str:

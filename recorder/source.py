@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from recorder import layout
 from recorder.errors import NotAStore, StoreDamaged
 from recorder.readstore import ReadStore
-from recorder.schema import EntryRow, PayloadRow, SegmentRow
+from recorder.schema import EntryRow, PayloadRow, SegmentRow, pending
 
 LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
@@ -45,6 +45,7 @@ class Source(Protocol):
     def segments(self) -> list[SegmentRow]: ...
     def head_file(self) -> bytes | None: ...
     def tail(self) -> bool: ...
+    def disturbed(self) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -66,7 +67,17 @@ class StoreSource:
         self._directory = directory
         self.live = layout.in_use(directory)
         self._head = _read(directory / layout.HEAD)  # before the snapshot: it must not be newer than what it is held to
-        self._store = ReadStore.open(directory)
+        self._still = not self.live and not pending(directory / layout.DATABASE)
+        self._state = self._stat()
+        self._store = ReadStore.open(directory, immutable=self._still)
+
+    def disturbed(self) -> bool:
+        """Was it read as a file that nobody writes, and somebody did?"""
+        return self._still and (self._state != self._stat() or layout.in_use(self._directory))
+
+    def _stat(self) -> tuple[int, int]:
+        status = (self._directory / layout.DATABASE).stat()
+        return status.st_size, status.st_mtime_ns
 
     def snapshot(self) -> AbstractContextManager[None]:
         return self._store.snapshot()
@@ -206,6 +217,9 @@ class BundleSource:
         return None
 
     def tail(self) -> bool:
+        return False
+
+    def disturbed(self) -> bool:
         return False
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ from recorder.errors import NotAStore, RecorderError, StoreDamaged, StoreFailed
 from recorder.keys import sync_directory
 from recorder.schema import (
     APPLICATION_ID,
+    PACK_LIMIT,
     SCHEMA,
     SCHEMA_VERSION,
     ChunkRow,
@@ -43,9 +44,6 @@ from recorder.schema import (
     connect,
 )
 from recorder.segments import SPAN
-
-PACK_LIMIT = 256 << 20
-"""Bytes after which a new pack begins: large enough for few files, small enough to copy and to delete by retention."""
 
 
 @dataclass(frozen=True, slots=True)

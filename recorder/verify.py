@@ -34,7 +34,7 @@ from recorder.keys import public_bytes, public_line
 from recorder.merkle import EMPTY_ROOT, Frontier
 from recorder.rules import Rules
 from recorder.schema import EntryRow
-from recorder.segments import NAMESPACE, Segment, Segments
+from recorder.segments import NAMESPACE, SPAN, Segment, Segments
 from recorder.source import Source, open_source
 from recorder.votes import Violation
 
@@ -123,15 +123,19 @@ def verify(
     """
     anchor = checkpoint.parse_anchor(head) if head else None
     trusted = public_bytes(key) if key else None
-    try:
-        source = open_source(path)
-    except StoreDamaged as error:
-        return Report(Verdict.TAMPER, error.message, error.seq, 0, 0, "", "", "", (Problem(error.seq, error.message),))
-    try:
-        with source.snapshot():
-            return _Verifier(source, anchor, trusted, progress).run()
-    finally:
-        source.close()
+    while True:
+        try:
+            source = open_source(path)
+        except StoreDamaged as error:
+            problem = Problem(error.seq, error.message)
+            return Report(Verdict.TAMPER, error.message, error.seq, 0, 0, "", "", "", (problem,))
+        try:
+            with source.snapshot():
+                report = _Verifier(source, anchor, trusted, progress).run()
+            if not source.disturbed():
+                return report
+        finally:
+            source.close()
 
 
 class _Verifier:
@@ -218,6 +222,7 @@ class _Verifier:
                 self._bad(None, "the head file is missing, or not signed by the ledger's key")
         elif found.origin != state.origin:
             self._bad(None, "the head file is of another ledger")
+            found = None
         elif found.size > newest.size:
             lost = f"entries {newest.size} to {found.size - 1} are missing: the head file was signed over {found.size}"
             self._bad(newest.size, lost)
@@ -357,7 +362,7 @@ class _Verifier:
                 if sshsig.verify_digests(row.sshsig, digests, NAMESPACE) != blob:
                     raise Violation("signed by another key")
             except (Violation, sshsig.SignatureError) as error:
-                self._bad(each.number * 1024, f"segment {each.number}: {error}")
+                self._bad(None, f"segment {each.number}, from entry {each.number * SPAN}: {error}")
 
     def _leftovers(self, state: _Pass) -> None:
         """Nothing may be there that no entry speaks of."""
