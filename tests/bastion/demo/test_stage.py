@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from bastion.errors import UsageError
 
 
 @pytest.fixture
-def short() -> Path:
+def short() -> Iterator[Path]:
     """A directory with a short path; pytest's own are too long for a socket."""
-    return Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as made:
+        yield Path(made)
 
 
 def test_a_scratch_directory_is_private(monkeypatch: pytest.MonkeyPatch, short: Path) -> None:
