@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +175,10 @@ class Daemon:
             await self._stop.wait()
         finally:
             acceptor.close()
-            sessions.cut_where(lambda _: True, "the bastion is stopping")
-            await _wait_for(services.tasks, STOP_SECONDS)
+            sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping")
+            await _wait_for(services.sessions_at_work, STOP_SECONDS)
             connections.close()
+            await _wait_for(lambda: set(services.tasks), STOP_SECONDS)
             await control.close()
             broker.close()
             await pool.close()
@@ -316,14 +317,14 @@ def _latest(reader: Reader) -> int:
     return next((entry.t for entry in reader.newest()), 0)
 
 
-async def _wait_for(tasks: set[asyncio.Task[None]], seconds: float) -> None:
-    """Until no task is left; those that do not end in time are cancelled."""
+async def _wait_for(tasks: Callable[[], set[asyncio.Task[None]]], seconds: float) -> None:
+    """Until no task is left, new ones included; those that do not end in time are cancelled."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while tasks:
-                await asyncio.wait(set(tasks))
-    waiting: list[Awaitable[None]] = []
-    for task in set(tasks):
+            while left := tasks():
+                await asyncio.wait(left)
+    left = tasks()
+    for task in left:
+        log.warning("%s did not end within %d s", task.get_name(), seconds)
         task.cancel()
-        waiting.append(task)
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*left, return_exceptions=True)

@@ -249,7 +249,7 @@ class Calls:
         who, why = connection.caller.name, call.reason.strip()[:REASON_LIMIT]
         await self._house.audit.write(Draft("session.killed", who, {"by": who, "reason": why}, session=name))
         try:
-            self._house.sessions.cut(name, f"ended by {who}" + (f": {why}" if why else ""))
+            self._house.sessions.cut(name, f"killed by {who}" + (f": {why}" if why else ""))
         except KeyError:
             raise Conflict(f"session {name} has just ended") from None
         return self._house.sessions.info(name)

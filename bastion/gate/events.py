@@ -85,6 +85,8 @@ class UpstreamEnded:
     """Exit status, None if there was none."""
     signal: str = ""
     """Signal name without SIG (RFC 4254 section 6.10), if that ended it."""
+    confirmed: bool = True
+    """False: it was stopped, and the target did not say that it ended."""
 
 
 @dataclass(frozen=True, slots=True)

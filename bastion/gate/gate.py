@@ -279,6 +279,8 @@ class Gate:
         self.state = State.CLOSED
         lost = event.status is None and not event.signal
         note = self._cut or ("the target closed the channel without a status" if lost else "")
+        if not event.confirmed:
+            note += "; the target did not confirm its end, so the command may still run there"
         finished = do.RecordFinished(self._asked(), event.status, event.signal, note)
         if self._cut or lost:
             said: list[do.Effect] = [] if self._cut else [do.Say(notices.failed(note))]

@@ -22,6 +22,10 @@ EXIT_INTERRUPTED = 130
 (EX_TEMPFAIL of sysexits.h); interrupted while held (128 + SIGINT, as shells have it)."""
 
 
+SENTENCES = frozenset({"refused", "error", "ended", "reading"})
+"""Kinds whose text is a sentence of its own, and stands behind a colon."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One line to the agent."""
@@ -37,7 +41,8 @@ def line(notice: Notice, *, as_json: bool) -> bytes:
     """The notice as it goes out."""
     if as_json:
         return json.dumps({"bastion": notice.kind, "text": notice.text, **notice.facts}).encode() + b"\n"
-    return f"bastion: {notice.kind} {notice.text}".rstrip().encode() + b"\n"
+    between = ": " if notice.kind in SENTENCES else " "
+    return f"bastion: {notice.kind}{between}{notice.text}".rstrip().encode() + b"\n"
 
 
 def risk(assessment: Assessment) -> str:

@@ -11,6 +11,7 @@ when it arrives loses the tail of the output under back-pressure.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self._status: int | None = None
         self._signal = ""
         self._agent_gone = False
+        self._stopped = False
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; the exec request goes out next."""
@@ -99,12 +101,12 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         if not self._recording.write("input", data):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
-        if self.channel is not None and not self.channel.is_closing():
+        if self.channel is not None and not self._stopped:
             self.channel.write(data)
 
     def send_eof(self) -> None:
         """End of stdin."""
-        if self.channel is not None and not self.channel.is_closing():
+        if self.channel is not None and not self._stopped:
             self.channel.write_eof()
 
     def pause_writing(self) -> None:
@@ -138,14 +140,23 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         """The channel has closed and everything was delivered."""
         self._ended(UpstreamEnded(self._status, self._signal))
 
+    def signal(self, name: str) -> None:
+        """Signal the command (RFC 4254 section 6.9); the name has no SIG."""
+        if self.channel is not None and not self._stopped:
+            with contextlib.suppress(OSError):
+                self.channel.send_signal(name)
+
     def stop(self, *, hard: bool) -> None:
-        """End the command: hang up, or kill; then close the channel."""
-        if self.channel is None or self.channel.is_closing():
+        """End the command: hang up, or kill; then close the channel.
+
+        Closing alone would leave a command running that neither reads nor writes. asyncssh's own `is_closing` is no
+        guide here: it is true as soon as stdin has ended.
+        """
+        if self.channel is None or self._stopped:
             return
-        try:
+        self._stopped = True
+        with contextlib.suppress(OSError):  # the channel has closed by itself
             self.channel.send_signal("KILL" if hard else "HUP")
-        except OSError:
-            return
         self.channel.close()
 
 

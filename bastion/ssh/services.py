@@ -50,6 +50,10 @@ class Services:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def sessions_at_work(self) -> set[asyncio.Task[None]]:
+        """Tasks of sessions, which end by themselves once they are cut; others end with their connection."""
+        return {task for task in self.tasks if task.get_name().startswith("session ")}
+
     def note_refusal(self, identity: str, what: str) -> None:
         """Put a refusal outside any session into the ledger, at most REFUSALS_QUEUED at once."""
         if sum(task.get_name() == "refusal" for task in self.tasks) < REFUSALS_QUEUED:

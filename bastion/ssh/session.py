@@ -48,7 +48,7 @@ MARKER_WIDTH = 200
 PROGRESS_SECONDS = 15
 """Between two words of progress to a waiting agent: agent tools give up on a silent call after 60-120 s."""
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 2.0
 """How long a target may take to close the channel of a command that was stopped."""
 
 
@@ -456,20 +456,22 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._services.sessions.output(self.id, FrameInfo(at=at, kind=kind, data=data))
 
     def _signal_upstream(self, name: str) -> None:
-        if self._upstream is not None and self._upstream.channel is not None:
-            self._upstream.channel.send_signal(name)
+        if self._upstream is not None:
+            self._upstream.signal(name)
 
     def _stop_upstream(self) -> None:
-        """End the command; a target that does not answer is not waited for."""
+        """End the command. A target that does not say that it ended is not waited for: OpenSSH's sshd passes signals on
+        for every login but root (it needs its privilege separation for that), and closes the channel only when the
+        command has ended."""
         if self._upstream is None:
             return
         self._upstream.stop(hard=bool(self._cut))
-        self._stopping = self._loop.call_later(STOP_SECONDS, self._post, ev.UpstreamEnded(None))
+        self._stopping = self._loop.call_later(STOP_SECONDS, self._post, ev.UpstreamEnded(None, confirmed=False))
 
     async def _finish_recording(self) -> Summary | None:
-        if self._recording is None:
-            return None
-        return await asyncio.wrap_future(self._recording.finish())
+        """What was recorded, once all of it is durable; None without a recording, and when asked again."""
+        recording, self._recording = self._recording, None
+        return await asyncio.wrap_future(recording.finish()) if recording is not None else None
 
     # --- to the agent -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from bastion.model import Choice
 from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import ROOT, House
-from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
 
@@ -33,22 +31,6 @@ STEPS = {
     "before command.finished": True,
     "after command.finished": True,
 }
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    sshd = Sshd(tmp_path_factory.mktemp("target"))
-    sshd.start()
-    yield sshd
-    sshd.stop()
-
-
-@pytest.fixture
-def house(tmp_path: Path, target: Sshd) -> Iterator[House]:
-    made = House(tmp_path / "house")
-    made.add_target("web-1", target)
-    yield made
-    made.stop()
 
 
 @pytest.mark.parametrize("whitelisted", [False, True], ids=["held", "whitelisted"])

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 async def test_unknown_target(house: House) -> None:
     outcome = await house.run("web-9", "true")
-    assert (outcome.status, outcome.stderr) == (126, "bastion: refused unknown target web-9; targets: web-1\n")
+    assert (outcome.status, outcome.stderr) == (126, "bastion: refused: unknown target web-9; targets: web-1\n")
 
 
 async def test_unknown_login(house: House) -> None:
@@ -70,7 +70,7 @@ async def test_a_command_at_the_limit_and_one_byte_more(house: House, ana: Clien
         assert (await process.wait()).exit_status == 0
         result = await connection.run(fits + b"x", encoding=None)  # type: ignore[arg-type]
         assert result.exit_status == 126
-        assert result.stderr == b"bastion: refused a command has at most 131,071 bytes, this one 131,072\n"
+        assert result.stderr == b"bastion: refused: a command has at most 131,071 bytes, this one 131,072\n"
 
 
 async def test_a_command_of_a_megabyte(house: House) -> None:
@@ -137,7 +137,7 @@ async def test_a_target_that_is_down(lone: tuple[House, Sshd]) -> None:
     house.start()
     status, said = await run_approved(house, "true")
     assert status == 125
-    assert "bastion: error target web-1 does not answer: " in said
+    assert "bastion: error: target web-1 does not answer: " in said
 
 
 async def test_a_target_that_does_not_answer_is_an_error_within_ten_seconds(lone: tuple[House, Sshd]) -> None:

@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import weakref
 from pathlib import Path
 
 from tests.support.keys import make_key
@@ -42,7 +44,12 @@ class Sshd:
         self.host_key = make_key(work / "host_key")
         self.credential = work / "credential"
         self._extra = extra
-        (work / "authorized_keys").write_text(make_key(self.credential))
+        # sshd reads this as the account that logs in, which cannot look into pytest's directories
+        open_to_all = Path(tempfile.mkdtemp(prefix="bastion-sshd-"))
+        open_to_all.chmod(0o755)
+        weakref.finalize(self, shutil.rmtree, open_to_all, ignore_errors=True)
+        self._authorized = open_to_all / "authorized_keys"
+        self._authorized.write_text(make_key(self.credential))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -52,7 +59,7 @@ class Sshd:
         config = self.work / "sshd_config"
         config.write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.work / 'host_key'}\n"
-            f"AuthorizedKeysFile {self.work / 'authorized_keys'}\nPidFile none\nStrictModes no\nUsePAM no\n"
+            f"AuthorizedKeysFile {self._authorized}\nPidFile none\nStrictModes no\nUsePAM no\n"
             f"PermitRootLogin yes\nAcceptEnv LANG LC_*\nSubsystem sftp internal-sftp\n{self._extra}\n"
         )
         self._process = subprocess.Popen(

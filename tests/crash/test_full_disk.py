@@ -1,0 +1,103 @@
+"""A disk that is full: nothing runs unrecorded, everybody is told, nothing acknowledged is lost, and it goes on when
+there is room again. The disk is a tmpfs of a few MiB under the bastion's state directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.reader import Reader
+from recorder.verify import Verdict, verify
+from tests.support.house import House
+from tests.support.ports import wait_until
+from tests.support.sshd import Sshd
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root"),
+]
+
+SIZE = 16 << 20
+
+
+@pytest.fixture
+def small(tmp_path: Path, target: Sshd) -> Iterator[House]:
+    """A bastion on a disk of SIZE bytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "tmpfs", str(disk)], check=True)
+    try:
+        house = House(disk)
+        house.log = tmp_path / "bastion.log"
+        house.add_target("web-1", target)
+        yield house
+        house.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+async def test_a_command_that_fills_the_disk_is_ended(small: House, tmp_path: Path) -> None:
+    house = small
+    house.start()
+    root = await house.local()
+    flood = f"head -c {4 * SIZE} /dev/urandom; touch {tmp_path}/reached"
+    await house.whitelist(root, flood.encode())
+    await house.whitelist(root, f"touch {tmp_path}/marker".encode())
+    before = house_entries(house)
+    outcome = await house.run("web-1", flood)
+    assert outcome.status != 0
+    assert "cannot be" in outcome.stderr or "recording failed" in outcome.stderr
+    assert len(outcome.stdout) < 4 * SIZE
+    wait_until(lambda: house.dead, "a bastion that cannot record stops")
+    assert house.stop() == 2
+    said = house.log.read_text()
+    assert "cannot be written" in said
+
+    assert (await house.run("web-1", f"touch {tmp_path}/marker")).status == 255
+    assert not (tmp_path / "marker").exists()
+    assert verify(house.config.store).verdict in (Verdict.OK, Verdict.TORN)
+    assert house_entries(house)[: len(before)] == before
+
+
+async def test_it_goes_on_when_there_is_room_again(small: House, tmp_path: Path) -> None:
+    house = small
+    house.start()
+    root = await house.local()
+    await house.whitelist(root, f"echo x >> {tmp_path}/marker".encode())
+    assert (await house.run("web-1", f"echo x >> {tmp_path}/marker")).status == 0
+    filler = house.work / "filler"
+    fill(filler)
+    outcome = await house.run("web-1", f"echo x >> {tmp_path}/marker")
+    assert outcome.status != 0
+    assert (tmp_path / "marker").read_text() == "x\n"
+    wait_until(lambda: house.dead, "a bastion that cannot record stops")
+    house.stop()
+    filler.unlink()
+    house.start()
+    assert (await house.run("web-1", f"echo x >> {tmp_path}/marker")).status == 0
+    assert (tmp_path / "marker").read_text() == "x\nx\n"
+    house.stop()
+    assert verify(house.config.store).verdict is Verdict.OK
+
+
+def fill(path: Path) -> None:
+    """Leave no byte free."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"\0" * size)
+            except OSError:
+                continue
+    assert shutil.disk_usage(path.parent).free == 0
+
+
+def house_entries(house: House) -> list[bytes]:
+    with Reader.open(house.config.store) as reader:
+        return [entry.bytes for entry in reader.entries()]
