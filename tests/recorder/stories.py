@@ -63,7 +63,8 @@ class Story:
         self,
         proposal: Entry,
         person: Person | None = None,
-        choice: str = "approve",
+        verdict: str = "approve",
+        /,
         namespace: str = "decision@agent-bastion",
         body: dict[str, Any] | None = None,
         **changes: str,
@@ -75,7 +76,7 @@ class Story:
             "proposal": proposal.leaf,
             "request": proposal.request,
             "digest": proposal.body["digest"],
-            "choice": choice,
+            "choice": verdict,
             "reason": "",
             "expires": str(proposal.t + 60_000_000),
             "checkpoint": "0" * 64,
@@ -84,7 +85,7 @@ class Story:
         text = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         said = {
             "digest": proposal.body["digest"],
-            "choice": choice,
+            "choice": verdict,
             "by": person.name,
             "statement": text,
             "signature": person.sign(text, namespace),

@@ -1,0 +1,448 @@
+"""What ran was allowed. The daemon itself may be the liar here: it signs what it likes as the ledger, but no votes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bastion.history import pack
+from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from recorder import request as requests
+from recorder.ledger import Draft
+from recorder.rules import SLACK_US
+from recorder.verify import Verdict, verify
+from recorder.votes import Violation
+from tests.recorder.stories import Person, Story
+
+Tell = Callable[[Callable[[Story], object]], Path]
+
+
+def bad(told: Tell, what: Callable[[Story], Any], words: str) -> None:
+    """The story ends with the entry that must be named, for this reason and no other."""
+    ends: list[int] = []
+
+    def tell(story: Story) -> None:
+        story.identity(story.ana)
+        story.identity(story.ben)
+        ends.append(what(story).seq)
+
+    report = verify(told(tell))
+    assert report.verdict is Verdict.TAMPER
+    assert [problem.seq for problem in report.problems] == ends, report.problems
+    assert words in report.message
+
+
+def good(told: Tell, what: Callable[[Story], Any]) -> tuple[str, ...]:
+    def tell(story: Story) -> None:
+        story.identity(story.ana)
+        story.identity(story.ben)
+        what(story)
+
+    report = verify(told(tell))
+    assert report.verdict is Verdict.OK, report.problems
+    return report.notes[:-1]
+
+
+class TestStarts:
+    def test_approved(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose()
+            story.finish(story.start(first, story.vote(first)))
+
+        assert good(told, what) == ()
+
+    def test_two_of_two(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose(approvals=2)
+            story.vote(first, story.ana)
+            story.start(first, story.vote(first, story.ben))
+
+        good(told, what)
+
+    def test_allowed_by_policy(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose(verdict="allow", rule="policy reads")
+            story.start(first, first)
+
+        (note,) = good(told, what)
+        assert "no person signed" in note
+
+    def test_without_approval(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            return story.start(first, first)
+
+        bad(told, what, "without an approval")
+
+    def test_without_proposal(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            vote = story.vote(first)
+            body = {"digest": first.body["digest"]}
+            return story.write(Draft("command.started", "bastion", body, request="r-99999999", cause=vote.leaf))
+
+        bad(told, what, "never proposed")
+
+    def test_on_the_approval_of_another_request(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            vote = story.vote(story.propose("r-00000001"))
+            second = story.propose("r-00000002")
+            return story.start(second, vote)
+
+        bad(told, what, "without an approval")
+
+    def test_twice(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            vote = story.vote(first)
+            story.start(first, vote)
+            return story.start(first, vote)
+
+        bad(told, what, "started before")
+
+    def test_one_of_two(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(approvals=2)
+            return story.start(first, story.vote(first))
+
+        bad(told, what, "1 of 2")
+
+    def test_the_same_approver_twice_is_one(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(approvals=2)
+            story.vote(first)
+            return story.start(first, story.vote(first))
+
+        bad(told, what, "1 of 2")
+
+    def test_after_a_denial(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(approvals=1)
+            story.vote(first, story.ben, "deny")
+            return story.start(first, story.vote(first))
+
+        bad(told, what, "denied")
+
+    @pytest.mark.parametrize("choice", ["expired", "withdrawn"])
+    def test_after_its_end(self, told: Tell, choice: str) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            vote = story.vote(first)
+            story.end(first, choice)
+            return story.start(first, vote)
+
+        bad(told, what, choice)
+
+    def test_what_policy_denied(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(verdict="deny")
+            return story.start(first, first)
+
+        bad(told, what, "policy had denied")
+
+    def test_another_digest(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            return story.start(first, story.vote(first), digest="0" * 64)
+
+        bad(told, what, "digest")
+
+    def test_a_finish_without_a_start(self, told: Tell) -> None:
+        bad(told, lambda story: story.finish(story.propose()), "not started")
+
+    def test_a_second_finish(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            begun = story.start(first, story.vote(first))
+            story.finish(begun)
+            return story.finish(begun)
+
+        bad(told, what, "finished before")
+
+
+class TestVotes:
+    def test_replayed(self, told: Tell) -> None:
+        """The very signature that approved one request, on a second, identical one."""
+
+        def what(story: Story) -> Any:
+            vote = story.vote(story.propose("r-00000001"))
+            second = story.propose("r-00000002", digest=vote.body["digest"])
+            body = dict(vote.body)
+            return story.write(
+                Draft("request.decided", "ana", body, request="r-00000002", cause=second.leaf),
+            )
+
+        bad(told, what, "ana signed another proposal")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("proposal", "0" * 64),
+            ("digest", "0" * 64),
+            ("request", "r-ffffffff"),
+            ("origin", "other.example/00000000"),
+            ("choice", "deny"),
+        ],
+    )
+    def test_bound_to_something_else(self, told: Tell, name: str, value: str) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            return story.vote(first, body={"choice": "approve"}, **{name: value})
+
+        bad(told, what, f"signed another {name}")
+
+    def test_that_answers_another_entry(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first, second = story.propose("r-00000001"), story.propose("r-00000002")
+            vote = dict(story.vote(first).body)
+            return story.write(Draft("request.decided", "ana", vote, request="r-00000001", cause=second.leaf))
+
+        bad(told, what, "another entry")
+
+    @pytest.mark.parametrize("namespace", ["git", "file", "checkpoint@agent-bastion", "whitelist@agent-bastion"])
+    def test_under_another_namespace(self, told: Tell, namespace: str) -> None:
+        bad(told, lambda story: story.vote(story.propose(), namespace=namespace), "namespace")
+
+    def test_forged(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            forger = Person("ana")
+            return story.vote(story.propose(), forger)
+
+        bad(told, what, "no key of ana")
+
+    def test_of_another_text(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            return story.vote(first, body={"signature": story.ana.sign("something else")})
+
+        bad(told, what, "wrong")
+
+    def test_before_the_approver_was_one(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            late = Person("late")
+            vote = story.vote(story.propose(), late)
+            story.identity(late)
+            return vote
+
+        bad(told, what, "no identity at this point")
+
+    def test_after_the_approver_was_revoked(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            story.revoke(story.ana)
+            return story.vote(first)
+
+        bad(told, what, "revoked")
+
+    def test_cast_before_the_revocation_still_counts(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose()
+            vote = story.vote(first)
+            story.revoke(story.ana)
+            story.start(first, vote)
+
+        good(told, what)
+
+    def test_by_an_auditor(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            auditor = Person("odd")
+            story.identity(auditor, roles=("auditor",))
+            return story.vote(story.propose(), auditor)
+
+        bad(told, what, "no approver")
+
+    def test_on_ones_own_request(self, told: Tell) -> None:
+        bad(told, lambda story: story.vote(story.propose(identity="ana")), "their own")
+
+    def test_on_what_was_not_held(self, told: Tell) -> None:
+        bad(told, lambda story: story.vote(story.propose(verdict="allow", rule="policy x")), "not held")
+
+    @pytest.mark.parametrize(
+        "body", [{"statement": "{}"}, {"statement": 5}, {"signature": None}, {"by": "eve"}, {"choice": "perhaps"}]
+    )
+    def test_malformed(self, told: Tell, body: dict[str, Any]) -> None:
+        ends: list[int] = []
+
+        def tell(story: Story) -> None:
+            story.identity(story.ana)
+            ends.append(story.vote(story.propose(), body=body).seq)
+
+        report = verify(told(tell))
+        assert (report.verdict, report.seq) == (Verdict.TAMPER, ends[0])
+
+    def test_a_statement_out_of_its_form(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            text = json.dumps({**json.loads(story.vote(first).body["statement"]), "extra": "x"}, sort_keys=True)
+            return story.vote(first, body={"statement": text, "signature": story.ana.sign(text)})
+
+        bad(told, what, "not in its form")
+
+    def test_late_by_the_wall_clock_is_a_note(self, told: Tell) -> None:
+        assert good(told, lambda story: story.vote(story.propose(), expires="1")) == (
+            "votes were counted after their end, by the wall clock",
+        )
+        assert SLACK_US == 60_000_000
+
+
+class TestProposals:
+    @pytest.mark.parametrize(
+        "changes",
+        [{"approvals": 0}, {"approvals": -1}, {"approvals": True}, {"approvals": "1"}, {"verdict": "ok"}, {"digest": "x"}]
+    )  # fmt: skip
+    def test_malformed(self, told: Tell, changes: dict[str, Any]) -> None:
+        bad(told, lambda story: story.propose(**changes), "")
+
+    def test_the_same_id_twice(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            story.propose()
+            return story.propose()
+
+        bad(told, what, "id of its own")
+
+
+class TestIdentities:
+    def test_a_name_twice(self, told: Tell) -> None:
+        bad(told, lambda story: story.identity(Person("ana")), "added before")
+
+    def test_a_key_twice(self, told: Tell) -> None:
+        bad(told, lambda story: story.identity(Person("eve", story.ana.key)), "belongs to ana")
+
+    @pytest.mark.parametrize("kind", ["agent", "ci", "service"])
+    def test_an_agent_with_a_role(self, told: Tell, kind: str) -> None:
+        bad(told, lambda story: story.identity(Person("eve"), kind=kind), "has a role")
+
+
+def whitelisting(story: Story, body: dict[str, Any] | None = None, **changes: str) -> Any:
+    said = {
+        "origin": story.ledger.origin,
+        "command": base64.b64encode(b"uptime").decode(),
+        "identity": "fixer",
+        "target": "web-1",
+        "login": "deploy",
+        "expires": "0",
+        "checkpoint": "0" * 64,
+        **changes,
+    }
+    text = json.dumps({**said, "v": 1}, sort_keys=True, separators=(",", ":"))
+    fields = {name: said[name] for name in ("command", "identity", "target", "login", "expires")}
+    signed = {"by": "ana", "statement": text, "signature": story.ana.sign(text, "whitelist@agent-bastion")}
+    return story.write(Draft("whitelist.added", "ana", {"id": "w-1", **fields, **signed, **(body or {})}))
+
+
+def request(command: bytes = b"uptime", **changes: Any) -> Request:
+    """As the daemon would make it."""
+    fields: dict[str, Any] = {
+        "id": "r-00000001", "kind": RequestKind.EXEC, "identity": "fixer", "key": "SHA256:x", "session": "s-1",
+        "target": "web-1", "host_keys": ("ssh-ed25519 AAAA",), "login": "deploy", "command": command,
+        "environment": (("LANG", "C"), ("é", "\u202e")), "stdin": StdinMode.BUNDLED, "stdin_code": b"\0code",
+        "reason": "because", "rollback": "", "task": "t", "assessment": UNRATED, "approvals": 1, "created": 2**60,
+        "expires": 2**61, "env": "prod",
+    }  # fmt: skip
+    return Request(**{**fields, **changes})
+
+
+def proposed(story: Story, made: Request, content: Request | None = None, **changes: Any) -> Any:
+    body = {
+        "digest": made.digest, "verdict": "allow", "rule": "whitelist w-1", "identity": made.identity,
+        "target": made.target, "login": made.login, "approvals": made.approvals,
+    }  # fmt: skip
+    draft = Draft(
+        "request.proposed",
+        made.identity,
+        {**body, **changes},
+        session="s-1",
+        request=made.id,
+        payloads={"content": pack(content or made)},
+    )
+    return story.write(draft)
+
+
+class TestWhitelist:
+    def test_in_force(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            whitelisting(story)
+            first = proposed(story, request())
+            story.start(first, first)
+
+        assert good(told, what) == ()
+
+    def test_not_there(self, told: Tell) -> None:
+        bad(told, lambda story: proposed(story, request()), "not in force")
+
+    @pytest.mark.parametrize("draft", [("whitelist.removed", {"id": "w-1"}), ("target.removed", {"name": "web-1"})])
+    def test_removed(self, told: Tell, draft: tuple[str, dict[str, str]]) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            story.write(Draft(draft[0], "local:0", draft[1]))
+            return proposed(story, request())
+
+        bad(told, what, "not in force")
+
+    def test_another_command(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            return proposed(story, request(b"uptime; id"))
+
+        bad(told, what, "another command")
+
+    @pytest.mark.parametrize("name", ["identity", "target", "login"])
+    def test_another_place(self, told: Tell, name: str) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            return proposed(story, request(**{name: "other"}))
+
+        bad(told, what, "another identity, target or login")
+
+    @pytest.mark.parametrize("name", ["command", "identity", "target", "login", "expires"])
+    def test_more_than_was_signed(self, told: Tell, name: str) -> None:
+        bad(told, lambda story: whitelisting(story, {name: "9"}), f"{name} is not the one that was signed")
+
+    def test_signed_for_another_ledger(self, told: Tell) -> None:
+        bad(told, lambda story: whitelisting(story, origin="x/00000000"), "another ledger")
+
+    def test_a_decision_is_no_whitelisting(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            text = json.loads(whitelisting(story).bytes)["body"]["statement"]
+            signed = {"id": "w-2", "statement": text, "signature": story.ana.sign(text)}
+            return whitelisting(story, signed)
+
+        bad(told, what, "namespace")
+
+    def test_past_its_end_is_a_note(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            whitelisting(story, expires="1")
+            proposed(story, request())
+
+        assert good(told, what) == ("whitelist entries were used after their end, by the wall clock",)
+
+
+class TestContent:
+    def test_the_digest_is_the_daemons(self) -> None:
+        """Two implementations of one definition: the model's, and the verifier's from the stored bytes."""
+        for made in (request(), request(b"\xff\0", reason='ü\u2028\\"', approvals=3, host_keys=(), environment=())):
+            assert requests.digest(requests.parse(pack(made))) == made.digest
+
+    def test_another_command_than_was_approved(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            return proposed(story, request(b"rm -rf /"), request(b"ls"), verdict="hold")
+
+        bad(told, what, "does not give its digest")
+
+    @pytest.mark.parametrize("changes", [{"approvals": 5}, {"target": "web-2"}, {"login": "root"}])
+    def test_a_body_that_says_something_else(self, told: Tell, changes: dict[str, Any]) -> None:
+        bad(told, lambda story: proposed(story, request(), verdict="hold", **changes), "not that of its content")
+
+    @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"command": 5}', b"[" * 5000])
+    def test_malformed(self, data: bytes) -> None:
+        with pytest.raises(Violation):
+            requests.parse(data)
+
+
+def test_a_cause_that_is_no_earlier_entry(told: Tell) -> None:
+    bad(told, lambda story: story.write(Draft("a.b", "x", {}, cause="0" * 64)), "no earlier entry")
