@@ -57,7 +57,6 @@ def test_other_files_are_no_keys(tmp_path: Path) -> None:
             b"",
             b"nonsense",
             asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_private_key(),
-            asyncssh.generate_private_key("ssh-ed25519").export_private_key(passphrase="secret", rounds=1),
         ]
     ):
         path = tmp_path / str(number)
@@ -65,6 +64,9 @@ def test_other_files_are_no_keys(tmp_path: Path) -> None:
         path.chmod(0o600)
         with pytest.raises(KeyFileError):
             LedgerKey.load(path)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")], check=True)
+    with pytest.raises(KeyFileError, match="passphrase"):
+        LedgerKey.load(tmp_path / "locked")
     with pytest.raises(KeyFileError):
         LedgerKey.load(tmp_path)
     with pytest.raises(KeyFileError):

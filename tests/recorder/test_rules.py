@@ -293,7 +293,7 @@ class TestVotes:
 class TestProposals:
     @pytest.mark.parametrize(
         "changes",
-        [{"approvals": 0}, {"approvals": -1}, {"approvals": True}, {"approvals": "1"}, {"verdict": "ok"}, {"digest": "x"}]
+        [{"approvals": 0}, {"approvals": -1}, {"approvals": True}, {"approvals": "1"}, {"verdict": ""}, {"digest": ""}],
     )  # fmt: skip
     def test_malformed(self, told: Tell, changes: dict[str, Any]) -> None:
         bad(told, lambda story: story.propose(**changes), "")
