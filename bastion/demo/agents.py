@@ -66,13 +66,15 @@ class Runner:
     async def _run(self, agent: Agent, step: Step, reason: str, output: bytearray) -> int:
         """Run ssh; `output` gets what it prints, as it comes. Returns its exit status."""
         intent = {"BASTION_REASON": reason, "BASTION_ROLLBACK": step.rollback, "BASTION_TASK": agent.task}
+        # whoever starts the demo may have BASTION_CONFIG set: an agent has nothing of theirs to send
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BASTION_")}
         process = await asyncio.create_subprocess_exec(
             *(self._ssh, "-F", self._config(agent.name), f"{TARGET}@bastion", step.command),
             stdin=PIPE,
             stdout=PIPE,
             stderr=STDOUT,
             start_new_session=True,
-            env={**os.environ, **{name: value for name, value in intent.items() if value}},
+            env={**environment, **{name: value for name, value in intent.items() if value}},
         )
         assert process.stdin and process.stdout  # noqa: S101, PT018 - they are pipes
         try:

@@ -27,7 +27,7 @@ from bastion.demo.findings import findings
 from bastion.demo.programs import COMMAND, environment, find_ssh, spelled
 from bastion.demo.scenarios import APPROVERS, INTENDED
 from bastion.demo.stage import Stage
-from bastion.errors import BastionError, UsageError
+from bastion.errors import BastionError, StoreError, UsageError
 
 YOU = "you"
 """The approver's name in an interactive demo."""
@@ -58,6 +58,10 @@ def run(options: Options, say: Say) -> int:
     children = Children()
     try:
         return _run(_demo(options, directory, children, ssh, say))
+    except BrokenPipeError:
+        raise  # of our own output: its reader has seen enough
+    except OSError as error:
+        raise StoreError(f"the demo cannot go on: {error}", f"it works in {directory}") from None
     finally:
         with undisturbed():
             left = children.close()
@@ -111,7 +115,7 @@ async def _demo(options: Options, directory: Path, children: Children, ssh: str,
         home=ready.home,
         account=target.whoami(),
         people=people,
-        patience="" if options.headless else stage.READING_TIME,
+        patience="" if options.headless else f"{stage.READING_MINUTES} minutes",
     )
     for line in texts.introduction(facts):
         say(line)

@@ -44,7 +44,7 @@ PATH_LIMIT = 64
 SERVE_SECONDS = 15.0
 """For the daemon to serve; it takes about 1 s."""
 
-READING_TIME = "5m"
+READING_MINUTES = 5
 """How long a person has for each decision; the 60 s that a bastion starts with are for those who know it."""
 
 
@@ -134,7 +134,7 @@ def _can_execute(directory: Path) -> bool:
 async def build(directory: Path, children: Children, *, kind: str, approvers: Iterable[str], patient: bool) -> Stage:
     """Set everything up in `directory`, until the bastion serves.
 
-    `kind` is the target's (target.start); `patient` gives a person READING_TIME. Raises BastionError, OSError.
+    `kind` is the target's (target.start); `patient` gives a person READING_MINUTES. Raises BastionError, OSError.
     """
     for name in ("keys", "ssh", "log", "target"):
         (directory / name).mkdir(mode=0o700)
@@ -165,7 +165,7 @@ async def build(directory: Path, children: Children, *, kind: str, approvers: It
 
 def _patient(config: Config) -> Config:
     before = config.path.read_text()
-    after = before.replace('timeout = "60s"', f'timeout = "{READING_TIME}"')
+    after = before.replace('timeout = "60s"', f'timeout = "{READING_MINUTES}m"')
     if after == before:
         raise StoreError(f"{config.path} does not have the timeout that the demo wants to change")
     config.path.write_text(after)

@@ -13,15 +13,23 @@ from dataclasses import dataclass
 
 from bastion.demo import texts
 from bastion.demo.scenarios import TARGET, Agent, End, Step
+from bastion.gate.notices import EXIT_BASTION, EXIT_DENIED, EXIT_EXPIRED
 from bastion.policy.visible import visible
 
-NOTICE = re.compile(rb"bastion: ([a-z]+)(?: (.*))?", re.DOTALL)
-"""A line from the bastion itself; the first word after the colon is its kind and does not change."""
+NOTICE = re.compile(rb"bastion: ([a-z]+):?(?: (.*))?", re.DOTALL)
+"""A line from the bastion itself (gate.notices); the first word after the colon is its kind and does not change."""
 
 REQUEST = re.compile(rb"\br-[0-9a-f]{8}\b")
 
-ENDS = {126: ({b"denied", b"refused"}, End.DENIED), 124: ({b"expired"}, End.EXPIRED), 125: ({b"error"}, End.FAILED)}
-"""Exit statuses that are the bastion's own if a notice says so too; otherwise they are the command's."""
+ENDS = {
+    (EXIT_DENIED, b"denied"): End.DENIED,
+    (EXIT_DENIED, b"refused"): End.DENIED,
+    (EXIT_EXPIRED, b"expired"): End.EXPIRED,
+    (EXIT_BASTION, b"withdrawn"): End.DENIED,
+    (EXIT_BASTION, b"ended"): End.DENIED,
+    (EXIT_BASTION, b"error"): End.FAILED,
+}
+"""What an exit status means if a notice says so too; otherwise it is the command's own."""
 
 SSH_FAILED = 255
 
@@ -43,11 +51,13 @@ class Told:
     @property
     def end(self) -> End:
         """What became of it."""
-        kinds = {match[1] for line in self.lines if (match := NOTICE.fullmatch(line))}
-        words, end = ENDS.get(self.status, (set(), End.RAN))
-        if words & kinds:
-            return end
-        return End.FAILED if self.status < 0 or self.status == SSH_FAILED else End.RAN
+        kinds = [match[1] for line in self.lines if (match := NOTICE.fullmatch(line))]
+        ends = [end for kind in kinds if (end := ENDS.get((self.status, kind)))]
+        if self.status < 0 or self.status == SSH_FAILED or End.FAILED in ends:
+            return End.FAILED
+        if b"approved" in kinds or not ends:  # what was approved ran, also if somebody ended it then
+            return End.RAN
+        return ends[0]
 
 
 def request_of(line: bytes) -> str:

@@ -126,7 +126,7 @@ def test_the_transcript(shown: Shown) -> None:
     lines = done.stdout.splitlines()
     at = lines.index("$ ssh web-1@bastion 'sh -s' < release-7.sh")
     block = lines[at + 1 : at + 6]
-    assert re.fullmatch(r"bastion: reading stdin to its end first: .*", block[0])
+    assert re.fullmatch(r"bastion: reading: stdin to its end first: .*", block[0])
     assert re.fullmatch(r"bastion: held r-[0-9a-f]{8}  risk .*  \(1 approval, 60 s\)", block[1])
     assert block[2].startswith("    ben denies: it drops the table orders")
     assert block[3].startswith("bastion: denied by ben: it drops the table orders")
@@ -167,6 +167,22 @@ def test_without_ssh_it_names_the_package(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "openssh-client" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough(base: Path) -> None:
+    """As with `| head -1`: no complaint, and nothing left."""
+    line, environment = command("demo", "--headless", "--keep", str(base / "kept"))
+    process = subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("agent-bastion demo")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait(30)
+    settled(base / "kept")
 
 
 # --- ended in the middle -----------------------------------------------------------------------------------------
@@ -261,14 +277,22 @@ class Terminal:
     def press(self, key: str) -> None:
         self.run("send-keys", key)
 
-    def press_until(self, key: str, words: str) -> None:
-        """Press a key again until `words` are on the screen: the console ignores keys while it has just changed."""
+    def press_until(self, key: str, *words: str) -> None:
+        """Press a key again until one of `words` is on the screen: the console ignores keys while it has just changed.
+
+        Not pressed at all when one of them is there already.
+        """
+
+        def seen() -> bool:
+            screen = self.screen
+            return any(each in screen for each in words)
+
         end = time.monotonic() + 20
-        while words not in self.screen:
+        while not seen():
             assert time.monotonic() < end, f"{words}: not after {key}\n{self.screen}"
             self.press(key)
             again = time.monotonic() + 0.3
-            while words not in self.screen and time.monotonic() < again:
+            while not seen() and time.monotonic() < again:
                 time.sleep(0.02)
 
 
@@ -298,7 +322,7 @@ def test_a_person_decides(base: Path, terminal: Terminal) -> None:
     wait_until(lambda: terminal.screen.count("agent:log-reader") == 2, "the filter holds, and is still open")
     terminal.press("Enter")
     wait_until(lambda: terminal.screen.count("agent:log-reader") == 1, "the filter is closed")
-    terminal.press_until("a", "y = yes")
+    terminal.press_until("a", "y = yes", "approved by you")  # a second key where nobody rated it
     terminal.press_until("y", "approved by you")
     wait_until(lambda: "IGNORE PREVIOUS INSTRUCTIONS" in log.read_text(), "the agent has read the log")
 
@@ -325,4 +349,31 @@ def test_a_person_leaves_before_it_begins(base: Path, terminal: Terminal) -> Non
     terminal.press("C-c")
     terminal.see("status=130")
     assert not (base / "kept/log/agents.log").exists()
+    wait_until(lambda: not processes(base / "kept"), "everything has ended")
+
+
+def test_the_terminal_is_as_it_was_after_a_signal(base: Path, terminal: Terminal) -> None:
+    """SIGTERM while the console has the screen: back from the alternate screen, and what is typed is echoed."""
+    terminal.see("Enter opens the console")
+    terminal.press("Enter")
+    terminal.see("4 held")
+    demo = next(line.split()[0] for line in processes(base / "kept") if "--keep" in line)
+    os.kill(int(demo), signal.SIGTERM)
+    terminal.see("status=143")
+    assert "Enter opens the console" in terminal.screen
+    terminal.type("echoed")
+    terminal.see("echoed")
+    wait_until(lambda: not processes(base / "kept"), "everything has ended")
+
+
+def test_a_console_that_is_killed_is_a_failure(base: Path, terminal: Terminal) -> None:
+    terminal.see("Enter opens the console")
+    terminal.press("Enter")
+    terminal.see("4 held")
+    console = next(line.split()[0] for line in processes(base / "kept") if "\\x00tui\\x00" in line)
+    os.kill(int(console), signal.SIGKILL)
+    terminal.see("status=1")
+    assert "BAD  the console: exit -9" in terminal.everything
+    terminal.type("echoed")
+    terminal.see("echoed")
     wait_until(lambda: not processes(base / "kept"), "everything has ended")

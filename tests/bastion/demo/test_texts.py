@@ -16,7 +16,7 @@ FACTS = texts.Facts(
     home=Path("/tmp/bastion-demo-12345678/web-1"),
     account="ada",
     people=("you",),
-    patience="5m",
+    patience="5 minutes",
 )
 
 
@@ -28,7 +28,7 @@ def test_what_a_person_must_know() -> None:
         "runs on this machine, as ada, in /tmp/bastion-demo-12345678/web-1",
         "Nothing fences it in",
         "removed at the end",
-        "within 5m does not run",
+        "within 5 minutes does not run",
         "`svc status web` is whitelisted",
         *(agent.name for agent in AGENTS),
     ):

@@ -11,27 +11,59 @@ from hypothesis import strategies as st
 from bastion.demo import transcript
 from bastion.demo.scenarios import AGENTS, End
 from bastion.demo.transcript import Told, quoted, request_of
+from bastion.gate import notices
+from bastion.model import UNRATED, Request, RequestKind, StdinMode
 
 AGENT = AGENTS[1]
 DEPLOY = AGENT.steps[1]
 LOOK = AGENT.steps[0]
 
-HELD = b"bastion: held r-0a404be0  risk unrated: not rated  (1 approval, 60 s)\n"
+REQUEST = Request(
+    id="r-0a404be0",
+    kind=RequestKind.EXEC,
+    identity="deploy-bot",
+    key="SHA256:x",
+    session="s-0000000000000001",
+    target="web-1",
+    host_keys=("ssh-ed25519 AAAA",),
+    login="root",
+    command=b"sh -s",
+    environment=(),
+    stdin=StdinMode.BUNDLED,
+    stdin_code=b"",
+    reason="",
+    rollback="",
+    task="",
+    assessment=UNRATED,
+    approvals=1,
+    created=1,
+    expires=2,
+)
+
+
+def said(*each: notices.Notice) -> bytes:
+    """Lines as the bastion sends them."""
+    return b"".join(notices.line(notice, as_json=False) for notice in each)
+
+
+HELD = said(notices.held(REQUEST, 60))
+APPROVED = said(notices.approved(REQUEST, ("ana",), 0))
 
 ENDS = {
     "ran": (0, b"output\n", End.RAN),
-    "held, approved, ran": (0, HELD + b"bastion: approved by ana after 0 s\nx\n", End.RAN),
+    "held, approved, ran": (0, HELD + APPROVED + b"x\n", End.RAN),
     "its own status": (3, b"web: not running\n", End.RAN),
-    "denied": (126, HELD + b"bastion: denied by ana: no\n", End.DENIED),
-    "refused": (126, b"bastion: refused the command is empty\n", End.DENIED),
+    "denied": (notices.EXIT_DENIED, HELD + said(notices.denied(REQUEST, "ana", "no")), End.DENIED),
+    "refused": (notices.EXIT_DENIED, said(notices.refused("the command is empty")), End.DENIED),
     "a 126 of its own": (126, b"sh: 1: ./x: Permission denied\n", End.RAN),
-    "expired": (
-        124,
-        HELD + b"bastion: expired r-0a404be0  nobody decided within 60 s, so it did not run\n",
-        End.EXPIRED,
-    ),
+    "expired": (notices.EXIT_EXPIRED, HELD + said(notices.expired(REQUEST, 60)), End.EXPIRED),
     "timeout(1)": (124, b"", End.RAN),
-    "bastion failed": (125, b"bastion: error the ledger cannot be written\n", End.FAILED),
+    "bastion failed": (notices.EXIT_BASTION, said(notices.failed("the ledger cannot be written")), End.FAILED),
+    "failed after approval": (notices.EXIT_BASTION, HELD + APPROVED + said(notices.failed("no target")), End.FAILED),
+    "cut while held": (notices.EXIT_BASTION, HELD + said(notices.cut("ended from the console")), End.DENIED),
+    "cut while it ran": (notices.EXIT_BASTION, HELD + APPROVED + said(notices.cut("from the console")), End.RAN),
+    "withdrawn": (notices.EXIT_BASTION, HELD + said(notices.withdrawn(REQUEST, "target removed")), End.DENIED),
+    "a 125 of its own": (125, HELD + APPROVED, End.RAN),
     "ssh failed": (255, b"ssh: connect to host 127.0.0.1 port 1: Connection refused\n", End.FAILED),
     "ssh killed": (-9, b"", End.FAILED),
     "a denial that is only talked of": (0, b"bastion: denied\n", End.RAN),
@@ -52,7 +84,7 @@ def test_any_output_has_an_end(status: int, output: bytes) -> None:
 
 def test_the_request_that_is_held() -> None:
     assert request_of(HELD.strip()) == "r-0a404be0"
-    assert request_of(b"bastion: waiting r-0a404be0  15 s of 60 s") == ""
+    assert request_of(said(notices.still_held(REQUEST, 15, 60)).strip()) == ""
     assert request_of(b"bastion: held") == ""
     assert request_of(b"the bastion: held r-0a404be0") == ""
 
