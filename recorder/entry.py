@@ -41,7 +41,9 @@ Json = Any
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,198}[A-Za-z0-9])?", re.ASCII)
 _HEX64 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TYPE = re.compile(r"[a-z]+(?:[.-][a-z]+)+", re.ASCII)
-_FIELDS = ("actor", "body", "boot", "cause", "mono", "origin", "prev", "request", "seq", "session", "t", "type", "v")
+_MARK = re.compile(r"[0-9a-f]{8}", re.ASCII)
+_BOOT = re.compile(r"[0-9a-f-]{1,64}", re.ASCII)
+_FIELDS = {"actor", "body", "boot", "cause", "mono", "origin", "prev", "request", "seq", "session", "t", "type", "v"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,15 @@ def origin_of(host: str, genesis_leaf: str) -> str:
 def canonical(value: Json) -> bytes:
     """The RFC 8785 form of a value. Raises EntryError for what the profile excludes."""
     _check(value, DEPTH_LIMIT)
+    return _dump(value)
+
+
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _dump(value: Json) -> bytes:
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _encoder.encode(value).encode()
     except UnicodeEncodeError:
         raise EntryError("text with a lone surrogate") from None
 
@@ -139,24 +148,39 @@ def decode(data: bytes) -> Entry:
     if len(data) > ENTRY_LIMIT:
         raise EntryError(f"an entry of {len(data)} bytes; the limit is {ENTRY_LIMIT}")
     try:
-        fields = json.loads(data.decode(), parse_float=_no_float, parse_constant=_no_float)
+        fields = _decoder.decode(data.decode())
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise EntryError(f"not JSON of an entry: {error}") from None
-    if not isinstance(fields, dict) or tuple(sorted(fields)) != _FIELDS:
+    if not isinstance(fields, dict) or fields.keys() != _FIELDS:
         raise EntryError("not the fields of an entry")
     _check_fields(fields)
-    if canonical(fields) != data:  # also catches repeated keys, -0, escapes and white space
+    if not data.isascii() or data.count(b"[") + data.count(b"{") > DEPTH_LIMIT:
+        _check(fields, DEPTH_LIMIT)  # otherwise the decoder has seen to it: no key can be other than ASCII or too deep
+    if _dump(fields) != data:  # also catches repeated keys, -0, escapes and white space
         raise EntryError("not in canonical form")
     return _entry(fields, data)
 
 
 def _entry(fields: dict[str, Any], data: bytes) -> Entry:
-    values = {name: value for name, value in fields.items() if name != "v"}
-    return Entry(**values, bytes=data, leaf=leaf_hash(data).hex())
+    return Entry(
+        fields["origin"], fields["seq"], fields["t"], fields["mono"], fields["boot"], fields["prev"], fields["type"],
+        fields["actor"], fields["session"], fields["request"], fields["cause"], fields["body"],
+        data, leaf_hash(data).hex(),
+    )  # fmt: skip
 
 
 def _no_float(text: str) -> NoReturn:
     raise ValueError(f"{text[:20]} is a float")
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    if not -INTEGER_LIMIT <= value <= INTEGER_LIMIT:
+        raise ValueError(f"{text[:20]} is outside 2^53")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float, parse_int=_integer)
 
 
 def _check_fields(fields: dict[str, Any]) -> None:
@@ -175,7 +199,7 @@ def _check_fields(fields: dict[str, Any]) -> None:
     host, slash, mark = origin.partition("/")
     if not _HOST.fullmatch(host):
         raise EntryError("the origin is no host name", "letters, digits, dots and dashes, at most 200")
-    if (bool(slash) is (seq == 0)) or (slash and not re.fullmatch(r"[0-9a-f]{8}", mark, re.ASCII)):
+    if (bool(slash) is (seq == 0)) or (slash and not _MARK.fullmatch(mark)):
         raise EntryError("the origin does not have the form for this number")
     if not (_HEX64.fullmatch(fields["prev"]) if seq else fields["prev"] == ""):
         raise EntryError("prev is no leaf")
@@ -183,7 +207,7 @@ def _check_fields(fields: dict[str, Any]) -> None:
         raise EntryError("cause is no leaf")
     if not _TYPE.fullmatch(fields["type"]):
         raise EntryError(f"{fields['type']!r} is no entry type", "words with dots, such as session.opened")
-    if not re.fullmatch(r"[0-9a-f-]{1,64}", fields["boot"], re.ASCII):
+    if not _BOOT.fullmatch(fields["boot"]):
         raise EntryError("boot is no boot identifier")
     if not isinstance(fields["body"], dict):
         raise EntryError("body is no object")

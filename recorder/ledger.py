@@ -134,6 +134,7 @@ class Ledger:
             ledger._store.write_head(head)
         except RecorderError:
             ledger._store.close()
+            Store.discard(directory)
             raise
         ledger._start(head)
         return ledger
@@ -248,6 +249,8 @@ class Ledger:
                 self._build(job, group)
             except RecorderError as error:
                 job.failed(error)
+            except Exception as error:  # noqa: BLE001 - a draft of wrong types must not end the thread for everybody
+                job.failed(EntryError(f"no entry can be made of that: {error!r}"))
         if group.entries:
             try:
                 sealed = self._seal(group)

@@ -93,6 +93,10 @@ class Store:
             directory.chmod(0o700)
             if any(directory.iterdir()):
                 raise RecorderError(f"{directory} is not empty", "a store is made in a directory of its own")
+        except OSError as error:
+            raise StoreFailed(f"no store can be made in {directory}: {error}") from None
+        lock, connection = -1, None
+        try:
             lock = layout.lock(directory)
             os.close(os.open(directory / layout.DATABASE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             connection = connect(directory / layout.DATABASE)
@@ -102,7 +106,18 @@ class Store:
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             return cls(directory, lock, connection, layout.HeadFile(directory, 0))
         except (OSError, sqlite3.Error) as error:
+            if connection is not None:
+                connection.close()
+            _close_fd(lock)
+            cls.discard(directory)
             raise StoreFailed(f"no store can be made in {directory}: {error}") from None
+
+    @staticmethod
+    def discard(directory: Path) -> None:
+        """Take away what `create` made, when it could not finish; nothing was ever acknowledged from it."""
+        for name in (layout.DATABASE, f"{layout.DATABASE}-wal", f"{layout.DATABASE}-shm", layout.HEAD, layout.LOCK):
+            with contextlib.suppress(OSError):
+                (directory / name).unlink()
 
     @classmethod
     def lock(cls, directory: Path) -> int:

@@ -213,3 +213,17 @@ def test_a_file_that_may_not_grow(store: Path, what: str) -> None:
     assert isinstance(error, StoreFailed)
     assert len(told) > 5
     check(store, told)
+
+
+@pytest.mark.parametrize("limit", [0, 5_000, 40_000])
+def test_a_store_that_cannot_be_made_leaves_nothing(store: Path, key: LedgerKey, limit: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(StoreFailed):
+            Ledger.create(store, host=HOST, key=key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(store.iterdir()) == []
+    Ledger.create(store, host=HOST, key=key).close()
+    assert verify(store).verdict is Verdict.OK

@@ -71,6 +71,16 @@ def test_a_bad_draft_fails_its_call_alone(ledger: Ledger) -> None:
     assert ledger.failed is None
 
 
+@pytest.mark.parametrize(
+    "draft",
+    [Draft("a.b", 5, {}), Draft("a.b", "x", 5), Draft(None, "x", {}), Draft("a.b", "x", {}, payloads={"p": "text"})],
+)
+def test_a_draft_of_wrong_types_ends_nothing_else(ledger: Ledger, draft: Draft) -> None:
+    with pytest.raises(EntryError):
+        ledger.append(draft).result(10)
+    assert ledger.append(note()).result(10)[0].seq == 1
+
+
 def test_payloads(ledger: Ledger, store: Path) -> None:
     secret = b"secret\0\xff" * 100
     (made,) = ledger.append(Draft("target.added", "x", {"name": "w"}, payloads={"note": secret})).result(10)

@@ -1,0 +1,58 @@
+"""What a verifier says of a ledger. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROBLEM_LIMIT = 20
+"""Problems listed in a report; one is enough to know, more help to see how far it goes."""
+
+
+class Verdict(StrEnum):
+    """What is said of a ledger."""
+
+    OK = "OK"
+    TORN = "TORN"
+    TAMPER = "TAMPER"
+    ROLLBACK = "ROLLBACK"
+    FORK = "FORK"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    seq: int | None
+    """Entry number; None where it cannot be pinned to one."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` found."""
+
+    verdict: Verdict
+    message: str
+    """One line for a person, without the verdict."""
+    seq: int | None
+    """The first bad entry, if one can be named."""
+    entries: int
+    sessions: int
+    head: str
+    """Anchor of the newest checkpoint; empty when there is none to be trusted."""
+    origin: str
+    key: str
+    """The log key's line that the signatures were checked with."""
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Exit status 0."""
+        return self.verdict in (Verdict.OK, Verdict.TORN)
+
+
+def exit_status(report: Report) -> int:
+    """0 for OK and TORN, 1 for everything else."""
+    return 0 if report.good else 1

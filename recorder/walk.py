@@ -1,0 +1,179 @@
+"""The pass of `verify` over the entries: everything that can be said of one when it and all before it have been read.
+
+Read-only. Each entry is parsed by `recorder.strict`, from its own bytes. What breaks the chain stops the pass, since
+nothing behind it can be judged; what is wrong with one entry is noted and the pass goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recorder import chunks, strict
+from recorder.errors import FrameError, StoreDamaged
+from recorder.merkle import EMPTY_ROOT, Frontier
+from recorder.report import PROBLEM_LIMIT, Problem
+from recorder.rules import Rules
+from recorder.schema import EntryRow
+from recorder.segments import Segment, Segments
+from recorder.source import Source
+from recorder.votes import Violation
+
+PROGRESS_EVERY = 4096
+"""Entries between two calls of `progress`."""
+
+
+class Broken(Exception):
+    """What follows cannot be judged: stop reading."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found on the way."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    torn: str = ""
+    """The harm of a crash, in words."""
+
+    def bad(self, seq: int | None, message: str) -> None:
+        """Something is wrong."""
+        if len(self.problems) < PROBLEM_LIMIT:
+            self.problems.append(Problem(seq, message))
+
+    def stop(self, seq: int | None, message: str) -> Broken:
+        """Something is wrong, so that the rest cannot be judged: to be raised."""
+        self.bad(seq, message)
+        return Broken()
+
+    def note(self, text: str) -> None:
+        """Something is worth saying; once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+class Walk:
+    """The pass, and what is known after so many entries."""
+
+    def __init__(self, origin: str, source: Source, findings: Findings, progress: Callable[[int], None] | None) -> None:
+        self._source, self._findings, self._progress = source, findings, progress
+        self.origin = origin
+        self.tree = Frontier()
+        self.flat = Segments(origin)
+        self.full: list[Segment] = []
+        self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
+        """Root at each size that something wants to know."""
+        self.sessions: set[str] = set()
+        self.payloads: set[tuple[int, str]] = set()
+        self.chunks: set[int] = set()
+        self.rules = Rules()
+        self.prev = ""
+        self.leaves: set[bytes] = set()
+        self.recordings: dict[str, tuple[int, int, int]] = {}
+        """Session to number, first frame and time that its next chunk must have."""
+        self.clock = ("", 0, 0)
+
+    def read(self, wanted: set[int]) -> None:
+        """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
+        flat, tree = self.flat, self.tree
+        for data, columns in self._source.entries():
+            leaf = hashlib.sha256(b"\x00" + data).digest()
+            row = self._chained(data, columns, leaf)
+            tree.append(leaf)
+            self.prev = leaf.hex()
+            if tree.size in wanted:
+                self.roots[tree.size] = tree.root()
+            full = flat.append(data)
+            if full is not None:
+                self.full.append(full)
+            self._entry(row, leaf)
+            if self._progress is not None and tree.size % PROGRESS_EVERY == 0:
+                self._progress(tree.size)
+
+    def _chained(self, data: bytes, columns: EntryRow | None, leaf: bytes) -> strict.Row:
+        """Is this the next entry, in the one form that it can have? Otherwise nothing behind it can be judged."""
+        seq = self.tree.size
+        if columns is not None:
+            if columns.seq != seq:
+                raise self._findings.stop(seq, f"entry {seq} is missing")
+            if columns.leaf != leaf:
+                raise self._findings.stop(seq, f"entry {seq} was changed")
+        try:
+            row = strict.parse(data)
+        except strict.NotCanonical as error:
+            raise self._findings.stop(seq, f"entry {seq} was changed: {error}") from None
+        if row.seq != seq:
+            raise self._findings.stop(seq, f"entry {row.seq} stands in the place of entry {seq}")
+        if row.origin != (self.origin if seq else self.origin.partition("/")[0]):
+            raise self._findings.stop(seq, f"entry {seq} is of another ledger: {row.origin}")
+        if row.prev != self.prev:
+            raise self._findings.stop(
+                seq, f"entry {seq} does not follow entry {seq - 1}: one of them was changed or replaced"
+            )
+        if columns is not None and (columns.type, columns.session, columns.request, columns.t) != (
+            row.type,
+            row.session or None,
+            row.request or None,
+            row.t,
+        ):
+            self._findings.bad(seq, f"the columns beside entry {seq} say something else than the entry")
+        return row
+
+    def _entry(self, row: strict.Row, leaf: bytes) -> None:
+        if row.cause and bytes.fromhex(row.cause) not in self.leaves:
+            self._findings.bad(row.seq, "its cause is no earlier entry")
+        if row.session:
+            self.sessions.add(row.session)
+        boot, t, mono = self.clock
+        if row.t < t:
+            self._findings.note(
+                "the wall clock was set back at some point; numbers and the monotonic clock give the order"
+            )
+        if row.boot == boot and row.mono < mono:
+            self._findings.note("the monotonic clock went back within a boot")
+        self.clock = (row.boot, row.t, row.mono)
+        opened: dict[str, bytes | None] = {}
+        for name, value in row.body.items():
+            if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}:
+                opened[name] = self._payload(row.seq, name, value)
+        if row.type == "recording.chunk":
+            self._chunk(row)
+        else:
+            self.leaves.add(leaf)
+            try:
+                self.rules.feed(row, leaf.hex(), opened.get)
+            except Violation as error:
+                self._findings.bad(row.seq, str(error))
+
+    def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
+        if not self._source.has_payloads:
+            return None
+        found = self._source.payload(seq, name)
+        self.payloads.add((seq, name))
+        if found is None:
+            self._findings.bad(seq, f"its payload {name!r} is missing")
+            return None
+        digest = hashlib.sha256(b"\x00" + found.salt + found.data).hexdigest()
+        if digest != value["sha256"] or len(found.data) != value["bytes"] or len(found.salt) != value["salt"]:
+            self._findings.bad(seq, f"its payload {name!r} was changed")
+            return None
+        return found.data
+
+    def _chunk(self, row: strict.Row) -> None:
+        self.chunks.add(row.seq)
+        try:
+            facts = chunks.facts_of(row.body)
+            number, first, at_us = self.recordings.get(row.session, (0, 0, 0))
+            self.recordings[row.session] = (facts.number + 1, facts.first + facts.frames, facts.to_us)
+            if (facts.number, facts.first) != (number, first) or facts.from_us < at_us:
+                raise FrameError(f"it is chunk {facts.number} of its session where {number} was due")
+            if not self._source.has_chunks:
+                return
+            found = self._source.chunk(row.seq)
+            if found is None:
+                raise FrameError("its chunk is missing")
+            chunks.unseal(facts, *found, origin=self.origin, session=row.session)
+        except (FrameError, StoreDamaged) as error:
+            self._findings.bad(row.seq, f"recording of {row.session}: {error.message}")
