@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import sys
@@ -27,7 +28,11 @@ def environment(work: Path) -> dict[str, str]:
 
 
 def find_ssh() -> str:
-    """The ssh client. Raises BastionError."""
+    """The ssh client. Raises BastionError: there is none, or it would not work for this account."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise BastionError(f"uid {os.getuid()} has no account here, and ssh runs for nobody else") from None
     found = shutil.which("ssh")
     if found is None:
         raise BastionError("the demo's agents need an ssh client", "apt install openssh-client")

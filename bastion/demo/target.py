@@ -3,7 +3,8 @@
 Theory of operation. Both let in one key, the bastion's, and both run every command through files/enter.sh in the
 scratch world. sshd runs as whoever runs the demo and logs in as the same: without root it can do nothing else, and
 as root the demo makes /run/sshd, which sshd insists on. Whether it works here (an account that is locked, a login shell
-that runs nothing) is found out by a login with the bastion's key; where it does not, the reason is kept and shown.
+that runs nothing, start-up files that print) is found out by a login with the bastion's key; where it does not, the
+reason is kept and shown.
 """
 
 from __future__ import annotations
@@ -155,6 +156,8 @@ def _try_login(work: Path, port: int, login: str, host_key: str, credential: Pat
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
         raise Unusable(f"the sshd here lets {login} run nothing: {lines[-1]}")
+    if noise := (done.stdout + done.stderr).decode(errors="replace").strip():  # ~/.bashrc, for one
+        raise Unusable(f"the sshd here puts {noise.splitlines()[0]!r} in front of what a command of {login} prints")
 
 
 def _builtin(children: Children, work: Path, home: Path, credential: Path, why: str) -> Running:

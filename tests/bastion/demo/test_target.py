@@ -170,6 +170,15 @@ def test_an_sshd_that_lets_nothing_run(place: Place, monkeypatch: pytest.MonkeyP
     assert "sshd" not in [name for name, _ in place.children._started]
 
 
+def test_an_account_whose_startup_files_print(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of a transcript would stand behind theirs."""
+    real = target.find_sshd("")
+    assert real is not None
+    put_sshd(place, f"exec {shlex.quote(real)} \"$@\" -o 'ForceCommand=echo welcome'", monkeypatch)
+    with pytest.raises(Unusable, match=r"puts .welcome. in front"):
+        place.start("sshd")
+
+
 def test_no_sshd_at_all(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "SSHD_PLACES", ())
     monkeypatch.setenv("PATH", str(place.work))
