@@ -151,13 +151,14 @@ class Daemon:
         async def serve_control(stdin: Any, stdout: Any, identity: Identity) -> None:
             await control.serve(stdin, stdout, Caller(identity.name, identity.roles))
 
+        host_key = read_host_key(config.host_key)  # before anything listens: a refusal leaves nothing behind
         await control.listen(config.socket)
         try:
             acceptor = await ssh.listen(
                 services,
                 config.host,
                 config.port,
-                host_key=read_host_key(config.host_key),
+                host_key=host_key,
                 limits=limits,
                 connections=connections,
                 serve_control=serve_control,
