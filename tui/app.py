@@ -114,7 +114,7 @@ class BastionConsole(App[None], inherit_bindings=False):
         """Draws every screen that shows something of the view, also those under a dialog."""
         self._drawn_at, self._draw_waits = time.monotonic(), False
         for screen in self.screen_stack:
-            if isinstance(screen, Drawn) and screen.is_mounted:
+            if isinstance(screen, Drawn):
                 screen.draw()
 
     def _news(self) -> None:

@@ -102,7 +102,7 @@ def confirm(view: View, me: str, now: float) -> Outcome:
 
 def deny(view: View, me: str, now: float) -> Outcome:
     """The key that opens the dialog for a denial."""
-    item = _votable(view, me, now)
+    item = _votable(view, me, now, harmless=True)
     return item if isinstance(item, Refused) else AskReason(item)
 
 
@@ -129,12 +129,12 @@ def kill(view: View, me: str, now: float) -> Outcome:
     return AskKill(session)
 
 
-def _votable(view: View, me: str, now: float) -> Item | Refused:
+def _votable(view: View, me: str, now: float, *, harmless: bool = False) -> Item | Refused:
     """The request on display, if the key counts and a vote on it makes sense."""
     current = view.current
     if not isinstance(current, Item) or view.pane is Pane.SESSIONS:
         return Refused("no request is selected")
-    problem = standing(view, current, me) or view.guard.refusal(now)
+    problem = standing(view, current, me) or view.guard.refusal(now, harmless=harmless)
     return Refused(problem) if problem else current
 
 

@@ -48,9 +48,9 @@ def _head(item: Item, width: int) -> list[Row]:
         rows += banner_rows("GONE: the bastion does not know this request any more.", width, "bad")
     elif not item.held:
         words = ending(item.info)
-        rows += banner_rows(f"{state_badge(item.info.state).short}: {words}", width, "ended")
         if item.info.status:
-            rows += field_rows("command", f"ended with {visible(item.info.status, newlines=False)}", width)
+            words += f"; the command ended with {visible(item.info.status, newlines=False)}"
+        rows += banner_rows(f"{state_badge(item.info.state).glyph} {words}", width, "ended")
     return rows
 
 

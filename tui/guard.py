@@ -81,10 +81,13 @@ class Guard:
         """The present key came too soon behind the one before it to be a person's."""
         return self.present - self.key < BURST
 
-    def refusal(self, now: float) -> str:
-        """Why a deciding key pressed at `now` does not count; empty when it does."""
+    def refusal(self, now: float, *, harmless: bool = False) -> str:
+        """Why a deciding key pressed at `now` does not count; empty when it does.
+
+        `harmless`: the key only opens a dialog for a denial, so a paste does not matter.
+        """
         if now - self.changed < SETTLE:
             return CHANGED
-        if self.hasty:
+        if self.hasty and not harmless:
             return HASTY
         return ""

@@ -35,7 +35,7 @@ DECIDE = (
 )
 LISTS = (
     Key("list.filter", "slash", "filter", "filter", "filter all lists, e.g. web-1 risk:high -agent:ci"),
-    Key("list.clear", "escape", "clear_filter", "", "clear the filter"),
+    Key("list.clear", "escape", "clear_filter", "show all", "clear the filter"),
     Key("list.order", "o", "order", "", "next order of the queue: time left, risk, newest"),
     Key("list.up", "up,k", "move(-1)", "", "row up"),
     Key("list.down", "down,j", "move(1)", "", "row down"),

@@ -82,7 +82,9 @@ def source(text: str, width: int, offset: int) -> Source:
 
 def marked(text: str, style: str) -> Parts:
     """The text with the marks of `policy.visible` in a style of their own."""
-    return tuple((piece, "mark" if _MARK.fullmatch(piece) else style) for piece in _MARK.split(text) if piece)
+    styles = {NEWLINE: "newline", OPEN: "mark"}
+    pieces = (piece for piece in _MARK.split(text) if piece)
+    return tuple((piece, styles.get(piece[0], style) if _MARK.fullmatch(piece) else style) for piece in pieces)
 
 
 def field_rows(label: str, text: str, width: int, style: str = "value") -> list[Row]:

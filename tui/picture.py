@@ -15,38 +15,41 @@ import click
 from tui.app import BastionConsole
 from tui.samples import NOW, Bastion
 
-
-def sample_app(bastion: Bastion, *, theme: str = "", clock: float | None = None) -> BastionConsole:
-    """The console on the sample requests; with `clock` both clocks stand still at the moment of the samples."""
-    if clock is None:
-        began = time.monotonic()
-        wall = lambda: NOW + int((time.monotonic() - began) * 1e6)  # noqa: E731
-        return BastionConsole(bastion.connect, "bastion.example", wall=wall, theme=theme)
-    return BastionConsole(bastion.connect, "bastion.example", clock=lambda: clock, wall=lambda: NOW, theme=theme)
+TITLE = "bastion.example"
 
 
 async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> str:
-    """The screen as SVG, after the keys were pressed."""
-    app = sample_app(Bastion(), theme=theme, clock=1000.0)
+    """The screen as SVG, after the keys were pressed, a second apart."""
+    clock, bastion = [1000.0], Bastion()
+    app = BastionConsole(bastion.connect, TITLE, clock=lambda: clock[0], wall=lambda: NOW, theme=theme)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        while not app.view.rows(app.view.pane):
-            await pilot.pause()
-        await pilot.press(*keys)
+        while not app.link.up:
+            await pilot.pause(0.01)
+        for key in keys:
+            clock[0] += 1
+            await pilot.press(key)
+        app.draw()
         await pilot.pause()
         return app.export_screenshot(title="bastion tui")
+
+
+def live(theme: str) -> None:
+    """The console in this terminal, on the sample requests."""
+    began = time.monotonic()
+    wall = lambda: NOW + int((time.monotonic() - began) * 1e6)  # noqa: E731
+    BastionConsole(Bastion().connect, TITLE, wall=wall, theme=theme).run()
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option("--size", default="120x34", help="Columns and rows.")
 @click.option("--theme", default="", help="A Textual theme.")
-@click.option("--keys", default="", help="Keys to press first, separated by commas.")
-@click.option("--live", is_flag=True, help="Open it in this terminal instead.")
-def main(out: Path | None, size: str, theme: str, keys: str, live: bool) -> None:
+@click.option("--keys", default="G", help="Keys to press first, separated by commas.")
+@click.option("--live", "in_terminal", is_flag=True, help="Open it in this terminal instead.")
+def main(out: Path | None, size: str, theme: str, keys: str, in_terminal: bool) -> None:
     """Draw the approver's console with sample requests."""
-    if live:
-        sample_app(Bastion(), theme=theme).run()
+    if in_terminal:
+        live(theme)
         return
     columns, _, rows = size.partition("x")
     if out is None or not (columns.isdigit() and rows.isdigit()):

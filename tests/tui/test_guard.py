@@ -10,6 +10,7 @@ def test_nothing_for_700_ms_after_a_change_by_itself() -> None:
     guard = Guard()
     guard.display_changed(100.0)
     assert guard.refusal(100.0) == CHANGED
+    assert guard.refusal(100.0, harmless=True) == CHANGED
     assert guard.refusal(100.0 + SETTLE - 0.001) == CHANGED
     assert guard.refusal(100.0 + SETTLE + 0.001) == ""
 
@@ -46,6 +47,7 @@ def test_keys_of_a_paste_do_not_count() -> None:
     assert guard.refusal(100.0) == ""
     guard.pressed(100.0 + BURST - 0.001)
     assert guard.refusal(100.0 + BURST - 0.001) == HASTY
+    assert guard.refusal(100.0 + BURST - 0.001, harmless=True) == ""
     guard.pressed(101.0)
     assert guard.refusal(101.0) == ""
 

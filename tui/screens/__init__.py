@@ -9,7 +9,5 @@ from typing import Protocol, runtime_checkable
 class Drawn(Protocol):
     """A screen that shows something of the view and can show it anew."""
 
-    is_mounted: bool
-
     def draw(self) -> None:
-        """Shows the view as it is now. May be called at any time while mounted."""
+        """Shows the view as it is now. May be called at any time, also before the screen is there and after."""

@@ -37,6 +37,8 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
     def __init__(self, item: Item) -> None:
         super().__init__()
         self.item = item
+        self._empty = False
+        """Enter was pressed without a reason."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -51,6 +53,8 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
 
     def draw(self) -> None:
         """Says whether it can still be denied."""
+        if not self.query("#dialog-keys"):
+            return
         info = self.item.info
         where = f"{cell(info.login, 16)}@{cell(info.target, 24)}"
         self.query_one("#dialog-title", Bar).draw(
@@ -60,7 +64,11 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
             ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))
         )
         problem = self._problem()
-        words = (f" Esc closes: {problem}", "alarm") if problem else (" Enter denies, Esc goes back without", "quiet")
+        words = (" Enter denies, Esc goes back without", "quiet")
+        if problem:
+            words = (f" Esc closes: {problem}", "alarm")
+        elif self._empty:
+            words = (" a few words, please: the agent goes on by them", "warning")
         self.query_one("#dialog-keys", Bar).draw((words,))
 
     def _problem(self) -> str:
@@ -74,7 +82,8 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
         if self._problem():
             self.draw()
         elif not reason:
-            self.query_one("#dialog-keys", Bar).draw(((" a few words, please: the agent goes on by them", "warning"),))
+            self._empty = True
+            self.draw()
         else:
             self.dismiss(reason)
 
@@ -106,6 +115,8 @@ class KillScreen(ModalScreen[bool], inherit_bindings=False):
 
     def draw(self) -> None:
         """Says whether it can still be ended."""
+        if not self.query("#dialog-keys"):
+            return
         one = self.session
         self.query_one("#dialog-title", Bar).draw(((f" END SESSION {cell(one.id, 20)}?", "strong"),))
         where = f" {cell(one.identity, 20)} on {cell(one.login, 16)}@{cell(one.target, 24)}: what runs in it is cut off"

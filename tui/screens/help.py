@@ -65,6 +65,9 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         self.call_after_refresh(self.draw)
 
     def draw(self) -> None:
+        """Draws the table; it never changes."""
+        if not self.query("#help"):
+            return
         self.query_one(TextView).draw("help", same=True)
 
     def action_close(self) -> None:

@@ -47,6 +47,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
         *keys.bindings(keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[Pane, str] | None = None
+        """What the text was about when it was last drawn."""
+        self._left_at = float("inf")
+        """When another screen was laid over this one."""
+        self._offered = (False, False)
+        """Whether the footer has the second key, and the one that clears the filter."""
+
     def compose(self) -> ComposeResult:
         view = self.app.view
         yield Bar("status")
@@ -66,8 +75,6 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._shown: tuple[Pane, str] | None = None
-        self._left_at = float("inf")
         self.query_one(Input).display = False
         self.watch(self.query_one(TextView), "scroll_y", self._notice, init=False)
         self.call_after_refresh(self.draw)
@@ -89,6 +96,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def draw(self) -> None:
         """Draws the view as it is now."""
+        if not self.query("#notice"):
+            return  # not composed yet, or being taken down
         view, now, wall = self.app.view, self.app.clock(), self.app.daemon_time
         self.query_one("#status", Bar).draw(
             *lines.status(self.app.bastion_title, self.app.link, len(view.held), view.hidden, now)
@@ -108,7 +117,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         text.draw((view.current, view.filter.text, view.pane), same=shown == self._shown)
         self._shown = shown
         self._notice()
-        self.refresh_bindings()
+        offered = (self.armed() is not None, self._filtering())
+        if offered != self._offered:  # the footer is made anew by this: not on every tick
+            self._offered = offered
+            self.refresh_bindings()
 
     def _document(self, width: int) -> Document:
         view = self.app.view
@@ -122,6 +134,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     def _notice(self) -> None:
         """The row above the keys: the armed question, else what was told last; at the right what is still to read."""
+        if not self.query("#notice"):
+            return
         notice, now = self.query_one("#notice", Bar), self.app.clock()
         below = self.query_one(TextView).below
         right: Parts = ((f" {amount(below, 'more row')} below: Space ", "warning"),) if below else ()
@@ -144,8 +158,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
     # --- deciding
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The second key exists only while it is asked for; everything else always does."""
-        return self.armed() is not None if action == "confirm" else True
+        """The second key exists only while it is asked for, Esc while there is a filter; all else always does."""
+        if action == "confirm":
+            return self.armed() is not None
+        return self._filtering() if action == "clear_filter" else True
 
     def action_approve(self) -> None:
         self._do(deciding.approve(self.app.view, self.app.feed.me, self.app.pressed))
@@ -218,11 +234,16 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
     # --- the filter
 
+    def _filtering(self) -> bool:
+        """A filter is in force or being typed."""
+        return bool(self.app.view.filter.terms) or (bool(self.query("#filter")) and self.query_one(Input).display)
+
     def action_filter(self) -> None:
         field = self.query_one(Input)
         field.disabled, field.display = False, True
         self.query_one("#notice", Bar).display = False
         field.focus()
+        self.draw()
 
     @on(Input.Changed, "#filter")
     def filtered(self, event: Input.Changed) -> None:
@@ -254,6 +275,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         session = current.info.session if isinstance(current, Item) else current.id if current else ""
         if not session:
             self.app.tell("no session is selected", "warning")
+            self.draw()
         else:
             self.app.watch_session(session)
 

@@ -56,7 +56,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         for number in range(REQUESTS_SHOWN):
             yield Bar(f"watch-request-{number}")
         yield Bar("watch-out-title")
-        yield LogView("watch-out", "command")
+        yield LogView("watch-out", "value")
         yield Bar("watch-err-title")
         yield LogView("watch-err", "stderr")
         yield Bar("watch-notice")
@@ -68,6 +68,8 @@ class WatchScreen(Screen[None], inherit_bindings=False):
 
     def draw(self) -> None:
         """Draws titles and requests; begins to watch where that has not been done on this connection."""
+        if not self.query("#watch-notice"):
+            return
         if self.live is None and self.size.width:
             self.live = Live(self.size.width - 4)
         if self.app.link.up and self._watched is not self.app.link.welcome:
@@ -117,7 +119,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         return self.app.view.sessions.get(self.session)
 
     def _work(self) -> None:
-        if self.live is None:
+        if self.live is None or not self.query("#watch-notice"):
             return
         self.live.work()
         for name, stream in (("out", self.live.out), ("err", self.live.err)):

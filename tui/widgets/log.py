@@ -28,8 +28,8 @@ class LogView(ScrollView, Painted, can_focus=False):
         at_end = self.scroll_y >= self.max_scroll_y - 1
         self.lines = lines
         self.virtual_size = Size(self.size.width, len(lines))
-        if at_end:
-            self.scroll_to(y=len(lines), animate=False, immediate=True)
+        if at_end:  # forced: there may be no scrollbar yet
+            self.scroll_to(y=len(lines), animate=False, force=True)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

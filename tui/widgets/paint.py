@@ -22,6 +22,7 @@ STYLES = (
     "quiet",
     "command",
     "mark",
+    "newline",
     "number",
     "rule",
     "title",

@@ -55,7 +55,7 @@ class RowList(ScrollView, Painted, can_focus=False):
             if chosen in self._drawn and rows != self._drawn and self._at >= 0:
                 top += at - self._at  # rows came or went above it
             top = min(max(top, at - self.size.height + 1), at)
-            self.scroll_to(y=max(0, top), animate=False, immediate=True)
+            self.scroll_to(y=max(0, top), animate=False, force=True)
         self._drawn, self._at = rows, at
         self.refresh()
 

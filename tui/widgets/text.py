@@ -44,7 +44,7 @@ class TextView(ScrollView, Painted, can_focus=False):
             if self.document.digest:
                 self.model.totals[self.document.digest] = self.document.must
         if not same:
-            self.scroll_to(y=0, animate=False, immediate=True)
+            self.scroll_to(y=0, animate=False, force=True)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -68,9 +68,9 @@ class TextView(ScrollView, Painted, can_focus=False):
 
     def line(self, rows: int) -> None:
         """Scrolls by rows."""
-        self.scroll_to(y=self.scroll_y + rows, animate=False, immediate=True)
+        self.scroll_to(y=self.scroll_y + rows, animate=False, force=True)
 
     def edge(self, end: int) -> None:
         """Scrolls to the beginning (negative); or to the end of what must be read, and from there to the very end."""
         place = 0 if end < 0 else self.document.source_end - self.size.height if self.below else len(self.document)
-        self.scroll_to(y=place, animate=False, immediate=True)
+        self.scroll_to(y=place, animate=False, force=True)
