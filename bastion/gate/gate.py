@@ -95,7 +95,7 @@ class Gate:
     def _propose_or_collect(self, event: ev.ExecRequested) -> list[do.Effect]:
         self._command, self._id = event.command, event.request
         why = self._reads_code(event.command)
-        if why is None:
+        if why is None or self._hopeless(event.now):
             return self._seek(StdinMode.STREAM, event.now)
         self.state = State.COLLECTING
         return [do.Say(notices.collecting(why)), do.Collect()]
@@ -113,9 +113,20 @@ class Gate:
     def _propose_collected(self, event: ev.StdinEnded) -> list[do.Effect]:
         return self._seek(StdinMode.BUNDLED, event.now)
 
+    def _hopeless(self, now: int) -> bool:
+        """Denied whatever stdin brings: then there is no need to wait for its end."""
+        return self._judge(self._ask(StdinMode.BUNDLED, now), now).verdict is Verdict.DENY
+
     def _seek(self, stdin: StdinMode, now: int) -> list[do.Effect]:
+        self.request = self._ask(stdin, now)
+        self._stdin.clear()
+        self.state = State.SEEKING
+        return [do.FindTwin(self.request)]
+
+    def _ask(self, stdin: StdinMode, now: int) -> Request:
+        """The request that what is known by now would make."""
         where, intent = self.where, self._intent(self._command)
-        self.request = Request(
+        return Request(
             id=self._id,
             kind=RequestKind.EXEC,
             identity=where.identity,
@@ -137,9 +148,6 @@ class Gate:
             created=now,
             expires=now + where.timeout * 1_000_000,
         )
-        self._stdin.clear()
-        self.state = State.SEEKING
-        return [do.FindTwin(self.request)]
 
     # --- judged ---------------------------------------------------------------------------------------------------
 

@@ -76,18 +76,8 @@ class House:
 
     def start(self, *, program: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
         """Serve, and wait until it does."""
-        command = [
-            *(
-                program
-                or (
-                    (os.environ.get("XBAST") and (sys.executable, os.environ["XBAST"]))
-                    or (sys.executable, "-m", "bastion")
-                )
-            ),
-            "--config",
-            str(self.config.path),
-            "serve",
-        ]
+        begin = program or (sys.executable, "-m", "bastion")
+        command = [*begin, "--config", str(self.config.path), "serve"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(env or {})}

@@ -144,6 +144,12 @@ def test_code_on_stdin_is_read_to_its_end_and_part_of_the_digest() -> None:
     assert len(digests) == 2
 
 
+def test_what_is_denied_anyway_is_not_waited_for() -> None:
+    gate = make_gate(Verdict.DENY, code="reads code")
+    (seek,) = gate.receive(ev.ExecRequested(b"sh \0", "r-1", NOW))
+    assert isinstance(seek, do.FindTwin)
+
+
 def test_the_limit_of_code_on_stdin_is_exact() -> None:
     for extra, state in ((0, State.COLLECTING), (1, State.CLOSED)):
         gate = make_gate(code="reads code")
