@@ -186,7 +186,9 @@ async def remote(settings: Settings) -> Remote | None:
 async def _remote(spot: Elsewhere) -> Remote:
     from bastion.control.endpoints import Remote
 
-    return Remote(spot.host, spot.port, await candidates(spot.key), spot.host_key)
+    signers = await candidates(spot.key)
+    await signers[0].key_pair()  # a passphrase is asked for before the daemon's time to log in begins
+    return Remote(spot.host, spot.port, signers, spot.host_key)
 
 
 async def candidates(wanted: str | None) -> list[Signer]:
@@ -200,9 +202,19 @@ def prompt() -> Callable[[str], str] | None:
     """Asks for a passphrase on the terminal; None where there is none."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    import getpass
 
-    return lambda words: getpass.getpass(words, stream=sys.stderr)
+    def ask(words: str) -> str:
+        import getpass
+        import signal
+
+        # asyncio's own handler would only note Ctrl-C, and getpass would go on waiting.
+        old = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return getpass.getpass(words, stream=sys.stderr)
+        finally:
+            signal.signal(signal.SIGINT, old)
+
+    return ask
 
 
 async def _approver(client: Client, settings: Settings) -> Signer:

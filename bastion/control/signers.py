@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from typing import Protocol
 
 import asyncssh
 from asyncssh.agent import SSHAgentKeyPair
+from asyncssh.packet import PacketDecodeError, SSHPacket
 
 from bastion.control import signing
 from bastion.directory import parse_key
@@ -40,6 +42,9 @@ AGENT_SECONDS = 60.0
 
 _RSA_SHA2_512 = 4
 """SSH_AGENT_RSA_SHA2_512 (draft-ietf-sshm-ssh-agent section 3.6.1)."""
+
+_OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_SEALED = b"openssh-key-v1\0"
 
 Prompt = Callable[[str], str]
 """Asks the person for a passphrase; the argument is what to ask."""
@@ -73,6 +78,11 @@ class FileSigner:
         """The public half."""
         return self._key
 
+    @property
+    def sealed(self) -> bool:
+        """Whether a passphrase is still needed."""
+        return self._private is None
+
     async def sign(self, message: bytes, namespace: str) -> str:
         """See Signer."""
         pair = await self.key_pair()
@@ -89,24 +99,23 @@ class FileSigner:
     async def key_pair(self) -> asyncssh.SSHKeyPair:
         """See Signer."""
         if self._private is None:
-            self._private = await asyncio.to_thread(self._decrypt)
+            self._private = self._decrypt()  # not in a thread: whoever is asked must be able to press Ctrl-C
         return asyncssh.load_keypairs([self._private])[0]
 
     def _decrypt(self) -> asyncssh.SSHKey:
         if self._prompt is None:
             raise UsageError(f"{self.path} has a passphrase", "add the key to an ssh-agent: ssh-add FILE")
         data = read_private(self.path)
+        if data.startswith(_OPENSSH) and importlib.util.find_spec("bcrypt") is None:  # asyncssh's optional dependency
+            raise UsageError(
+                f"{self.path} has a passphrase, and opening it takes the Python package bcrypt",
+                "install it, or let an ssh-agent hold the key: ssh-add FILE",
+            )
         for _ in range(PASSPHRASE_TRIES):
             try:
                 return asyncssh.import_private_key(data, self._prompt(f"Passphrase for {self.path}: "))
-            except asyncssh.KeyEncryptionError as error:
-                if "requires bcrypt" in str(error):  # asyncssh's words; its optional dependency
-                    raise UsageError(
-                        f"{self.path} has a passphrase, and opening it takes the Python package bcrypt",
-                        "install it, or let an ssh-agent hold the key: ssh-add FILE",
-                    ) from None
-            except asyncssh.KeyImportError:
-                pass
+            except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError):
+                continue
         raise UsageError(f"no passphrase given opens {self.path}")
 
 
@@ -199,10 +208,10 @@ def open_file(path: Path, prompt: Prompt | None = None) -> FileSigner:
     if private is not None:
         line = private.export_public_key().decode()
         return FileSigner(path, parse_key(line), private, prompt)
-    known = _public_line(path.with_name(path.name + ".pub"))
+    known = _sealed_public(data) or _public_line(path.with_name(path.name + ".pub"))
     if known is not None:
         return FileSigner(path, known, None, prompt)
-    # Without the public half beside it, only the passphrase tells which key this is.
+    # A PEM file without its public half beside it: only the passphrase tells which key this is.
     unlocked = FileSigner(path, PublicKey("", ""), None, prompt)._decrypt()
     return FileSigner(path, parse_key(unlocked.export_public_key().decode()), unlocked, prompt)
 
@@ -273,20 +282,30 @@ def _named(wanted: str, held: list[AgentSigner], prompt: Prompt | None) -> Signe
     public = _public_line(path)
     if public is not None:
         return _held(held, public.fingerprint, str(path))
-    beside = _public_line(path.with_name(path.name + ".pub"))
-    for each in held:  # an agent that has it spares the passphrase
-        if each.key == beside and _sealed(path):
-            return each
-    return open_file(path, prompt)
+    in_file = open_file(path, prompt)
+    for each in held:
+        if in_file.sealed and each.key == in_file.key:
+            return each  # an agent that has it spares the passphrase
+    return in_file
 
 
-def _sealed(path: Path) -> bool:
-    """Whether the private key has a passphrase."""
+def _sealed_public(data: bytes) -> PublicKey | None:
+    """The public half that OpenSSH's own format keeps in the clear (PROTOCOL.key); None for another format."""
+    if not data.startswith(_OPENSSH):
+        return None
+    lines = data.decode("ascii", "replace").split("\n")
     try:
-        asyncssh.import_private_key(read_private(path))
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        return True
-    return False
+        packet = SSHPacket(base64.b64decode("".join(line for line in lines if not line.startswith("-----"))))
+        if packet.get_bytes(len(_SEALED)) != _SEALED:
+            return None
+        for _ in ("cipher", "kdf", "kdf options"):
+            packet.get_string()
+        packet.get_uint32()
+        blob = packet.get_string()
+        algorithm = SSHPacket(blob).get_string().decode("ascii")
+        return parse_key(f"{algorithm} {base64.b64encode(blob).decode()}")
+    except (ValueError, PacketDecodeError, UsageError):
+        return None
 
 
 def _held(held: list[AgentSigner], fingerprint: str, what: str) -> AgentSigner:

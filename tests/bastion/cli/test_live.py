@@ -436,6 +436,28 @@ def test_serve_ends_well_on_a_signal(made: Shell) -> None:
     assert made("ledger", "list", "--json").json[-1]["type"] == "daemon.stopped"
 
 
+async def test_a_passphrase_is_asked_for_on_the_terminal(house: House) -> None:
+    import asyncssh
+
+    shell = away(house, "eve")
+    key = asyncssh.read_private_key(house.work / "eve")
+    sealed = shell.work / "sealed"
+    sealed.touch(0o600)
+    sealed.write_bytes(key.export_private_key("pkcs8-pem", passphrase="right"))
+    sealed.with_suffix(".pub").write_bytes(key.export_public_key())
+    words = ["identity", "list", "--key", str(sealed)]
+    status, seen = await asyncio.to_thread(on_terminal, shell, *words, until=b"Passphrase for", then=b"right\r")
+    assert status == 0, seen
+    assert b"agent-7" in seen
+    assert b"right" not in seen
+    status, seen = await asyncio.to_thread(on_terminal, shell, *words, until=b"Passphrase for", then=b"\x03")
+    assert status in (130, -signal.SIGINT)
+    assert b"agent-7" not in seen
+    nobody = await run(shell, *words)
+    assert nobody.status == 2
+    assert "has a passphrase" in nobody.err
+
+
 async def test_the_console_starts_and_ends(house: House) -> None:
     shell = away(house, "ana")
     status, seen = await asyncio.to_thread(on_terminal, shell, "tui", until=b"approve", then=b"\x11")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -183,3 +184,33 @@ async def test_a_sealed_key_without_its_public_half_asks_at_once(tmp_path: Path)
     (tmp_path / "id.pub").unlink()
     (signer,) = await find(str(tmp_path / "id"), prompt=lambda _: "right")
     assert signer.key == key
+
+
+def seal_openssh(path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "right", "-f", path], check=True, capture_output=True)
+
+
+async def test_an_openssh_key_with_a_passphrase(tmp_path: Path) -> None:
+    """It takes the package bcrypt, which need not be there; the public half stands in the file in the clear."""
+    key = make(tmp_path / "id")
+    seal_openssh(tmp_path / "id")
+    (tmp_path / "id.pub").unlink()
+    signer = open_file(tmp_path / "id", lambda _: "right")
+    assert signer.key == key
+    assert signer.sealed
+    if importlib.util.find_spec("bcrypt"):
+        assert verify(b"words", await signer.sign(b"words", SPACE), SPACE, [key]) == key
+    else:
+        with pytest.raises(UsageError, match="bcrypt"):
+            await signer.sign(b"words", SPACE)
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 80, 200])
+def test_a_damaged_openssh_key_is_refused(tmp_path: Path, size: int) -> None:
+    make(tmp_path / "id")
+    seal_openssh(tmp_path / "id")
+    lines = (tmp_path / "id").read_text().splitlines()
+    body = "".join(lines[1:-1])[:size]
+    (tmp_path / "id").write_text(f"{lines[0]}\n{body}\n{lines[-1]}\n")
+    with pytest.raises(UsageError):
+        open_file(tmp_path / "id")
