@@ -7,6 +7,7 @@ instead, for trying it out without a bastion: decisions there change nothing.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tui.app import BastionConsole
 from tui.samples import NOW, Bastion
 
 TITLE = "bastion.example"
+WEB_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
+"""Taken out of the picture: whoever looks at the README should not load a font from somewhere for it."""
 
 
 async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> str:
@@ -30,7 +33,7 @@ async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> s
             await pilot.press(key)
         app.draw()
         await pilot.pause()
-        return app.export_screenshot(title="bastion tui")
+        return WEB_FONTS.sub("", app.export_screenshot(title="bastion tui"))
 
 
 def live(theme: str) -> None:
