@@ -170,6 +170,7 @@ def test_a_host_key_is_never_trusted_silently(made: Shell, tmp_path_factory: pyt
         assert bad.status == 1
         assert not all(row["ok"] for row in bad.json)
         assert "readable" in bad.out
+        sshd.credential.chmod(0o600)
     finally:
         sshd.stop()
     gone = made(*[("web-2" if word == "web-1" else word) for word in words])
