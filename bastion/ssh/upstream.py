@@ -252,6 +252,8 @@ async def dial(target: Target, login: str, *, seconds: float, keepalive: float) 
         raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
     except (asyncssh.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"target {target.name} does not answer: {_why(error, seconds)}") from None
+    except ValueError as error:  # asyncssh, where this process' uid has no account
+        raise Unreachable(f"cannot connect to target {target.name}: {error}", "set LOGNAME for the daemon") from None
 
 
 def _why(error: Exception, seconds: float = 10) -> str:

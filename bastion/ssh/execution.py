@@ -1,0 +1,130 @@
+"""One approved command on its target: started once, fed, signalled, stopped, and recorded to its end.
+
+The bytes themselves go through `pump.Upstream`, without passing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from bastion.errors import BastionError
+from bastion.gate import events as ev
+from bastion.model import Request, StdinMode, Target
+from bastion.policy.visible import visible_line
+from bastion.ssh.channel import AgentChannel
+from bastion.ssh.pump import Side, Upstream
+from bastion.ssh.services import Services
+from recorder.recording import Recording, Summary
+
+MARKER_WIDTH = 200
+"""Characters of a command in the marker that players show."""
+
+STOP_SECONDS = 2.0
+"""How long a target may take to close the channel of a command that was stopped."""
+
+
+class Stdin:
+    """What the agent sent before its command took it, and the pausing of its channel meanwhile."""
+
+    def __init__(self) -> None:
+        self.reading = Side()
+        self.early: deque[bytes] = deque()
+        self.ended = False
+
+    def hold(self) -> None:
+        """Take no more for now; what is under way is kept, at most a channel window of it."""
+        self.reading.pause("held")
+
+    def flow(self) -> None:
+        """Take it again."""
+        self.reading.resume("held")
+
+
+class Execution:
+    """One command. `tell` gets UpstreamEnded; `failed` is called when the recording has failed."""
+
+    def __init__(
+        self,
+        services: Services,
+        session: str,
+        *,
+        tell: Callable[[ev.Event], None],
+        seen: Callable[[str, bytes], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self._services, self._session = services, session
+        self._tell, self._seen, self._failed = tell, seen, failed
+        self._loop = asyncio.get_running_loop()
+        self._recording: Recording | None = None
+        self._stopping: asyncio.TimerHandle | None = None
+        self.upstream: Upstream | None = None
+        """Set while bytes can flow."""
+
+    async def start(
+        self, request: Request, target: Target, channel: AgentChannel, stdin: Stdin, wanted: Callable[[], str]
+    ) -> ev.Event:
+        """Send the command as the ledger holds it; UpstreamOpened or UpstreamFailed. Raises StoreError."""
+        command = self._services.stored(request.id, request.digest)
+        self._recording = self._services.record(self._session, self._recorder_moved)
+        self._recording.write("marker", f"{request.id} {visible_line(command, MARKER_WIDTH)}".encode())
+        upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen)
+        try:
+            await self._services.pool.start(
+                target, request.login, command, request.environment, lambda: upstream, wanted=wanted
+            )
+        except BastionError as error:
+            return ev.UpstreamFailed(str(error))
+        self.upstream = upstream
+        self._feed(upstream, request, channel, stdin)
+        return ev.UpstreamOpened()
+
+    def _feed(self, upstream: Upstream, request: Request, channel: AgentChannel, stdin: Stdin) -> None:
+        """Code that was read and approved goes as it was approved; data goes as it comes from now on."""
+        if request.stdin is StdinMode.BUNDLED:
+            upstream.send(request.stdin_code)
+            upstream.send_eof()
+            return
+        channel.widen()
+        while stdin.early:
+            upstream.send(stdin.early.popleft())
+        if stdin.ended:
+            upstream.send_eof()
+        stdin.flow()
+
+    def signal(self, name: str) -> None:
+        """Signal it."""
+        if self.upstream is not None:
+            self.upstream.signal(name)
+
+    def stop(self, *, hard: bool) -> None:
+        """End it. A target that does not say that it ended is not waited for: OpenSSH's sshd passes signals on for each
+        login but root's (it needs its privilege separation for that), and closes the channel only when the command has
+        ended."""
+        if self.upstream is not None and self._stopping is None:
+            self.upstream.stop(hard=hard)
+            unconfirmed = ev.UpstreamEnded(None, confirmed=False)
+            self._stopping = self._loop.call_later(STOP_SECONDS, self._tell, unconfirmed)
+
+    async def finish(self) -> Summary | None:
+        """What was recorded, once all of it is durable; None without a recording, and when asked again.
+
+        Raises RecorderError when it cannot be made durable.
+        """
+        if self._stopping is not None:
+            self._stopping.cancel()
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return None
+        return await asyncio.wrap_future(recording.finish())
+
+    def _recorder_moved(self) -> None:
+        """Called from the recorder's thread: it caught up, or it failed."""
+        self._loop.call_soon_threadsafe(self._after_recorder)
+
+    def _after_recorder(self) -> None:
+        if self._recording is not None and self._recording.failed is not None:
+            self._failed()
+        if self.upstream is not None:
+            self.upstream.recorder_caught_up()

@@ -1,0 +1,87 @@
+"""What one session writes into the ledger, in order, and the leaves that later entries answer.
+
+Facts of no urgency (the session opened, something was refused) are noted and go with the next commit, before it: a
+command that is let through costs two commits, one before it runs and one when it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from bastion import audit
+from bastion.audit import Audit, Draft, Entry
+from bastion.errors import BastionError
+from bastion.history import outcome
+from bastion.model import Request
+from bastion.policy.judge import Judgement
+from recorder.recording import Summary
+
+log = logging.getLogger(__name__)
+
+NOTED = 64
+"""Refusals noted between two commits; a client that floods requests must not fill the ledger."""
+
+STREAMS = {"output": "stdout", "stderr": "stderr", "input": "stdin"}
+"""Kinds of frames, as `command.finished` calls them."""
+
+
+class Records:
+    """The ledger as one session sees it."""
+
+    def __init__(self, ledger: Audit, session: str, identity: str, opened: Draft) -> None:
+        self._audit, self._session, self._identity = ledger, session, identity
+        self._noted = [opened]
+        self._started = ""
+        self.proposal = ""
+        """Leaf of the proposal that this session waits for or runs."""
+        self.unfinished = False
+        """A command was started, and its end is not written yet."""
+
+    def refused(self, what: str) -> None:
+        """Note that the channel table refused something."""
+        if len(self._noted) < NOTED:
+            self._noted.append(audit.channel_refused(self._session, self._identity, what))
+
+    async def proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
+        """Commit the proposal, and with `started`, for what is allowed without a person, the start in the same step."""
+        drafts = [audit.proposed(request, judgement)]
+        if started:
+            drafts.append(audit.started(request, self._session, audit.CAUSE_PREVIOUS))
+        entries = await self._write(*drafts)
+        self.proposal = entries[0].leaf
+        if started:
+            self._started, self.unfinished = entries[1].leaf, True
+
+    async def attached(self, request: Request) -> None:
+        """Commit that this session took up an earlier one's request; `proposal` is set."""
+        await self._write(audit.attached(request, self._session, self.proposal))
+
+    async def started(self, request: Request, grounds: str) -> None:
+        """Commit the start; `grounds` is the leaf of the approving decision."""
+        entries = await self._write(audit.started(request, self._session, grounds))
+        self._started, self.unfinished = entries[0].leaf, True
+
+    async def finished(
+        self, request: Request, summary: Summary | None, status: int | None, signal: str, note: str
+    ) -> str:
+        """Commit the end; returns it in words. The recording must be durable by now."""
+        body: dict[str, object] = {"status": status, "signal": signal, "note": note[:1000]}
+        for kind, name in STREAMS.items():
+            body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
+            body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
+        await self._write(audit.finished(request, self._session, body, self._started))
+        self.unfinished = False
+        return outcome(body)
+
+    async def closed(self, end: str) -> None:
+        """Commit the session's end. A ledger that has failed is logged: nothing depends on this entry any more."""
+        try:
+            await self._write(audit.session_closed(self._session, end))
+        except BastionError as error:
+            log.error("end of session %s not recorded: %s", self._session, error)
+
+    async def _write(self, *drafts: Draft) -> list[Entry]:
+        """Commit `drafts`, and before them what was noted since the last time. Raises StoreError."""
+        noted, self._noted = self._noted, []
+        entries = await self._audit.write(*noted, *drafts)
+        return list(entries[len(noted) :])
