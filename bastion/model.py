@@ -147,7 +147,7 @@ class Assessment:
     """Sentences for a person, the weightiest first."""
 
 
-UNRATED = Assessment(None, Tier.UNRATED, ("not rated: this release has no risk classifier",))
+UNRATED = Assessment(None, Tier.UNRATED, ("this release has no risk classifier",))
 
 
 @dataclass(frozen=True, slots=True)
