@@ -56,6 +56,27 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
             os.umask(old)
         assert stat.S_IMODE(config.state.stat().st_mode) == 0o700
         assert stat.S_IMODE(config.host_key.stat().st_mode) == 0o600
+        for public in (config.host_key.with_suffix(".pub"), config.path):
+            assert stat.S_IMODE(public.stat().st_mode) == 0o644
+
+
+def test_a_left_over_that_is_open_to_others_is_closed_and_emptied(tmp_path: Path) -> None:
+    (tmp_path / ".state.making" / "store").mkdir(parents=True)
+    (tmp_path / ".state.making" / "host_key").write_text("known to everybody")
+    (tmp_path / ".state.making").chmod(0o777)
+    config = init(tmp_path).config
+    assert stat.S_IMODE(config.state.stat().st_mode) == 0o700
+    assert config.host_key.read_text() != "known to everybody"
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sync(path: Path) -> None:
+        (tmp_path / "bastion.toml").write_text("mine")
+
+    monkeypatch.setattr("bastion.init.sync_directory", sync)
+    with pytest.raises(Conflict, match="was faster"):
+        init(tmp_path)
+    assert (tmp_path / "bastion.toml").read_text() == "mine"
 
 
 def test_a_second_one_changes_nothing(tmp_path: Path) -> None:

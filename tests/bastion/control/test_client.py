@@ -411,15 +411,21 @@ async def test_known_hosts_is_good_enough_and_its_revocations_count(
         await Client.open(remote(ssh_bastion, key_file, host_key="", known_hosts=known))
 
 
-async def test_the_users_ssh_config_cannot_switch_the_check_off(
+async def test_nothing_of_the_users_ssh_config_is_read(
     ssh_bastion: Any, key_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It could switch the check of the host key off, lead through another host, or run a program."""
     admit(ssh_bastion, key_file, "ana")
     (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "config").write_text("Host *\n  UserKnownHostsFile none\n  User somebody\n")
+    (tmp_path / ".ssh" / "config").write_text(
+        f"Host *\n  UserKnownHostsFile none\n  User somebody\n  ProxyCommand touch {tmp_path / 'ran'}\n"
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
+    async with await Client.open(remote(ssh_bastion, key_file)):
+        pass
     with pytest.raises(HostKeyMismatch):
         await Client.open(remote(ssh_bastion, key_file, host_key="", known_hosts=tmp_path / "none"))
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_when_ssh_is_cut_everything_says_unreachable(bastion: Any, ssh_bastion: Any, key_file: Path) -> None:
