@@ -354,6 +354,23 @@ async def test_watching_and_ending_a_session(house: House, local: Shell, ana: Cl
     assert "is closed" in over.err
 
 
+async def test_watching_on_a_terminal_draws_what_the_agents_terminal_would_show(house: House, ana: Client) -> None:
+    ssh = await house.ssh("web-1", "printf 'one\\n\\033]0;title\\007\\033[31mtwo\\033[0m\\n'; sleep 0.3; echo three")
+    info = await house.held(ana)
+    shell = away(house, "eve")
+    words = ["session", "watch", info.session]
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(asyncio.to_thread(on_terminal, shell, *words, until=b"\x1b[?1049l"))
+        await until_watched(ana, info.session, house)
+        await ana.vote(info, Choice.APPROVE, "")
+    status, seen = watching.result()
+    assert status == 0
+    assert b"\x1b]0;" not in seen  # a title is an order to the approver's own terminal: it does not pass
+    left_behind = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", seen.partition(b"\x1b[?1049l")[2]).split()
+    assert left_behind[:3] == [b"one", b"two", b"three"]
+    await house.finish(ssh)
+
+
 async def until_watched(client: Client, session: str, house: House) -> None:
     """Wait until the watching is noted in the ledger."""
     from bastion.control import wire
