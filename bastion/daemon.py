@@ -38,6 +38,7 @@ from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
 from bastion.model import UNRATED, Assessment, Identity, Target
 from bastion.policy.stdin import reads_code
+from bastion.recovery import close_what_was_open
 from bastion.sessions import Sessions
 from bastion.ssh import server as ssh
 from bastion.ssh.limits import LoginLimits
@@ -212,59 +213,6 @@ def fold_directory(reader: Reader) -> Directory:
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
     return directory
-
-
-async def close_what_was_open(reader: Reader, writer: Audit) -> None:
-    """Say in the ledger how everything ended that a stopped daemon left open: sessions, held requests, commands."""
-    open_sessions: dict[str, None] = {}
-    undecided: dict[str, Any] = {}
-    running: dict[str, Any] = {}
-    after = next((entry.seq for entry in reader.newest("daemon.started")), -1)
-    types = (
-        "session.opened",
-        "session.closed",
-        "session.interrupted",
-        "request.proposed",
-        "request.decided",
-        "command.started",
-        "command.finished",
-    )
-    for entry in reader.entries(after=after, types=types):
-        match entry.type:
-            case "session.opened":
-                open_sessions[entry.session] = None
-            case "session.closed" | "session.interrupted":
-                open_sessions.pop(entry.session, None)
-            case "request.proposed" if entry.body["verdict"] == "hold":
-                undecided[entry.request] = entry
-            case "request.decided":
-                undecided.pop(entry.request, None)
-            case "command.started":
-                running[entry.request] = entry
-            case "command.finished":
-                running.pop(entry.request, None)
-    for name, entry in running.items():
-        body = {"status": None, "signal": "", "note": "the bastion stopped while it ran; its end is unknown"}
-        sizes = {
-            f"{s}_{what}": 0 if what == "bytes" else ""
-            for s in ("stdout", "stderr", "stdin")
-            for what in ("bytes", "sha256")
-        }
-        await writer.write(
-            Draft(
-                "command.finished",
-                audit.DAEMON,
-                {**body, **sizes},
-                session=entry.session,
-                request=name,
-                cause=entry.leaf,
-            )
-        )
-    for name, entry in undecided.items():
-        reason = "the bastion stopped while it was held"
-        await writer.write(audit.ended(name, entry.session, entry.body["digest"], "withdrawn", reason, entry.leaf))
-    for name in open_sessions:
-        await writer.write(audit.session_interrupted(name))
 
 
 def read_host_key(path: Path) -> asyncssh.SSHKey:

@@ -1,0 +1,102 @@
+"""What a killed daemon left open gets its end, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bastion import audit
+from bastion.audit import Audit, Draft
+from bastion.model import UNRATED, Choice, Request, RequestKind, StdinMode, Verdict, Vote
+from bastion.policy.judge import Judgement
+from bastion.recovery import close_what_was_open
+from recorder.keys import LedgerKey
+from recorder.ledger import Ledger
+from recorder.reader import Reader
+
+REQUEST = Request(
+    id="r-1",
+    kind=RequestKind.EXEC,
+    identity="agent-7",
+    key="SHA256:x",
+    session="s-1",
+    target="web-1",
+    host_keys=("ssh-ed25519 AAAA",),
+    login="deploy",
+    command=b"id",
+    environment=(),
+    stdin=StdinMode.STREAM,
+    stdin_code=b"",
+    reason="",
+    rollback="",
+    task="",
+    assessment=UNRATED,
+    approvals=2,
+    created=0,
+    expires=60_000_000,
+)
+START = Draft("daemon.started", audit.DAEMON, {})
+OPENED = audit.session_opened("s-1", "agent-7", "SHA256:x", "web-1", "deploy", "127.0.0.1:1")
+PROPOSED = audit.proposed(REQUEST, Judgement(Verdict.HOLD, REQUEST.digest, "default", ""))
+
+
+def vote(by: str, choice: Choice = Choice.APPROVE) -> Draft:
+    return audit.voted(REQUEST, Vote("r-1", REQUEST.digest, choice, by, "because", "signature"), b"{}", "")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger.create(tmp_path / "store", host="bastion.example", key=LedgerKey.generate())
+    yield made
+    made.close()
+
+
+async def recovered(ledger: Ledger, tmp_path: Path, *drafts: Draft) -> list[tuple[str, str]]:
+    """(type, session or request) of what recovery writes after these; a second time it writes nothing."""
+    if drafts:
+        ledger.append(*drafts).result()
+    with Reader.open(tmp_path / "store") as reader:
+        before = reader.size()
+        await close_what_was_open(reader, Audit(ledger))
+        written = [(entry.type, entry.request or entry.session) for entry in reader.entries(after=before - 1)]
+        size = reader.size()
+        await close_what_was_open(reader, Audit(ledger))
+        assert reader.size() == size
+    return written
+
+
+async def test_nothing_open_nothing_written(ledger: Ledger, tmp_path: Path) -> None:
+    assert await recovered(ledger, tmp_path) == []
+    assert await recovered(ledger, tmp_path, START, OPENED, audit.session_closed("s-1", "exit 0")) == []
+
+
+async def test_a_held_request_is_withdrawn_and_its_session_interrupted(ledger: Ledger, tmp_path: Path) -> None:
+    written = await recovered(ledger, tmp_path, START, OPENED, PROPOSED)
+    assert written == [("request.decided", "r-1"), ("session.interrupted", "s-1")]
+
+
+async def test_one_approval_of_two_leaves_it_undecided(ledger: Ledger, tmp_path: Path) -> None:
+    written = await recovered(ledger, tmp_path, START, OPENED, PROPOSED, vote("ana"))
+    assert ("request.decided", "r-1") in written
+
+
+@pytest.mark.parametrize("votes", [[vote("ana"), vote("ben")], [vote("ana", Choice.DENY)]], ids=["approved", "denied"])
+async def test_what_was_decided_stays_so(ledger: Ledger, tmp_path: Path, votes: list[Draft]) -> None:
+    assert await recovered(ledger, tmp_path, START, OPENED, PROPOSED, *votes) == [("session.interrupted", "s-1")]
+
+
+async def test_a_running_command_gets_an_end_that_claims_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    started = replace(audit.started(REQUEST, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
+    written = await recovered(ledger, tmp_path, START, OPENED, PROPOSED, vote("ana"), vote("ben"), started)
+    assert written == [("command.finished", "r-1"), ("session.interrupted", "s-1")]
+    with Reader.open(tmp_path / "store") as reader:
+        (entry,) = reader.entries(types=("command.finished",))
+    assert entry.body["status"] is None
+    assert "unknown" in entry.body["note"]
+
+
+async def test_only_the_last_run_is_looked_at(ledger: Ledger, tmp_path: Path) -> None:
+    assert await recovered(ledger, tmp_path, START, OPENED, START) == []
