@@ -80,22 +80,26 @@ async def replay(settings: Settings, wanted: str, speed: float, idle: float | No
         stop = threading.Event()
 
         def play(frames: Iterator[Frame]) -> Screen | None:
-            screen, walk = playing.screen_for(frames)
+            head = next(frames, None)
+            if head is None:
+                return None
+            screen, walk = playing.screen_for(itertools.chain([head], frames))
             painter = paint.Painter(*shutil.get_terminal_size())
-            shown = False
-            for step in playing.paced(walk, speed=speed, idle_limit=idle):
-                if step.delay > 0 and stop.wait(step.delay):
-                    break
-                if playing.apply(screen, step.frame):
-                    _draw(paint.ENTER * (not shown) + painter.paint(screen))
-                    shown = True
-            return screen if shown else None
+            _draw(paint.ENTER)
+            try:
+                for step in playing.paced(walk, speed=speed, idle_limit=idle):
+                    if step.delay > 0 and stop.wait(step.delay):
+                        break
+                    if playing.apply(screen, step.frame):
+                        _draw(painter.paint(screen))
+            finally:
+                _draw(paint.LEAVE)
+            return screen
 
         try:
             screen = await _with_frames(source, info, play)
         finally:
-            stop.set()
-            _draw(paint.LEAVE)
+            stop.set()  # the thread leaves the alternate screen, and the interpreter waits for it
         if screen is None:
             raise NotFound(f"nothing was recorded of session {info.id}")
         leave_behind(screen)

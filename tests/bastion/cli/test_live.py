@@ -322,8 +322,9 @@ async def test_replaying_on_a_terminal(house: House, local: Shell, session: str)
     assert b"red" in seen.partition(b"\x1b[?1049l")[2]  # and the last screen stays behind
     slow = ["session", "replay", session, "--speed", "0.01"]
     shell = away(house, "eve")
-    status, seen = await asyncio.to_thread(on_terminal, shell, *slow, until=b"", then=b"\x03")
-    assert status in (130, -signal.SIGINT)
+    status, seen = await asyncio.to_thread(on_terminal, shell, *slow, until=b"\x1b[?1049h", then=b"\x03")
+    assert status == 130
+    assert b"\x1b[?1049l" in seen  # the person's own screen is back
     for bad in (["--speed", "0"], ["--speed", "nan"], ["--speed", "2000"], ["--idle", "-1"], ["--idle", "nan"]):
         assert (await run(local, "session", "replay", session, *bad)).status == 2
 
