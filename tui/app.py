@@ -142,6 +142,8 @@ class BastionConsole(App[None], inherit_bindings=False):
 
     @on(messages.Connected)
     def connected(self, message: messages.Connected) -> None:
+        if self.link.reason:
+            self.tell("connected again", "good")
         self.link = Link(message.welcome, up=True)
         change, missing = self.view.snapshot(message.requests, message.sessions, self.clock())
         if missing:

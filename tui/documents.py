@@ -12,13 +12,14 @@ import binascii
 import hashlib
 
 from bastion.control import wire
-from bastion.model import StdinMode
+from bastion.model import Choice, StdinMode
 from bastion.policy.visible import describe, visible
 from tui.items import Item
 from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
 from tui.words import amount, clock_time, ending, risk, state_badge, tier_badge
 
 NONE_GIVEN = "none given"
+VOTED = {Choice.APPROVE.value: "approved", Choice.DENY.value: "denied"}
 
 
 def request_document(item: Item, width: int) -> Document:
@@ -49,7 +50,7 @@ def _head(item: Item, width: int) -> list[Row]:
     elif not item.held:
         words = ending(item.info)
         if item.info.status:
-            words += f"; the command ended with {visible(item.info.status, newlines=False)}"
+            words += f"; {visible(item.info.status, newlines=False)}"
         rows += banner_rows(f"{state_badge(item.info.state).glyph} {words}", width, "ended")
     return rows
 
@@ -97,7 +98,8 @@ def _votes(info: wire.RequestInfo, width: int) -> list[Row]:
     rows = field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}", width)
     for vote in info.votes:
         why = f": {visible(vote.reason)}" if vote.reason else ""
-        rows += field_rows("", f"{visible(vote.choice)} by {visible(vote.by)} at {clock_time(vote.at)}{why}", width)
+        choice = VOTED.get(vote.choice) or visible(vote.choice)
+        rows += field_rows("", f"{choice} by {visible(vote.by)} at {clock_time(vote.at)}{why}", width)
     if not info.attached and item_waits(info):
         words = "no agent is waiting any more: an approval becomes a ticket for one use"
         rows += field_rows("waiting", words, width, "warning")

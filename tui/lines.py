@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bastion.control import wire
@@ -43,7 +44,7 @@ def status(title: str, link: Link, held: int, hidden: int, now: float) -> tuple[
         return left, (("* live", "good"), (count, "strong" if held else "value"))
     if not link.reason:
         return left, (("connecting ...", "warning"), (count, "value"))
-    again = f"again in {max(0, round(link.retry_at - now))} s" if link.retry_at else "press r"
+    again = f"next try in {max(1, math.ceil(link.retry_at - now))} s" if link.retry_at else "r tries again"
     return left, (
         (f"NOT CONNECTED for {duration(round((now - link.down_since) * 1e6))}, {again}", "alarm"),
         (count, "value"),

@@ -3,8 +3,8 @@
 Theory of operation. Three panes: the *queue* of held requests, the *sessions*, and what was *decided* lately. Each
 has a selection, which is an id and never a position. The rules that keep a person from acting on the wrong thing:
 
-  - The selection moves when the person moves it. The one exception is a pane without any selection, which takes its
-    first row; that is a change by itself, and the guard waits after it.
+  - The selection moves when the person moves it. The one exception is the pane that the person is in: without any
+    selection it takes its first row; that is a change by itself, and the guard waits after it.
   - A selected request that ends stays in the queue as a tombstone that says how it ended, until the person moves.
   - Rows keep a fixed order: it depends on pinned fields only, so a row never jumps.
   - Every change of what is displayed that the person did not cause is reported to the guard (`tui/guard.py`).
@@ -244,10 +244,9 @@ class View:
                 return decided_rows(self.items.values(), self.filter, chosen)
 
     def _settle(self) -> None:
-        """A pane without a selection takes its first row."""
-        for pane in Pane:
-            if not self.selected(pane) and (rows := self.rows(pane)):
-                self._choose(pane, rows[0])
+        """The pane that the person is in takes its first row if it has no selection."""
+        if not self.selected(self.pane) and (rows := self.rows(self.pane)):
+            self._choose(self.pane, rows[0])
 
     def _choose(self, pane: Pane, row: str) -> None:
         self._selected[pane] = row

@@ -108,7 +108,7 @@ def test_a_person_finds_what_the_design_promises() -> None:
         info.task,
         "LANG=C.UTF-8",
         "1 of 2 approvals",
-        "approve by bob",
+        "approved by bob",
         info.session,
         info.digest,
         info.proposal,
@@ -158,7 +158,7 @@ def test_a_tampered_request_shows_both_hashes_and_no_good_one() -> None:
 
 def test_endings_are_said() -> None:
     text = text_of(shown(state="approved", votes=[vote("ana")], decided=NOW, status="exit 3"))
-    assert "+ approved by ana; the command ended with exit 3" in text
+    assert "+ approved by ana; exit 3" in text
 
 
 def test_a_ticket_is_announced() -> None:

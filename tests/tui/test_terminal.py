@@ -1,79 +1,13 @@
-"""The console in a real terminal: a process of its own on a pseudo-terminal, its output drawn by the recorder."""
+"""The console in a real terminal, on the sample requests."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import re
-import select
-import signal
-import struct
-import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 
 import pytest
 
-from recorder.screen import Screen
-
-COLUMNS, ROWS = 80, 24
-
-
-class Terminal:
-    """A process on a terminal, with what it wrote and what that looks like."""
-
-    def __init__(self, *command: str, **environment: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self.output = b""
-        self.screen = Screen(COLUMNS, ROWS)
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "", "LINES": "", **environment},
-            start_new_session=True,
-        )
-        os.close(slave)
-
-    def until(self, *words: str) -> str:
-        """Reads until all words stand on the screen."""
-        while not all(word in self.text for word in words):
-            self.read()
-        return self.text
-
-    def until_left(self, seconds: int) -> None:
-        """Reads until the countdown on the screen has come down to this."""
-        while self.left > seconds:
-            self.read()
-
-    def read(self) -> None:
-        assert select.select([self.master], [], [], 30)[0], f"nothing more came; the screen is:\n{self.text}"
-        data = os.read(self.master, 65536)
-        self.output += data
-        self.screen.feed(data)
-
-    @property
-    def left(self) -> int:
-        """Seconds left of the request on display."""
-        found = re.search(r"(\d+)s left", self.text)
-        return int(found[1]) if found else 99
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.text())
-
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self.master)
+from tests.tui.terminal import Terminal
 
 
 @pytest.fixture

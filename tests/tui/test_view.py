@@ -162,7 +162,7 @@ class Console(RuleBasedStateMachine):
         for pane in Pane:
             chosen = view.selected(pane)
             assert not chosen or chosen in view.rows(pane)
-            assert chosen or not view.rows(pane)
+            assert chosen or pane is not view.pane or not view.rows(pane)
         shown = {row for row in queue if view.items[row].held}
         assert len(shown) + view.hidden - len([row for row in shown if _hides(view, row)]) == len(view.held)
 
@@ -217,6 +217,20 @@ def test_a_lone_tombstone_can_be_left() -> None:
     view.move(1, 2.0)
     assert view.rows(Pane.QUEUE) == ()
     assert view.current is None
+
+
+def test_a_pane_selects_when_the_person_comes_to_it() -> None:
+    """Not before: its first row of long ago would not be its first row any more."""
+    view = View()
+    view.apply(wire.SessionChanged(session=session("s-1", opened=1)), 0.0)
+    assert view.selected(Pane.SESSIONS) == ""
+    view.apply(wire.SessionChanged(session=session("s-2", opened=2)), 1.0)
+    view.show(Pane.SESSIONS, 10.0)
+    assert view.selected(Pane.SESSIONS) == "s-2"
+    view.move(1, 11.0)
+    view.show(Pane.QUEUE, 12.0)
+    view.show(Pane.SESSIONS, 13.0)
+    assert view.selected(Pane.SESSIONS) == "s-1"
 
 
 def test_orders() -> None:
