@@ -33,6 +33,11 @@ class StdinEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StillReading:
+    """The gate collects stdin for a moment now, and there is no end yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class TwinFound:
     """An identical request of the same identity was left behind: still held, or approved and not used yet."""
 
@@ -112,6 +117,7 @@ Event = (
     ExecRequested
     | StdinReceived
     | StdinEnded
+    | StillReading
     | TwinFound
     | NoTwinFound
     | Decided

@@ -76,6 +76,7 @@ class Gate:
         self._intent, self._reads_code, self._assess, self._judge = intent, reads_code, assess, judge
         self._command = b""
         self._id = ""
+        self._why = ""
         self._stdin = bytearray()
         self._cut = ""
 
@@ -97,8 +98,11 @@ class Gate:
         why = self._reads_code(event.command)
         if why is None or self._hopeless(event.now):
             return self._seek(StdinMode.STREAM, event.now)
-        self.state = State.COLLECTING
-        return [do.Say(notices.collecting(why)), do.Collect()]
+        self.state, self._why = State.COLLECTING, why
+        return [do.Collect()]
+
+    def _still_collecting(self, _event: ev.StillReading) -> list[do.Effect]:
+        return [do.Say(notices.collecting(self._why))]
 
     def _collect(self, event: ev.StdinReceived) -> list[do.Effect]:
         self._stdin += event.data
@@ -106,7 +110,7 @@ class Gate:
             return []
         self.state = State.CLOSED
         return [
-            do.Say(notices.refused(f"code on stdin has at most {CODE_STDIN_LIMIT:,} bytes")),
+            do.Say(notices.refused(f"stdin that may be code has at most {CODE_STDIN_LIMIT:,} bytes: {self._why}")),
             do.Exit(notices.EXIT_DENIED, why="more code on stdin than the limit"),
         ]
 

@@ -45,6 +45,7 @@ TABLE: dict[tuple[State, type], str | None] = {
     (S.OPEN, ev.SignalReceived): None,
     (S.COLLECTING, ev.StdinReceived): "collect",
     (S.COLLECTING, ev.StdinEnded): "propose_collected",
+    (S.COLLECTING, ev.StillReading): "still_collecting",
     (S.COLLECTING, ev.AgentLeft): "leave",
     (S.COLLECTING, ev.SignalReceived): "interrupt_early",
     (S.COLLECTING, ev.Cut): "cut_early",
@@ -69,6 +70,7 @@ TABLE: dict[tuple[State, type], str | None] = {
     (S.ENDING, ev.SignalReceived): None,
     (S.ENDING, ev.Cut): None,
     (S.ENDING, ev.Waited): None,
+    **{(state, ev.StillReading): None for state in S if state is not S.COLLECTING},
     **{
         (S.CLOSED, kind): None
         for kind in (

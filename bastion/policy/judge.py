@@ -41,7 +41,7 @@ def judge(request: Request, directory: Directory, now: int) -> Judgement:
     if b"\0" in request.command:
         # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
         return say(Verdict.DENY, "bytes", "a command with a NUL byte cannot be handed to a shell")
-    if request.stdin is StdinMode.STREAM:
+    if request.stdin is StdinMode.STREAM or not request.stdin_code:
         known = directory.whitelisted(request.identity, request.target, request.login, request.command, now)
         if known is not None:
             return say(Verdict.ALLOW, f"whitelist {known.id}", f"whitelisted by {known.by}")

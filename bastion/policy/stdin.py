@@ -1,55 +1,128 @@
-"""Whether a command reads code from its stdin. Pure.
+"""Whether a command may read code from its stdin. Pure.
 
-A command that does has all of its stdin read, shown and hashed before anybody is asked; for others stdin streams after
-approval. So the error that matters is to miss one: every word that names an interpreter counts, wherever it stands
-(behind sudo, env, docker exec …), unless a script or a string of code follows it; and what cannot be read with
-certainty counts, too.
+Theory of operation. A command whose stdin is data gets it streamed after approval; of any other all of stdin is read,
+shown and hashed before somebody is asked (P2). The error that matters is to take code for data, so this is a list of
+what is known to be data, not of what is known to be code: every simple command of the line must be a program of DATA,
+or one that was told its code otherwise (`bash -c '…'`, `python3 script.py`). What does not parse, what is not constant
+and what is not known is read first.
+
+Not protected: data that a later command of the same line runs (`cat > x; sh x`), and a script that reads code from its
+own stdin. Both stand in front of the approver as what they are; the request says that stdin streams unseen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bastion.policy.shell import Parsed, parse
+from bastion.policy.shell import Command, Parsed, parse
 from bastion.policy.visible import visible_line
 from bastion.policy.words import Word
 
-INTERPRETERS = frozenset(
-    "sh bash dash ash zsh ksh mksh fish csh tcsh python python2 python3 pypy perl ruby node nodejs deno php lua tclsh "
-    "Rscript julia psql mysql mariadb sqlite3 redis-cli mongosh mongo ed ex at batch bc su ssh irb".split()
+_DATA = (
+    # POSIX utilities and GNU coreutils
+    "[ : arch b2sum base32 base64 basename cal cat cd chgrp chmod chown cksum cmp column comm cp csplit cut date "
+    "dd df diff dirname du echo exit expand expr false fold fmt head hexdump id install join kill link ln locale "
+    "logger logname ls md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste printf pwd readlink realpath return "
+    "rev rm rmdir seq sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf sleep sort split stat strings "
+    "stty sum sync tac tail tee test touch tr true truncate tty type ulimit umask uname unexpand uniq unlink wait "
+    "wc which who whoami xxd yes "
+    # search, archives, compression
+    "egrep fgrep file grep tar bunzip2 bzip2 gunzip gzip unxz unzstd xz xzcat zcat zstd zstdcat "
+    # what a system tells and is told
+    "apt apt-cache apt-get dig dmesg dpkg dpkg-query free getent getfacl groups host hostname journalctl last "
+    "lsblk lscpu lsof mount pgrep pidof ping pkill ps pstree service ss systemctl uptime vmstat w"
 )
-"""Programs that read commands from stdin unless they are told otherwise."""
+DATA = frozenset(_DATA.split())
+"""Programs and builtins that run nothing of what they read from stdin. tar and tee write what they read, which the line
+says. awk, sed, find, xargs, ssh, docker, git, ip, curl and editors are not here: some use of each runs it."""
 
-ALWAYS = frozenset("source . eval xargs parallel crontab patch kubectl ftp sftp telnet gdb".split())
-"""Programs whose stdin decides what happens, whatever their arguments."""
+EXCEPT = {
+    "sort": ("--co",),
+    "split": ("--fi",),
+    "systemctl": ("edit", "--std"),
+    "tar": ("--to", "--us", "--ch", "--in", "--ne", "--rs", "--rm", "-I", "-F"),
+}
+"""Words (by how they begin, since long options may be abbreviated) with which a program of DATA runs or installs what
+it reads: `split --filter=sh`, `tar --to-command=sh`, `systemctl edit --stdin`. There, words must be constant, too."""
 
-TOLD = frozenset("-c -e -E -m -f --command --execute --eval --file -r -p --version --help -V".split())
-"""Options after which an interpreter has its code from elsewhere."""
+SHELLS = frozenset(["sh", "bash", "dash"])
+INTERPRETERS = SHELLS | {"python3", "python", "perl", "ruby", "node"}
+"""Programs that read code from stdin unless they are told otherwise by their first word."""
+
+CODE_OPTION = {"sh": "-c", "bash": "-c", "dash": "-c", "python3": "-c", "python": "-c"} | dict.fromkeys(
+    ["perl", "ruby", "node"], "-e"
+)
+WRAPPERS = {"nohup": frozenset[str](), "time": frozenset[str](), "sudo": frozenset(["-n", "-E", "-H"])}
+"""Programs that run the rest of their words, with the options that change nothing about that."""
+
+SYSTEM = frozenset(["", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"])
+"""A path in front means the program of that name only here."""
+
+DEPTH = 4
+"""Nested `bash -c` that is followed; more is read first."""
 
 
 def reads_code(command: bytes) -> str | None:
-    """The sentence why `command` reads code from stdin, or None. Never raises."""
+    """The sentence why `command` may read code from stdin, or None. Never raises."""
+    return _line(command, DEPTH)
+
+
+def _line(command: bytes, depth: int) -> str | None:
     parsed = parse(command)
     if not isinstance(parsed, Parsed):
         return f"this line {parsed.reason}"
+    if parsed.functions:
+        return "this line defines functions"
     for each in parsed.commands():
-        if each.words and not each.words[0].constant:
-            return f"what `{visible_line(each.words[0].raw, 40)}` runs is known only when it runs"
-        if name := _reader(each.words):
-            return f"`{name}` reads its commands from stdin"
+        if each.assignments:
+            return "this line sets variables, which can change what runs"
+        if why := _simple(each, depth):
+            return why
     return None
 
 
-def _reader(words: Sequence[Word]) -> str:
-    for at, word in enumerate(words):
-        name = word.text.rpartition("/")[2]
-        if name in ALWAYS and (at == 0 or name in ("xargs", "parallel")):
-            return name
-        if name in INTERPRETERS and not _told(words[at + 1 :]):
-            return name
-    return ""
+def _simple(command: Command, depth: int) -> str | None:
+    words: Sequence[Word] = command.words
+    while words and words[0].text in WRAPPERS:
+        options, words = WRAPPERS[words[0].text], words[1:]
+        while words and words[0].text in options:
+            words = words[1:]
+    if not words:
+        return None if not command.words else "what it runs is not said"
+    head = words[0]
+    shown = visible_line(head.raw, 40)
+    directory, _, name = head.text.rpartition("/")
+    if not head.constant:
+        return f"what `{shown}` runs is known only when it runs"
+    if directory not in SYSTEM:
+        return f"`{shown}` is not known here, and may run what it reads"
+    if name in DATA:
+        return _exception(name, words[1:])
+    if name in INTERPRETERS:
+        return _interpreter(name, words[1:], depth)
+    return f"`{shown}` is not known here to take only data"
 
 
-def _told(words: Sequence[Word]) -> bool:
-    texts = [word.text for word in words]
-    return any(text in TOLD for text in texts) or any(not text.startswith("-") for text in texts)
+def _exception(name: str, words: Sequence[Word]) -> str | None:
+    for word in words if name in EXCEPT else ():
+        bundled = (
+            name == "tar" and any(letter in word.text for letter in "IF") and not word.text.startswith(("/", "--"))
+        )
+        if not word.constant or bundled or word.text.startswith(EXCEPT[name]):
+            return f"`{name} {visible_line(word.raw, 40)}` may run what it reads"
+    return None
+
+
+def _interpreter(name: str, words: Sequence[Word], depth: int) -> str | None:
+    first = words[0] if words else None
+    if first is not None and first.constant and first.text == CODE_OPTION[name] and len(words) > 1:
+        if name not in SHELLS:
+            return None
+        code = words[1]
+        if depth == 0 or not code.constant or code.splits:
+            return f"what `{name} -c` runs is known only when it runs"
+        return _line(code.text.encode(), depth - 1)
+    is_script = first is not None and first.constant and first.text[:1] not in ("-", "+", "")
+    if is_script and first is not None and not first.text.startswith(("/dev/", "/proc/")):
+        return None
+    return f"`{name}` reads its commands from stdin"

@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 15
 """Between two words of progress to a waiting agent: agent tools give up on a silent call after 60-120 s."""
 
+QUIET_SECONDS = 1.0
+"""Before the agent is told that its stdin is being read: most stdin ends at once, and needs no word."""
+
 REFUSALS_TOLD = 8
 """Refused requests that the agent is told of before its command."""
 
@@ -354,10 +357,14 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if self._stdin.ended:
             self._post(ev.StdinEnded(self._services.clock.wall()))
         self._stdin.flow()
+        loop = asyncio.get_running_loop()
+        self._progress = loop.call_later(QUIET_SECONDS, self._post, ev.StillReading())
 
     def _report_progress(self) -> None:
         clock, loop = self._services.clock, asyncio.get_running_loop()
         begun, of = clock.monotonic(), self._services.broker.timeout
+        if self._progress is not None:
+            self._progress.cancel()
 
         def report() -> None:
             self._post(ev.Waited(round(clock.monotonic() - begun), of))

@@ -224,7 +224,7 @@ async def test_json_notices(house: House, ana: Client) -> None:
 
 
 async def test_output_is_watched_live(house: House, ana: Client) -> None:
-    ssh = await house.ssh("web-1", "read line; echo got $line", stdin=b"")
+    ssh = await house.ssh("web-1", "head -n 1; echo seen", stdin=b"")
     info = await house.decide(ana)
     await ana.call(wire.WatchSession, wire.SessionInfo, session=info.session)
     finishing = asyncio.create_task(house.finish(ssh, b"hello\n"))
@@ -233,9 +233,9 @@ async def test_output_is_watched_live(house: House, ana: Client) -> None:
         async for push in ana.pushes():
             if isinstance(push, wire.SessionOutput) and push.frame.kind == "output":
                 seen += push.frame.data
-            if b"got hello\n" in seen:
+            if b"hello\nseen\n" in seen:
                 break
-    assert (await finishing).stdout == b"got hello\n"
+    assert (await finishing).stdout == b"hello\nseen\n"
 
 
 async def test_the_recording_holds_what_went_by(house: House, ana: Client) -> None:

@@ -134,7 +134,9 @@ def test_code_on_stdin_is_read_to_its_end_and_part_of_the_digest() -> None:
     for code in (b"rm -rf /\n", b"rm -rf .\n"):
         gate = make_gate(code="`bash -s` reads its commands from stdin")
         effects = gate.receive(ev.ExecRequested(b"bash -s", "r-1", NOW))
-        assert isinstance(effects[-1], do.Collect)
+        assert effects == [do.Collect()]
+        (told,) = gate.receive(ev.StillReading())
+        assert told == do.Say(notices.collecting("`bash -s` reads its commands from stdin"))
         assert gate.receive(ev.StdinReceived(code[:3])) == []
         assert gate.receive(ev.StdinReceived(code[3:])) == []
         (seek,) = gate.receive(ev.StdinEnded(NOW))
@@ -221,6 +223,7 @@ some_events = st.sampled_from(
         ev.ExecRequested(b"bash -s", "r-1", NOW),
         ev.StdinReceived(b"code"),
         ev.StdinEnded(NOW),
+        ev.StillReading(),
         ev.NoTwinFound(NOW),
         ev.TwinFound(some_request, None),
         ev.TwinFound(some_request, decision(some_request, RequestState.APPROVED)),
