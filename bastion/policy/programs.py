@@ -175,7 +175,8 @@ def build(raw: Mapping[str, Mapping[str, Any]]) -> Facts:
 
 
 _KEYS = frozenset(
-    ["note", "names", "is", "options", "style", "flags", "values", "optional", "does", "operands", "unless", "bare", "stdin", "said", "stdin_not", "stdin_if", "adds", "subs", "sub", "secret"]
+    "note names is options style flags values optional does operands unless bare stdin said stdin_not stdin_if adds "
+    "subs sub secret language".split()
 )
 _KINDS = frozenset(("skip", "read", "host", "argv", "env-argv", "shell"))
 
