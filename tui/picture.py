@@ -22,14 +22,14 @@ WEB_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 
 
 async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> str:
-    """The screen as SVG, after the keys were pressed, a second apart."""
+    """The screen as SVG, after the keys were pressed, seconds apart."""
     clock, bastion = [1000.0], Bastion()
     app = BastionConsole(bastion.connect, TITLE, clock=lambda: clock[0], wall=lambda: NOW, theme=theme)
     async with app.run_test(size=size) as pilot:
         while not app.link.up:
             await pilot.pause(0.01)
         for key in keys:
-            clock[0] += 1
+            clock[0] += 5
             await pilot.press(key)
         app.draw()
         await pilot.pause()

@@ -24,7 +24,7 @@ class Console:
         """Time passes on the app's clock; nobody waits."""
         self._clock[0] += seconds
 
-    async def press(self, *keys: str, after: float = 3.0) -> None:
+    async def press(self, *keys: str, after: float = 4.0) -> None:
         """Presses keys as a person does, `after` seconds apart, and lets everything settle."""
         for key in keys:
             self.wait_seconds(after)

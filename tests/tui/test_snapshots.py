@@ -24,13 +24,13 @@ def standing(**options: Any) -> tuple[BastionConsole, list[float]]:
 
 
 def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
-    """Waits for the connection, then presses keys, a second apart."""
+    """Waits for the connection, then presses keys, seconds apart."""
 
     async def run(pilot: Pilot[None]) -> None:
         while not app.link.up:
             await pilot.pause(0.01)
         for key in keys:
-            clock[0] += 2
+            clock[0] += 5
             await pilot.press(key)
         await pilot.pause()
         app.draw()
