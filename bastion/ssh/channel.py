@@ -15,6 +15,7 @@ from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
 from asyncssh.packet import SSHPacket, String
 
 from bastion.control.wire import SUBSYSTEM
+from bastion.gate import notices
 from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up
 from bastion.ssh import algorithms
 
@@ -32,6 +33,9 @@ def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
 EXPLAINED = frozenset({"shell", "subsystem", "pty-req"})
 """Refused requests that are answered with success, only so that the reason can be said on stderr, where people look:
 after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
+
+
+NO_TARGETS = "an approver's or auditor's key never reaches a target; run `bastion --bastion HOST:PORT tui`"
 
 
 class Agent(Protocol):
@@ -102,6 +106,9 @@ class AgentChannel(Channel):
     def _process_subsystem_request(self, packet: SSHPacket) -> bool:
         name = packet.get_string().decode("utf-8", "backslashreplace")[:64]
         packet.check_end()
+        if name == SUBSYSTEM:  # our own client asks for it, with an agent's key, and understands a plain failure
+            self.agent.refused(f"subsystem {name}", "")
+            return False
         return self._say_no("subsystem", f"subsystem {name}")
 
     def _say_no(self, row: str, what: str) -> bool:
@@ -151,13 +158,12 @@ class ControlChannel(Channel):
         packet.check_end()
         if not self._session_started:
             self._session_started = True
-            self.write(
-                b"bastion: refused an approver's or auditor's key never reaches a target; "
-                b"run `bastion tui --bastion HOST:PORT`\n",
-                asyncssh.EXTENDED_DATA_STDERR,
-            )
-            self.exit(126)
+            self._loop.call_soon(self._refuse)  # after the reply, for which the channel must be open
         return True
+
+    def _refuse(self) -> None:
+        self.write(notices.line(notices.refused(NO_TARGETS), as_json=False), asyncssh.EXTENDED_DATA_STDERR)
+        self.exit(notices.EXIT_DENIED)
 
     def _process_subsystem_request(self, packet: SSHPacket) -> bool:
         name = packet.get_string()

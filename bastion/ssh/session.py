@@ -323,6 +323,9 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     async def _record_finished(self, request: Request, status: int | None, signal: str, note: str) -> None:
         summary = await self._execution.finish()
+        if summary is not None:
+            put_out = summary.bytes["output"] + summary.bytes["stderr"]
+            self._services.sessions.change(self.id, output_bytes=put_out)
         ended = await self._records.finished(request, summary, status, signal, note)
         self._services.broker.ran(request.id, ended)
 

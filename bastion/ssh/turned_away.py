@@ -6,6 +6,8 @@ up, and agents run it with less. stderr is where they look.
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncssh
 
 from bastion.gate import notices
@@ -29,11 +31,11 @@ class TurnedAway(asyncssh.SSHServerSession[bytes]):
 
     def not_open(self, what: str, reason: str) -> None:
         """A shell or subsystem."""
-        self._end()
+        self._end_soon()
 
     def exec_received(self, command: bytes) -> None:
         """A command."""
-        self._end()
+        self._end_soon()
 
     def left(self) -> None:
         """Nothing is held."""
@@ -44,6 +46,10 @@ class TurnedAway(asyncssh.SSHServerSession[bytes]):
     def eof_received(self) -> bool:
         """Of no interest."""
         return True
+
+    def _end_soon(self) -> None:
+        """After the reply to the request, for which asyncssh needs the channel open."""
+        asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
         self._services.note_refusal(self._identity, self._what)

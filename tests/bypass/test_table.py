@@ -60,7 +60,7 @@ def refusals(house: House) -> list[str]:
 async def test_a_shell(house: House) -> None:
     outcome = await house.run("web-1")
     assert outcome.status == 126
-    assert "refused shell: shells are not open" in outcome.stderr
+    assert "refused: shell: shells are not open" in outcome.stderr
     assert "shell" in refusals(house)
 
 
@@ -77,7 +77,7 @@ async def test_a_terminal_for_a_command(house: House, ana: Client, tmp_path: Pat
     marker = tmp_path / "marker"
     outcome = await house.run("web-1", f"touch {marker}", options=("-tt",))
     assert outcome.status == 126
-    assert "refused pty-req: terminals are not open" in outcome.stderr
+    assert "refused: pty-req: terminals are not open" in outcome.stderr
     assert not marker.exists()
     assert await ana.call(wire.ListRequests, list[wire.RequestInfo], state="held") == []
 
@@ -98,7 +98,21 @@ async def test_agent_forwarding_hands_over_no_agent(house: House, ana: Client) -
     assert "auth-agent-req@openssh.com" in outcome.stderr
 
 
-@pytest.mark.parametrize("subsystem", ["sftp", "sftp ", "netconf", "control@agent-bastion", "\x1b[31m"])
+async def test_refused_requests_get_their_reply(house: House) -> None:
+    """A client that waits for it must not hang: asyncssh's does, for a subsystem and for a shell."""
+    async with asyncio.timeout(20):
+        for destination in ("web-1", "web-9"):
+            async with connect(house, destination) as connection:
+                for more in ({"subsystem": "sftp"}, {}):
+                    result = await connection.run(check=False, **more)
+                    assert result.exit_status == 126
+        async with connect(house, "bastion", who="ana") as connection:
+            result = await connection.run("true", check=False)
+            assert result.exit_status == 126
+            assert "never reaches a target" in str(result.stderr)
+
+
+@pytest.mark.parametrize("subsystem", ["sftp", "sftp ", "netconf", "control@agent-bastion ", "\x1b[31m"])
 async def test_subsystems(house: House, subsystem: str) -> None:
     outcome = await house.run("web-1", subsystem, options=("-s",))
     assert outcome.status == 126
@@ -250,12 +264,12 @@ def test_what_has_no_row_is_refused() -> None:
         assert (row.treatment is Treatment.REFUSED) is bool(row.reason), name
 
 
-def connect(house: House):  # type: ignore[no-untyped-def]  # asyncssh's context manager has no public type
+def connect(house: House, destination: str = "web-1", who: str = "agent-7"):  # type: ignore[no-untyped-def]  # asyncssh's context manager has no public type
     return asyncssh.connect(
         "127.0.0.1",
         house.port,
-        username="web-1",
-        client_keys=[str(house.work / "agent-7")],
+        username=destination,
+        client_keys=[str(house.work / who)],
         known_hosts=str(house.work / "known_hosts"),
         config=None,
     )

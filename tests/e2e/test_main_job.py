@@ -250,6 +250,8 @@ async def test_the_recording_holds_what_went_by(house: House, ana: Client) -> No
     assert streams["stderr"] == b"err\n"
     shown = await ana.call(wire.ShowRequest, wire.RequestInfo, request=info.id)
     assert shown.status == "exit 0"
+    session = await ana.call(wire.ShowSession, wire.SessionInfo, session=info.session)
+    assert session.output_bytes == len(b"in and outerr\n")
 
 
 async def test_the_ledger_has_the_chain_from_proposal_to_end(house: House, ana: Client) -> None:
