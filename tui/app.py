@@ -22,7 +22,7 @@ from textual.binding import Binding, BindingType
 from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
-from tui import messages
+from tui import keys, messages
 from tui.feed import Connect, Feed, words_of
 from tui.lines import Link
 from tui.screens import Drawn
@@ -41,11 +41,13 @@ class BastionConsole(App[None], inherit_bindings=False):
 
     `title` is shown in the first row (where one is connected to); `keymap` maps ids of `tui/keys.py` to keys; `theme`
     is the name of a Textual theme. `clock` (seconds, monotonic) and `wall` (microseconds since the epoch) can be
-    replaced for tests. Raises UsageError for an unknown theme.
+    replaced for tests. Raises UsageError for an unknown theme or id, or a
+    second key that is the first.
     """
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (180, "-wide")]  # noqa: RUF012 - mypy wants it as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -91,7 +93,7 @@ class BastionConsole(App[None], inherit_bindings=False):
         if theme and theme not in self.available_themes:
             raise errors.UsageError(f"no theme {theme}", f"one of {', '.join(sorted(self.available_themes))}")
         self.theme = theme or ("ansi-dark" if self.no_color else THEMES[0].name)
-        self.keymap_ids = dict(keymap or {})
+        self.keymap_ids = keys.checked(keymap or {})
         self.set_keymap(self.keymap_ids)
 
     @property
@@ -217,7 +219,7 @@ class BastionConsole(App[None], inherit_bindings=False):
     async def _kill(self, session: str) -> None:
         try:
             await self.feed.call(wire.KillSession, wire.SessionInfo, session=session, reason="ended from the console")
-        except errors.BastionError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
             self.tell(f"{cell(session, 20)} was not ended: {words_of(error)}", "bad")
         else:
             self.tell(f"{cell(session, 20)} was ended", "good")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bastion.control import wire
@@ -69,8 +70,14 @@ def _votes(item: Item, now: int, width: int) -> tuple[str, str]:
     return cell(f"{approvals(item.info)}/{item.info.approvals}", width), "value"
 
 
+@lru_cache(maxsize=256)
+def _command_cell(command: bytes, width: int) -> str:
+    """Kept for the rows on the screen: a command of 128 KiB takes 50 ms to be made visible."""
+    return cell(command, width)
+
+
 def _command(item: Item, now: int, width: int) -> tuple[str, str]:
-    return cell(item.info.command, width), "command"
+    return _command_cell(item.info.command, width), "command"
 
 
 def _where(item: Item | wire.SessionInfo, now: int, width: int) -> tuple[str, str]:

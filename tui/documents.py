@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from functools import lru_cache
 
 from bastion.control import wire
 from bastion.model import Choice, StdinMode
-from bastion.policy.visible import describe, visible
+from bastion.policy.visible import Visible, describe, visible
 from tui.items import Item
 from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
 from tui.words import amount, clock_time, ending, risk, state_badge, tier_badge
@@ -22,16 +23,22 @@ NONE_GIVEN = "none given"
 VOTED = {Choice.APPROVE.value: "approved", Choice.DENY.value: "denied"}
 
 
+@lru_cache(maxsize=16)
+def _described(data: bytes) -> Visible:
+    """Kept for what is on display: 1 MiB takes half a second to be made visible, and votes and resizes draw it anew."""
+    return describe(data)
+
+
 def request_document(item: Item, width: int) -> Document:
     """Everything about a request, in rows of `width` characters."""
     info = item.info
-    command = describe(info.command)
+    command = _described(info.command)
     blocks: list[Rows | Source] = [Rows(_head(item, width))]
     blocks += _text("command", info.command, "", width, 0)
     must = len(command.text)
     if info.stdin == StdinMode.BUNDLED or info.stdin_code:
         blocks += _text("stdin", info.stdin_code, "read as code by the command", width, must)
-        must += len(visible(info.stdin_code))
+        must += len(_described(info.stdin_code).text)
     blocks.append(Rows([BLANK, *_fields(item, width)]))
     return Document(blocks, item.digest, must)
 
@@ -57,7 +64,7 @@ def _head(item: Item, width: int) -> list[Row]:
 
 def _text(title: str, data: bytes, note: str, width: int, offset: int) -> list[Rows | Source]:
     """A must-be-read text with its size and what is strange in it."""
-    shown = describe(data)
+    shown = _described(data)
     words = f"{amount(shown.bytes, 'byte')}, {amount(shown.lines, 'line')}" + (f", {note}" if note else "")
     rows = [title_row(title, words, width)]
     for warning in shown.strange:

@@ -5,9 +5,12 @@ Screens take their bindings from here, the help screen prints them from here, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+
+from bastion import errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,19 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Console", CONSOLE),
     ("While watching", WATCH),
 )
+
+
+def checked(keymap: Mapping[str, str]) -> dict[str, str]:
+    """A keymap that can be used. Raises UsageError for an unknown id, and where the second key would be the first."""
+    known = {key.id: key.keys for _, group in GROUPS for key in group}
+    for id in keymap:
+        if id not in known:
+            raise errors.UsageError(f"no key is called {id}", "the ids are those of tui/keys.py")
+    used = known | dict(keymap)
+    first, second = ({key.strip() for key in used[id].split(",")} for id in ("request.approve", "request.confirm"))
+    if first & second:
+        raise errors.UsageError("request.approve and request.confirm need different keys", "a held key would do both")
+    return dict(keymap)
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:

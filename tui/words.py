@@ -11,7 +11,6 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from bastion.control import wire
 from bastion.model import State, Tier
@@ -111,7 +110,6 @@ def clock_time(micros: int) -> str:
         return f"{micros} us after the epoch"
 
 
-@lru_cache(maxsize=4096)
 def cell(data: bytes | str, width: int) -> str:
     """Text made visible in at most `width` characters; a cut shows `…`, with the count where there is room for it."""
     line = visible_line(data, width)

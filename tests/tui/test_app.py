@@ -366,6 +366,49 @@ async def test_what_is_on_the_screen_is_the_whole_truth(console: Open, command: 
         assert it.app.is_running
 
 
+async def test_what_the_edge_of_the_screen_cuts_was_not_read(console: Open) -> None:
+    """Narrower than a row can be made: nothing that is cut counts as seen."""
+    async with console(three(), size=(12, 30)) as it:
+        await it.press("end", "a")
+        assert it.bastion.votes == []
+        await it.pilot.resize_terminal(80, 24)
+        await it.pilot.pause()
+        await it.press("home", "a")
+        await it.told("counts")
+
+
+async def test_what_came_under_another_screen_was_not_read(console: Open) -> None:
+    async with console(Bastion([], [])) as it:
+        await it.press("question_mark")
+        it.bastion.put(request(MEDIUM))
+        await it.until(lambda: it.app.view.selected(Pane.QUEUE) == MEDIUM)
+        assert not it.app.view.reading
+        await it.press("escape")
+        await it.until(lambda: it.app.view.reading)
+        await it.press("a")
+        await it.told("counts")
+
+
+async def test_a_drag_over_the_text_does_no_harm(console: Open) -> None:
+    async with console(three()) as it:
+        await it.pilot.mouse_down("#text", offset=(2, 1))
+        await it.pilot.hover("#text", offset=(30, 5))
+        await it.pilot.mouse_up("#text", offset=(30, 5))
+        await it.press("ctrl+c")
+        assert it.app.is_running
+
+
+async def test_a_reason_is_sent_without_control_characters(console: Open) -> None:
+    async with console(three()) as it:
+        await it.press("d")
+        await it.told("DENY")
+        it.app.post_message(events.Paste("no\x1b[2J \u202eway\nmore"))
+        await it.pilot.pause()
+        await it.press("enter")
+        await it.told("denied by ana: no[2J way")
+        assert it.bastion.votes == [(MEDIUM, Choice.DENY, "no[2J way")]
+
+
 # --- the connection
 
 

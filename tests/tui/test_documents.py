@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -184,6 +185,19 @@ def test_rows_still_below(lines: int, bottom: int) -> None:
     document = shown(command=b"x\n" * lines)
     first = next(at for at in range(len(document)) if document.row(at).span)
     assert document.source_below(bottom) == max(0, min(lines, first + lines - bottom))
+
+
+def test_the_longest_request_is_laid_out_in_time() -> None:
+    """1 MiB of one-character lines; laid out again, as after a vote, it costs nothing worth naming."""
+    item = Item.first(request(stdin="bundled", stdin_code=b"a\n" * (1 << 19)))
+    began = time.perf_counter()
+    document = request_document(item, 100)
+    first = time.perf_counter() - began
+    assert len(document) > 1 << 19
+    assert document.row(1 << 18).text
+    began = time.perf_counter()
+    request_document(item, 100)
+    assert time.perf_counter() - began < first
 
 
 def test_a_row_beyond_the_end_is_an_error() -> None:

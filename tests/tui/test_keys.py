@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import string
 
+import pytest
+
+from bastion import errors
 from tui import keys
 from tui.screens.help import HelpScreen, help_document
 from tui.screens.main import MainScreen
@@ -51,6 +54,25 @@ def test_the_help_names_every_key_and_follows_the_keymap() -> None:
         assert keys.spelled(key.keys) in text
     remapped = help_document({"request.approve": "f5"}, 100)
     assert any("f5" in remapped.row(at).text for at in range(len(remapped)))
+
+
+@pytest.mark.parametrize(
+    "keymap",
+    [
+        {"request.aprove": "f5"},
+        {"request.confirm": "a"},
+        {"request.approve": "f5, y"},
+        {"request.approve": "f5", "request.confirm": "f6,f5"},
+    ],
+)
+def test_a_keymap_that_cannot_be_used_is_refused(keymap: dict[str, str]) -> None:
+    with pytest.raises(errors.UsageError):
+        keys.checked(keymap)
+
+
+def test_keys_may_be_swapped() -> None:
+    keymap = {"request.approve": "y", "request.confirm": "a"}
+    assert keys.checked(keymap) == keymap
 
 
 def test_no_key_leads_to_a_screenshot_or_the_palette() -> None:

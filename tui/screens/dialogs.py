@@ -78,7 +78,7 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
     @on(Input.Submitted, "#reason")
     def submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        reason = event.value.strip()
+        reason = "".join(char for char in event.value if char.isprintable()).strip()
         if self._problem():
             self.draw()
         elif not reason:

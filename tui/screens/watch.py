@@ -96,7 +96,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
                 await self.app.feed.call(wire.WatchSession, wire.SessionInfo, session=self.session)
             except (errors.NotFound, errors.Conflict):  # it is over, and nobody told us yet
                 await self._read()
-        except errors.BastionError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
             self.problem = words_of(error)
 
     async def _read(self) -> None:

@@ -1,6 +1,7 @@
 """The text about what is selected: paints a document row by row, and reports what has been painted.
 
-The report is made where a row is turned into cells, so it cannot claim more than was drawn.
+The report is made where a row is turned into cells, so it cannot claim more than was drawn; and not for a row that the
+widget's edge cuts, nor while another screen lies over this one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class TextView(ScrollView, Painted, can_focus=False):
         if at >= len(self.document):
             return self.strip((), width)
         row = self.document.row(at)
-        if row.span and self.document.digest:
+        whole = MARGIN + len(row.text) <= width
+        if row.span and self.document.digest and whole and self.app.screen is self.screen:
             self.model.saw(self.document.digest, *row.span)
         return self.strip(((" " * MARGIN, "value"), *row.parts), width)
 
