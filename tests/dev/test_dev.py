@@ -54,6 +54,7 @@ def bare() -> Iterator[Path]:
         if not re.match(r"ssh|tmux|python|pyenv", program.name):
             (work / "bin" / program.name).symlink_to(program)
     yield work
+    (work / "checkout").chmod(0o755)
     shutil.rmtree(work)
 
 
