@@ -28,6 +28,8 @@ async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> s
     async with app.run_test(size=size) as pilot:
         while not app.link.up:
             await pilot.pause(0.01)
+        app.draw()
+        await pilot.pause()
         for key in keys:
             clock[0] += 5
             await pilot.press(key)

@@ -29,6 +29,8 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
     async def run(pilot: Pilot[None]) -> None:
         while not app.link.up:
             await pilot.pause(0.01)
+        app.draw()
+        await pilot.pause()
         for key in keys:
             clock[0] += 5
             await pilot.press(key)

@@ -17,7 +17,7 @@ from tui.guard import SETTLE
 from tui.items import Item
 from tui.order import Order, Pane
 from tui.samples import NOW, S, request, session, vote
-from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT, View
+from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT, Change, View
 
 IDS = [f"r-{number:08x}" for number in range(6)]
 SESSIONS = [f"s-{number:016x}" for number in range(3)]
@@ -306,3 +306,27 @@ def test_a_thousand_held_requests_and_a_flood_leave_the_selection_and_take_littl
         view.rows(Pane.QUEUE)
     assert view.selected(Pane.QUEUE) == "r-0000002a"
     assert time.perf_counter() - began < 1.0
+
+
+def test_what_concerns_nobody_changes_nothing() -> None:
+    view = full(request("r-1"))
+    before = (view.rows(Pane.QUEUE), view.selected(Pane.QUEUE), view.pane)
+    frame = wire.FrameInfo(at=0, kind="output", data=b"x")
+    assert view.apply(wire.SessionOutput(session="s-1", frame=frame), 1.0) == Change()
+    view.select(Pane.DECIDED, "r-unknown", 2.0)
+    view.gone("r-unknown", 3.0)
+    view.move(5, 4.0)
+    assert (view.rows(Pane.QUEUE), view.selected(Pane.QUEUE), view.pane) == before
+
+
+def test_the_filter_hides_but_never_what_is_counted() -> None:
+    view = full(request("r-1", identity="a"), request("r-2", identity="b"))
+    view.set_filter("agent:b", 1.0)
+    assert view.rows(Pane.QUEUE) == ("r-2",)
+    assert view.selected(Pane.QUEUE) == "r-2"
+    assert (len(view.held), view.hidden) == (2, 1)
+    assert view.apply(changed(request("r-3", identity="a")), 2.0, NOW).new == ("r-3",)
+    assert view.hidden == 2
+    view.set_filter("", 3.0)
+    assert view.hidden == 0
+    assert view.selected(Pane.QUEUE) == "r-2"
