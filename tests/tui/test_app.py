@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
 from textual import events
+from textual.binding import BindingType
+from textual.screen import ModalScreen
 
 from bastion import errors
 from bastion.control import wire
@@ -19,6 +22,7 @@ from tui import feed as feed_module
 from tui.app import BastionConsole
 from tui.order import Pane
 from tui.samples import NOW, Bastion, S, request, session, vote
+from tui.screens.help import HelpScreen
 
 MEDIUM, HIGH, UNRATED = "r-00000001", "r-00000002", "r-00000003"
 
@@ -377,9 +381,18 @@ async def test_what_the_edge_of_the_screen_cuts_was_not_read(console: Open) -> N
         await it.told("counts")
 
 
-async def test_what_came_under_another_screen_was_not_read(console: Open) -> None:
+class Veil(ModalScreen[None]):
+    """Lies over everything and lets it shine through."""
+
+    DEFAULT_CSS = "Veil { background: $background 0%; }"
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss", "")]
+
+
+@pytest.mark.parametrize("over", [Veil, HelpScreen])
+async def test_what_came_under_another_screen_was_not_read(console: Open, over: type[ModalScreen[None]]) -> None:
     async with console(Bastion([], [])) as it:
-        await it.press("question_mark")
+        it.app.push_screen(over())
+        await it.pilot.pause()
         it.bastion.put(request(MEDIUM))
         await it.until(lambda: it.app.view.selected(Pane.QUEUE) == MEDIUM)
         assert not it.app.view.reading
@@ -656,6 +669,13 @@ async def test_a_thousand_requests_answer_a_key_within_100_ms(console: Open) -> 
             await painted.wait()
             times.append(time.perf_counter() - began)
         assert sorted(times)[len(times) // 2] < 0.1
+
+
+async def test_no_control_character_is_painted_whatever_a_caller_forgot(console: Open) -> None:
+    async with console(three()) as it:
+        it.app.tell("a\x1b[2Jb\u202ec")
+        await it.told("a⟨ESC⟩[2Jb⟨U+202E RIGHT-TO-LEFT OVERRIDE⟩c")
+        assert all(segment.text.isprintable() for row in it.strips for segment in row)
 
 
 async def test_ctrl_c_tells_how_to_quit_and_q_quits(console: Open) -> None:

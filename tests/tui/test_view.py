@@ -198,6 +198,13 @@ def test_a_new_request_is_new_once() -> None:
     assert view.apply(changed(request("r-2", state="denied")), 3.0, NOW).new == ()
 
 
+def test_a_new_connection_is_a_change_by_itself_even_where_nothing_changed() -> None:
+    view = full(request("r-1"))
+    view.snapshot([request("r-1")], [], 10.0)
+    assert view.guard.refusal(10.0 + SETTLE - 0.01) != ""
+    assert view.guard.refusal(10.0 + SETTLE + 0.01) == ""
+
+
 def test_a_tombstone_stays_until_the_person_moves() -> None:
     view = full(request("r-1", age=9), request("r-2", age=8), request("r-3", age=7))
     view.move(1, 10.0)
