@@ -80,6 +80,8 @@ class UpstreamFailed:
     """The command could not be started on the target."""
 
     reason: str
+    sent: bool = False
+    """It was sent, and the target did not say what became of it."""
 
 
 @dataclass(frozen=True, slots=True)

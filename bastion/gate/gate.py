@@ -268,10 +268,11 @@ class Gate:
 
     def _not_started(self, event: ev.UpstreamFailed) -> list[do.Effect]:
         self.state = State.CLOSED
+        note = event.reason if event.sent else f"not started: {event.reason}"
         return [
-            do.RecordFinished(self._asked(), None, "", f"not started: {event.reason}"),
+            do.RecordFinished(self._asked(), None, "", note),
             do.Say(notices.failed(event.reason)),
-            do.Exit(notices.EXIT_BASTION, why=f"not started: {event.reason}"),
+            do.Exit(notices.EXIT_BASTION, why=note),
         ]
 
     def _forward_signal(self, event: ev.SignalReceived) -> list[do.Effect]:

@@ -118,10 +118,19 @@ class AgentChannel(Channel):
         self.agent.not_open(what, look_up(f"request {row}").reason)
         return True
 
+    def _report_response(self, result: bool) -> None:
+        """asyncssh begins to read when it has granted an exec, whatever paused the reading meanwhile."""
+        held = self._recv_paused is True
+        super()._report_response(result)
+        if held:
+            self.pause_reading()
+
     def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
-        """A client that closes only this channel while its stdin is paused would else go unnoticed."""
+        """A client that closes only this channel while its stdin is paused would else go unnoticed, and the channel
+        stay open with what is unread."""
         self.agent.left()
         super()._process_close(pkttype, pktid, packet)
+        self._discard_recv()
 
     _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
         **Channel._packet_handlers,

@@ -16,6 +16,7 @@ from bastion.policy.visible import visible_line
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
 from bastion.ssh.services import Services
+from bastion.ssh.upstream import NotConfirmed
 from recorder.recording import Recording, Summary
 
 MARKER_WIDTH = 200
@@ -75,7 +76,8 @@ class Execution:
                 target, request.login, command, request.environment, lambda: upstream, wanted=wanted
             )
         except BastionError as error:
-            return ev.UpstreamFailed(str(error))
+            upstream.stop(hard=True)
+            return ev.UpstreamFailed(str(error), sent=isinstance(error, NotConfirmed))
         self.upstream = upstream
         self._feed(upstream, request, channel, stdin)
         return ev.UpstreamOpened()

@@ -24,8 +24,13 @@ Ended = Callable[[UpstreamEnded], None]
 Seen = Callable[[str, bytes], None]
 
 
+SIGNAL_LIMIT = 16
+"""Characters of a signal's name; RFC 4254 section 6.10 has at most 4."""
+
+
 class Side:
-    """Reading from one channel, paused while there is a cause."""
+    """Reading from one channel, paused while there is a cause. Without a channel there is nothing left to read:
+    asyncssh raises when one that has closed is resumed, in whatever callback of another connection that happens."""
 
     def __init__(self) -> None:
         self.channel: Any = None
@@ -97,12 +102,13 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
     # --- agent to target ------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Stdin for the command."""
+        """Stdin for the command. What comes after its end is dropped, and not recorded: nobody got it."""
+        if self.channel is None or self.channel.is_closing():
+            return
         if not self._recording.write("input", data):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
-        if self.channel is not None and not self._stopped:
-            self.channel.write(data)
+        self.channel.write(data)
 
     def send_eof(self) -> None:
         """End of stdin."""
@@ -133,11 +139,12 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self._status = status
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        """RFC 4254 section 6.10; kept until everything is delivered."""
-        self._signal = signal
+        """RFC 4254 section 6.10; kept until everything is delivered. The name is the target's: it is no free text."""
+        self._signal = signal if signal.isalnum() and len(signal) <= SIGNAL_LIMIT else "?"
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel has closed and everything was delivered."""
+        self.channel = self.reading.channel = None
         self._ended(UpstreamEnded(self._status, self._signal))
 
     def signal(self, name: str) -> None:

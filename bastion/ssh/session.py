@@ -48,6 +48,9 @@ PROGRESS_SECONDS = 15
 QUIET_SECONDS = 1.0
 """Before the agent is told that its stdin is being read: most stdin ends at once, and needs no word."""
 
+EVENTS_QUEUED = 64
+"""Events that wait for the task; beyond that, signals are dropped."""
+
 REFUSALS_TOLD = 8
 """Refused requests that the agent is told of before its command."""
 
@@ -141,8 +144,9 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         return True
 
     def signal_received(self, signal: str) -> None:
-        """RFC 4254 section 6.9."""
-        self._post(ev.SignalReceived(signal if signal.isalnum() and len(signal) <= 16 else "?"))
+        """RFC 4254 section 6.9. A client that floods them must not fill the memory."""
+        if len(self._events) < EVENTS_QUEUED:
+            self._post(ev.SignalReceived(signal if signal.isalnum() and len(signal) <= 16 else "?"))
 
     def pause_writing(self) -> None:
         """The agent reads slower than its command writes."""
@@ -160,6 +164,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if not self._gone:
             self._gone = True
             self._moved.set()
+            self._stdin.reading.channel = None
             if self._execution.upstream is not None:
                 self._execution.upstream.agent_left()
             self._post(ev.AgentLeft())
@@ -204,6 +209,8 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     async def _run(self) -> None:
         self._services.sessions.open(self._info, self.cut)
         gate = self._gate = self._make_gate()
+        if reason := self._withdrawn():
+            self._events.appendleft(ev.Cut(reason))
         try:
             self._say_refusals()
             while gate.state is not GateState.CLOSED:
@@ -350,7 +357,16 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def _unwanted(self) -> str:
         """Why the command shall not be started any more; empty while it shall."""
-        return self._cut or ("the agent left" if self._gone else "")
+        return self._cut or ("the agent left" if self._gone else "") or self._withdrawn()
+
+    def _withdrawn(self) -> str:
+        """Why this identity may not be on this target any more: the channel can be older than the revocation."""
+        directory, name = self._services.directory, self._info.identity
+        if directory.identities[name].revoked:
+            return f"identity {name} was revoked"
+        if directory.targets.get(self._target.name) != self._target:
+            return f"target {self._target.name} was removed"
+        return ""
 
     def _collect(self) -> None:
         """Let stdin through to the gate: first what came early, then the rest as it comes."""
@@ -390,6 +406,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     async def _exit(self, effect: do.Exit) -> None:
         """Send the status after everything sent before it; a client that does not read can be cut."""
         self._end = effect.why or (f"signal {effect.signal}" if effect.signal else f"exit {effect.status}")
+        self._stdin.reading.pause("over")
         channel = self._channel
         if channel is None or self._gone or channel.is_closing():
             return

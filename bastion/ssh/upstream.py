@@ -36,7 +36,11 @@ IDLE_SECONDS = 300
 
 
 class NotStarted(Unreachable):
-    """The command did not reach the target."""
+    """The command did not reach the target, or the target refused it."""
+
+
+class NotConfirmed(Unreachable):
+    """The command was sent, and the target did not say what became of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,12 +51,15 @@ class Link:
     busy: int = 0
     full: bool = False
     """The target refused a channel: no more of them while others run."""
+    spent: bool = False
+    """The target left something unanswered: no more channels, and closed when what runs on it has ended. asyncssh keeps
+    a channel whose opening was given up for as long as the connection lives, and so does the target."""
     closing: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
         """Whether another command can be started on it."""
-        return not self.full and self.busy < SESSIONS_PER_LINK and not self.connection.is_closed()
+        return not (self.full or self.spent) and self.busy < SESSIONS_PER_LINK and not self.connection.is_closed()
 
 
 Route = tuple[str, str, int, str, tuple[str, ...], str]
@@ -66,6 +73,7 @@ class Pool:
     keepalive_seconds: float
     _links: dict[Route, list[Link]] = field(default_factory=dict)
     _dialling: dict[Route, asyncio.Lock] = field(default_factory=dict)
+    _failed: dict[Route, tuple[float, Unreachable]] = field(default_factory=dict)
     _waiters: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(
@@ -80,7 +88,7 @@ class Pool:
     ) -> asyncssh.SSHClientChannel[bytes]:
         """Run `command` on `target`. `wanted`, asked when the link stands, says why it shall not run any more, or "".
 
-        Raises Unreachable, HostKeyMismatch or NotStarted within `connect_seconds`, each with a sentence for the agent.
+        Raises Unreachable, HostKeyMismatch, NotStarted or NotConfirmed, each with a sentence for the agent.
         """
         for fresh in (False, True):
             link = await self._link(target, login, fresh=fresh)
@@ -98,9 +106,15 @@ class Pool:
                 return await self._open(link, target, login, command, environment, made)
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 link.full = True
+                refused = isinstance(error, asyncssh.ChannelOpenError) and not link.connection.is_closed()
+                link.spent = link.spent or not refused
                 self._release(target, login, link)
-                if isinstance(error, asyncssh.ChannelOpenError) and link.busy == 0:
+                if refused and link.busy == 0:
                     link.connection.close()
+                if sent and not refused:
+                    raise NotConfirmed(
+                        f"target {target.name} did not say whether it started the command: {_why(error)}; it may run"
+                    ) from None
                 if sent:
                     raise NotStarted(f"target {target.name} did not start the command: {_why(error)}") from None
                 if fresh:
@@ -145,7 +159,9 @@ class Pool:
 
     def _release(self, target: Target, login: str, link: Link) -> None:
         link.busy -= 1
-        if link.busy == 0:
+        if link.busy == 0 and link.spent:
+            self._retire(_route(target, login), link)
+        elif link.busy == 0:
             link.full = False
             link.closing = asyncio.get_running_loop().call_later(
                 IDLE_SECONDS, self._retire, _route(target, login), link
@@ -158,13 +174,27 @@ class Pool:
             link.connection.close()
 
     async def _link(self, target: Target, login: str, *, fresh: bool) -> Link:
-        route = _route(target, login)
+        """A link with room. One dials at a time; who waited for a dial that failed has failed with it, or the last of
+        many would wait for as long as all of their dials take."""
+        route, loop = _route(target, login), asyncio.get_running_loop()
+        asked = loop.time()
         async with self._dialling.setdefault(route, asyncio.Lock()):
             links = self._links.setdefault(route, [])
             links[:] = [link for link in links if not link.connection.is_closed()]
             link = next((link for link in links if link.usable and not fresh), None)
             if link is None:
-                link = Link(await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds))
+                at, failure = self._failed.get(route, (0.0, None))
+                if failure is not None and at >= asked:
+                    raise type(failure)(failure.message, failure.hint)
+                try:
+                    connection = await dial(
+                        target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds
+                    )
+                except Unreachable as error:
+                    self._failed[route] = loop.time(), error
+                    raise
+                self._failed.pop(route, None)
+                link = Link(connection)
                 links.append(link)
             link.busy += 1
             if link.closing is not None:

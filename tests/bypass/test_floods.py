@@ -1,0 +1,174 @@
+"""Clients that send too much, too early, too late, or go away in the middle: the daemon's memory stays bounded, and
+nobody else's commands suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from asyncssh.packet import String
+
+from bastion.control.client import Client
+from bastion.model import Choice
+from tests.support.house import House, Outcome
+from tests.support.sshd import Sshd
+
+pytestmark = pytest.mark.e2e
+
+MEMORY = 48 << 20
+"""Bytes that the daemon may grow by; without a bound, each flood here takes hundreds of megabytes."""
+
+SECONDS = 2.0
+"""How long a flood lasts."""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    target = Sshd(tmp_path_factory.mktemp("target"))
+    target.start()
+    yield target
+    target.stop()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
+    made = House(tmp_path_factory.mktemp("house"))
+    made.add_target("web-1", sshd)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def ana(house: House) -> AsyncIterator[Client]:
+    client = await house.remote("ana")
+    yield client
+    await client.close()
+
+
+def memory(house: House) -> int:
+    return int(Path(f"/proc/{house.pid}/statm").read_text().split()[1]) * 4096
+
+
+async def piped(house: House, source: str, command: str) -> asyncio.subprocess.Process:
+    """`source | ssh web-1@bastion command`; its status is ssh's."""
+    line = f"{source} | exec {shlex.join(house.ssh_command('web-1', command))}"
+    return await asyncio.create_subprocess_exec("sh", "-c", line, stdin=-3, stdout=-1, stderr=-1)
+
+
+def connect(house: House, who: str = "agent-7") -> Any:
+    return asyncssh.connect(
+        "127.0.0.1",
+        house.port,
+        username="web-1",
+        client_keys=[str(house.work / who)],
+        known_hosts=str(house.work / "known_hosts"),
+        config=None,
+    )
+
+
+class Session(asyncssh.SSHClientSession[bytes]):
+    pass
+
+
+async def channel_of(connection: asyncssh.SSHClientConnection, window: int) -> Any:
+    """An open session channel with that receive window; nothing was asked for on it yet."""
+    channel: Any = asyncssh.SSHClientChannel(
+        connection, asyncio.get_running_loop(), "strict", None, "strict", window, 32768
+    )
+    await channel._open(b"session")
+    channel._session = Session()
+    channel._session.connection_made(channel)
+    return channel
+
+
+async def pour(channel: Any) -> int:
+    """Send stdin as fast as the other end takes it, for a while."""
+    sent, end = 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        while channel.get_write_buffer_size() < 1 << 20:
+            channel.write(bytes(32768))
+            sent += 32768
+        await asyncio.sleep(0)
+    return sent
+
+
+async def test_stdin_of_a_held_command_waits_with_the_client(house: House, ana: Client) -> None:
+    before = memory(house)
+    ssh = await piped(house, "head -c 300000000 /dev/zero", "wc -c")
+    info = await house.held(ana, b"wc -c")
+    await asyncio.sleep(SECONDS)
+    assert memory(house) - before < MEMORY
+    await ana.vote(info, Choice.APPROVE, "")
+    stdout, _ = await ssh.communicate()
+    assert (ssh.returncode, stdout) == (0, b"300000000\n")
+
+
+async def test_stdin_beyond_the_limit_for_code_is_not_kept(house: House) -> None:
+    """A client that takes none of what it is told keeps its channel open; what it sends must not pile up."""
+    before = memory(house)
+    async with connect(house) as connection:
+        channel = await channel_of(connection, window=0)
+        await channel._make_request(b"exec", String(b"sh"))
+        await pour(channel)
+        assert memory(house) - before < MEMORY
+
+
+async def test_stdin_of_a_refused_channel_is_not_kept(house: House) -> None:
+    before = memory(house)
+    async with connect(house) as connection:
+        channel = await channel_of(connection, window=0)
+        await channel._make_request(b"shell")
+        await pour(channel)
+        assert memory(house) - before < MEMORY
+
+
+async def test_signals_before_a_command_are_not_kept(house: House) -> None:
+    before = memory(house)
+    async with connect(house) as connection:
+        channel = await channel_of(connection, window=1 << 20)
+        for _ in range(100):
+            for _ in range(500):
+                channel._send_request(b"signal", String("USR1"))
+            assert not await channel._make_request(b"unknown@example.org")  # the flood was read
+        assert memory(house) - before < 4 << 20
+
+
+async def test_stdin_after_the_end_of_the_command_does_no_harm(house: House, ana: Client) -> None:
+    """`yes | ssh … true` ends with the command's status, each time, and so do the connection's other channels."""
+    await house.whitelist(ana, b"true")
+    for _ in range(8):
+        ssh = await piped(house, "yes", "true")
+        _, stderr = await ssh.communicate()
+        assert (ssh.returncode, stderr) == (0, b"")
+
+
+async def test_channels_closed_while_their_stdin_waits_are_counted_off(house: House) -> None:
+    async with connect(house) as connection:
+        for number in range(40):
+            channel, _ = await connection.create_session(Session, f"cat > {number}", encoding=None)
+            channel.write(b"unread")
+            channel.abort()
+            await channel.wait_closed()
+
+
+async def test_who_goes_away_in_the_middle_of_stdin_takes_nobody_along(house: House, ana: Client) -> None:
+    """The commands of all agents share a connection to the target."""
+    slow = b"trap '' HUP PIPE; sleep 2; cat > /dev/null; sleep 1"
+    await house.whitelist(ana, slow)
+    await house.whitelist(ana, b"sleep 6; echo other", identity="agent-8")
+    other = await house.ssh("web-1", "sleep 6; echo other", who="agent-8")
+    async with connect(house) as connection:
+        channel, _ = await connection.create_session(Session, slow.decode(), encoding=None)
+        channel.write(bytes(6 << 20))
+        channel.write_eof()
+        await asyncio.sleep(1)
+        connection.abort()
+    outcome: Outcome = await house.finish(other)
+    assert (outcome.status, outcome.stdout) == (0, b"other\n"), outcome.stderr
