@@ -36,7 +36,7 @@ from bastion.control.server import Caller, ControlServer
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
-from bastion.model import UNRATED, Assessment, Identity, Target
+from bastion.model import UNRATED, Identity, Target
 from bastion.policy.stdin import reads_code
 from bastion.recovery import close_what_was_open
 from bastion.sessions import Sessions
@@ -128,7 +128,7 @@ class Daemon:
             ),
             stored=archive.stored,
             reads_code=reads_code,
-            assess=assessor(),
+            assess=lambda _command: UNRATED,  # this release has no risk classifier, and says so everywhere
             approvals=config.approvals,
         )
         connections = ssh.Connections()
@@ -240,15 +240,6 @@ async def probe(target: Target, config: Config) -> list[wire.CheckInfo]:
         rows.append(wire.CheckInfo(name=f"login {login}", ok=True, detail=f"host key as pinned, {version}"))
         connection.abort()
     return rows
-
-
-def assessor() -> Callable[[bytes], Assessment]:
-    """The risk classifier, if this release has one; else everything is unrated, and says so."""
-    try:
-        from bastion.policy.risk import Risk
-    except ImportError:
-        return lambda _command: UNRATED
-    return Risk.load().assess
 
 
 def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:

@@ -132,7 +132,8 @@ _Char = tuple[str, bool]
 
 def _expand(chars: list[_Char]) -> list[list[_Char]]:  # noqa: PLR0912 - one scan over the braces
     """Brace expansion; `{1..5}` is left as unknown digits or letters."""
-    depth, opened, commas = 0, -1, []
+    depth, opened = 0, -1
+    commas: list[int] = []
     for at, (char, quoted) in enumerate(chars):
         if quoted or char not in "{},":
             continue
