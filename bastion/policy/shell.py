@@ -157,6 +157,8 @@ def parse(command: bytes) -> Parsed | Unparsed:
         reader.compare()
     except Differs as error:
         return Unparsed(str(error))
+    except RecursionError:
+        return Unparsed("is nested too deeply")
     return Parsed(root, frozenset(reader.functions))
 
 

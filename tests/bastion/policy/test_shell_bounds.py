@@ -23,9 +23,9 @@ MEMORY = 512 << 20
 PROGRAM = """
 import sys
 from bastion.policy.stdin import reads_code
-for pattern in sys.argv[2:]:
-    size = int(sys.argv[1])
-    reads_code((pattern * size).encode()[:size])
+size, pattern = int(sys.argv[1]), sys.argv[2]
+for head in ("", "echo ", "echo '", "x=", "echo $("):
+    reads_code((head + pattern * size).encode()[:size])
 """
 
 
