@@ -31,7 +31,8 @@ from bastion.clock import Clock
 from bastion.config import Config
 from bastion.control import wire
 from bastion.control.archive import Archive
-from bastion.control.calls import Calls, House
+from bastion.control.calls import Calls
+from bastion.control.house import House
 from bastion.control.server import Caller, ControlServer
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory

@@ -38,7 +38,7 @@ def command() -> None:
 def add(settings: Settings, name: str, kind: str, roles: tuple[str, ...], key_file: Path) -> None:
     """Add an identity with one public key."""
     from bastion.control import wire
-    from bastion.control.calls import identity_info
+    from bastion.control.infos import identity_info
 
     key = read_key_lines(key_file, one=True)[0]
     info = reach.administer(
@@ -77,7 +77,7 @@ def list_(settings: Settings) -> None:
 def revoke(settings: Settings, name: str, reason: str) -> None:
     """Revoke an identity: its connections are cut at once. Neither its name nor its key can be used again."""
     from bastion.control import wire
-    from bastion.control.calls import identity_info
+    from bastion.control.infos import identity_info
 
     info = reach.administer(
         settings,

@@ -7,8 +7,8 @@ from typing import Protocol
 from bastion.admin import load_directory
 from bastion.control import wire
 from bastion.control.archive import Archive
-from bastion.control.calls import identity_info, target_info, whitelist_info
 from bastion.control.client import Client
+from bastion.control.infos import identity_info, target_info, whitelist_info
 from bastion.errors import NotFound, StoreError
 from recorder.errors import RecorderError
 from recorder.reader import Reader

@@ -57,7 +57,7 @@ def add(
     """
     stored = check_credential(credential)
     from bastion.control import wire
-    from bastion.control.calls import target_info
+    from bastion.control.infos import target_info
 
     reach.here(settings)  # a wrong configuration is said before a target is asked
     keys = [line for path in host_key_files for line in read_key_lines(path)]
@@ -136,7 +136,7 @@ def check(settings: Settings, name: str) -> int:
 def remove(settings: Settings, name: str) -> None:
     """Remove a target: its sessions are cut, the whitelist entries for it go."""
     from bastion.control import wire
-    from bastion.control.calls import target_info
+    from bastion.control.infos import target_info
 
     info = reach.administer(
         settings,

@@ -78,7 +78,7 @@ def remove(settings: Settings, entry: str) -> None:
             if not isinstance(spot, reach.Here) or spot.config.socket.exists():
                 raise
         from bastion.admin import administering
-        from bastion.control.calls import whitelist_info
+        from bastion.control.infos import whitelist_info
 
         with administering(spot.config, reach.local_name()) as admin:
             return whitelist_info(admin.remove_whitelist(entry))

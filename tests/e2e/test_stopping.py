@@ -63,7 +63,7 @@ async def started(
     house: House, ana: Client, target: str, **more: object
 ) -> tuple[asyncio.subprocess.Process, Path, wire.RequestInfo]:
     """A command that waits for ever: its ssh, its /proc entry on the target, its request."""
-    ssh = await house.ssh(target, "echo $$; exec sleep 1000", **more)  # type: ignore[arg-type]
+    ssh = await house.ssh(target, "echo $$; sleep 1000", **more)  # type: ignore[arg-type]
     info = await house.decide(ana)
     assert ssh.stdout is not None
     number = (await ssh.stdout.readline()).decode().strip()

@@ -1,0 +1,48 @@
+"""The daemon's parts, as far as calls of the control protocol need them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bastion.audit import Audit, Draft
+from bastion.broker import Broker
+from bastion.clock import Clock
+from bastion.control import wire
+from bastion.control.archive import Archive
+from bastion.directory import Body, Directory
+from bastion.model import Target
+from bastion.sessions import Sessions
+
+LIST_LIMIT = 1000
+"""Rows that one call returns at most."""
+
+REASON_LIMIT = 1024
+"""Characters of a reason: it stands in a ledger entry and on the agent's stderr."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Built once, by the daemon."""
+
+    directory: Directory
+    broker: Broker
+    sessions: Sessions
+    audit: Audit
+    archive: Archive
+    clock: Clock
+    cut_connections: Callable[[str], None]
+    """Drop all connections of an identity."""
+    drop_links: Callable[[str], None]
+    """Drop all links to a target."""
+    probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def commit(self, kind: str, plan: Callable[[], Body], actor: str) -> Body:
+        """Plan, write, apply: one change of the directory at a time. Raises what `plan` raises, and StoreError."""
+        async with self.changing:
+            body = plan()
+            await self.audit.write(Draft(kind, actor, body))
+            self.directory.apply(kind, body)
+            return body

@@ -1,0 +1,46 @@
+"""Identities, targets and whitelist entries as clients get them. Pure."""
+
+from __future__ import annotations
+
+from bastion.control import wire
+from bastion.directory import WhitelistEntry, parse_key
+from bastion.model import Identity, Target
+
+
+def identity_info(identity: Identity) -> wire.IdentityInfo:
+    """As clients get it."""
+    return wire.IdentityInfo(
+        name=identity.name,
+        kind=identity.kind.value,
+        roles=sorted(role.value for role in identity.roles),
+        fingerprints=[key.fingerprint for key in identity.keys],
+        keys=[key.line for key in identity.keys],
+        revoked=identity.revoked,
+    )
+
+
+def target_info(target: Target) -> wire.TargetInfo:
+    """As clients get it."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return wire.TargetInfo(
+        name=target.name,
+        address=f"{host}:{target.port}",
+        logins=list(target.logins),
+        env=target.env,
+        host_keys=list(target.host_keys),
+        fingerprints=[parse_key(line).fingerprint for line in target.host_keys],
+        credential=target.credential,
+    )
+
+
+def whitelist_info(entry: WhitelistEntry) -> wire.WhitelistInfo:
+    """As clients get it."""
+    return wire.WhitelistInfo(
+        id=entry.id,
+        command=entry.command,
+        identity=entry.identity,
+        target=entry.target,
+        login=entry.login,
+        by=entry.by,
+        expires=entry.expires,
+    )

@@ -1,0 +1,112 @@
+"""Calls that look: changes as they come, sessions, recordings, the ledger; and the one that ends a session.
+
+Looking at what an agent did is itself an entry of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bastion.audit import Draft
+from bastion.control import wire
+from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
+from bastion.control.server import Caller, Connection
+from bastion.directory import pick
+from bastion.errors import Conflict, NotFound
+
+
+class Viewing:
+    """Handlers."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._watching: dict[tuple[int, str], Callable[[], None]] = {}
+
+    async def subscribe(self, _: wire.Subscribe, connection: Connection) -> object:
+        """wire.Subscribe"""
+        house = self._house
+        for request in house.broker.infos():
+            if request.state == "held":
+                connection.push(wire.RequestChanged(request=request))
+        for session in house.sessions.infos():
+            if session.state == "open":
+                connection.push(wire.SessionChanged(session=session))
+        connection.on_close(house.broker.subscribe(lambda info: connection.push(wire.RequestChanged(request=info))))
+        connection.on_close(house.sessions.subscribe(lambda info: connection.push(wire.SessionChanged(session=info))))
+        return None
+
+    async def list_sessions(self, call: wire.ListSessions, _: Connection) -> object:
+        """wire.ListSessions"""
+        limit = min(max(call.limit, 1), LIST_LIMIT)
+        live = self._house.sessions.infos()
+        if len(live) < limit:
+            live = await self._house.archive.sessions(limit - len(live), without={info.id for info in live}) + live
+        return live[-limit:]
+
+    async def show_session(self, call: wire.ShowSession, _: Connection) -> object:
+        """wire.ShowSession"""
+        return await self._find_session(call.session)
+
+    async def _find_session(self, wanted: str) -> wire.SessionInfo:
+        live = {info.id: info for info in self._house.sessions.infos()}
+        try:
+            return live[pick(wanted, live, "session")]
+        except NotFound:
+            return await self._house.archive.session(wanted)
+
+    async def read_recording(self, call: wire.ReadRecording, connection: Connection) -> object:
+        """wire.ReadRecording"""
+        info = await self._find_session(call.session)
+        if call.after == 0:
+            await self._note_view(connection.caller, info.id, "recording")
+        return await self._house.archive.frames(info.id, call.after)
+
+    async def watch_session(self, call: wire.WatchSession, connection: Connection) -> object:
+        """wire.WatchSession"""
+        info = await self._find_session(call.session)
+        if info.state != "open":
+            raise Conflict(f"session {info.id} is {info.state}", "`bastion session replay` shows it")
+        await self._note_view(connection.caller, info.id, "live")
+        spot = (id(connection), info.id)
+        if spot not in self._watching:
+            try:
+                stop = self._house.sessions.watch(
+                    info.id, lambda frame: connection.push(wire.SessionOutput(session=info.id, frame=frame))
+                )
+            except KeyError:
+                raise Conflict(f"session {info.id} has just ended") from None
+            self._watching[spot] = stop
+            connection.on_close(lambda: self._stop_watching(spot))
+        return info
+
+    async def unwatch_session(self, call: wire.UnwatchSession, connection: Connection) -> object:
+        """wire.UnwatchSession"""
+        self._stop_watching((id(connection), call.session))
+        return None
+
+    def _stop_watching(self, spot: tuple[int, str]) -> None:
+        stop = self._watching.pop(spot, None)
+        if stop is not None:
+            stop()
+
+    async def _note_view(self, caller: Caller, session: str, what: str) -> None:
+        await self._house.audit.write(Draft("access.viewed", caller.name, {"what": what}, session=session))
+
+    async def kill_session(self, call: wire.KillSession, connection: Connection) -> object:
+        """wire.KillSession"""
+        name = pick(call.session, self._house.sessions.ids(), "open session")
+        who, why = connection.caller.name, call.reason.strip()[:REASON_LIMIT]
+        await self._house.audit.write(Draft("session.killed", who, {"by": who, "reason": why}, session=name))
+        try:
+            self._house.sessions.cut(name, f"killed by {who}" + (f": {why}" if why else ""))
+        except KeyError:
+            raise Conflict(f"session {name} has just ended") from None
+        return self._house.sessions.info(name)
+
+    async def ledger_head(self, _: wire.LedgerHead, __: Connection) -> object:
+        """wire.LedgerHead"""
+        return self._house.audit.head_note()
+
+    async def list_ledger(self, call: wire.ListLedger, _: Connection) -> object:
+        """wire.ListLedger"""
+        return await self._house.archive.lines(call.after, min(max(call.limit, 1), LIST_LIMIT))
