@@ -147,21 +147,32 @@ class Terminal:
             self.page.draw(data)
             return
         out: list[str] = []
+        on_wide = self._behind_wide()
         for char in data:
             width = wcwidth(char)
             if width > 0 and unicodedata.category(char) not in ("Cf", "Cn", "Co", "Cs"):
                 self.combined = 0
+                on_wide = width == 2
                 out.append(char)
             elif width == 0 and unicodedata.combining(char):
                 self.combined += 1
-                if self.combined <= COMBINING_LIMIT:
+                if self.combined <= COMBINING_LIMIT and not on_wide:
                     out.append(char)
             elif char in "\ufe0e\ufe0f" and not self.combined:
                 self.combined = 1  # one variation selector says text or emoji; more would carry something
             else:
                 self.combined = COMBINING_LIMIT  # nothing more may hide on this one
+                on_wide = False
                 out.append(HIDDEN)
         self.page.draw("".join(out))
+
+    def _behind_wide(self) -> bool:
+        """The cell before the cursor is the second half of a wide character: pyte would put a combining character there
+        instead of on the first half, and the whole would be lost. It is dropped; the recording has it."""
+        cursor, page = self.page.cursor, self.page
+        if cursor.x:
+            return not page.buffer[cursor.y][cursor.x - 1].data
+        return bool(cursor.y) and not page.buffer[cursor.y - 1][page.columns - 1].data
 
     def control(self, code: str, count: int) -> None:
         """C0."""

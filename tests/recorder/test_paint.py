@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,15 @@ def test_the_painted_terminal_shows_the_screen(first: bytes, second: bytes) -> N
         assert mirror.cursor[2] == screen.cursor[2]
         if screen.cursor[2]:
             assert mirror.cursor == screen.cursor
+
+
+@pytest.mark.parametrize("before", [b"", b"\x1b[1;3H", b"\x1b[0m"])
+def test_a_wide_character_survives_a_combining_one(before: bytes) -> None:
+    screen, mirror, painter = Screen(20, 6), Screen(20, 6), Painter(20, 6)
+    screen.feed("一".encode() + before + "\u0300".encode())
+    mirror.feed(painter.paint(screen).encode())
+    assert [cell.data for cell in screen.row(0)][:3] == ["一", "", " "]
+    assert mirror.row(0) == screen.row(0)
 
 
 def test_only_what_changed_is_painted() -> None:
