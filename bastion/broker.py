@@ -11,6 +11,7 @@ A waiter is a session that holds a request; it is told of the decision by a call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ class Broker:
         except StoreError as error:
             filed.grounds.set_exception(error)
             filed.grounds.exception()  # whoever claims the approval gets it too; nobody has to
+            await self._void(filed, request, held)
             raise
         counted = VoteInfo(by=vote.by, choice=vote.choice.value, reason=vote.reason, at=entries[0].t)
         self._change(filed, votes=[*filed.info.votes, counted])
@@ -91,6 +93,14 @@ class Broker:
                 filed.grounds.set_result(entries[0].leaf)
             self._conclude(filed, decision, entries[0].t, held)
         return filed.info
+
+    async def _void(self, filed: Filed, request: Request, held: float) -> None:
+        """A vote was counted that the ledger does not have: nothing may come of it, and nobody is to wait for it."""
+        reason = "a vote on it could not be recorded"
+        end = self._desk.withdraw(request.id, reason, self._clock.monotonic())
+        end = end or Decision(request.id, request.digest, State.WITHDRAWN, (), reason)
+        with contextlib.suppress(StoreError):  # the whole ledger has failed: the daemon is stopping
+            await self._write_end(filed, end, held)
 
     # --- the agents' side ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The registry knows a session only by its info and two callbacks; SSH is elsewher
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from bastion.control.wire import FrameInfo, SessionInfo
 
 RECENT_BYTES = 32 * 1024
 """Output kept per session for somebody who starts to watch it: a screenful or two."""
+
+RECENT_FRAMES = 1000
+"""And at most so many pieces, however small: a watcher gets them all at once."""
 
 REMEMBERED = 500
 """Ended sessions kept in memory for lists; older ones are read from the ledger."""
@@ -26,7 +30,7 @@ class Live:
     info: SessionInfo
     cut: Callable[[str], None]
     """Ends it, with a reason that the agent is told."""
-    recent: list[FrameInfo] = field(default_factory=list)
+    recent: deque[FrameInfo] = field(default_factory=deque)
     recent_bytes: int = 0
     watchers: set[Callable[[FrameInfo], None]] = field(default_factory=set)
 
@@ -58,8 +62,8 @@ class Sessions:
             return
         live.recent.append(frame)
         live.recent_bytes += len(frame.data)
-        while live.recent_bytes > RECENT_BYTES and len(live.recent) > 1:
-            live.recent_bytes -= len(live.recent.pop(0).data)
+        while (live.recent_bytes > RECENT_BYTES or len(live.recent) > RECENT_FRAMES) and len(live.recent) > 1:
+            live.recent_bytes -= len(live.recent.popleft().data)
         for watcher in list(live.watchers):
             watcher(frame)
 

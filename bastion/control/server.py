@@ -50,6 +50,9 @@ PUSH_LIMIT = 4096
 """Pushes waiting for one client: every held request and open session of a full bastion, twice. Past it the client is
 cut, reconnects and starts from the present."""
 
+OUTPUT_LIMIT = 16 << 20
+"""Bytes of a watched session's output among them: a command can put out faster than its watcher's network takes it."""
+
 HELLO_SECONDS = 10.0
 """From connecting to `hello`: a silent connection holds no place for longer."""
 
@@ -104,6 +107,7 @@ class Connection:
         self.closed = False
         self._closing: list[Callable[[], None]] = []
         self._pushes: deque[wire.Push] = deque()
+        self._output = 0
         self._wake = asyncio.Event()
         self._overflow = False
 
@@ -111,7 +115,9 @@ class Connection:
         """Queue a message for the client. Never blocks and never raises; a client that is too far behind is cut."""
         if self.closed or self._overflow:
             return
-        if len(self._pushes) >= PUSH_LIMIT:
+        if isinstance(message, wire.SessionOutput):
+            self._output += len(message.frame.data)
+        if len(self._pushes) >= PUSH_LIMIT or self._output > OUTPUT_LIMIT:
             self._overflow = True
             self._pushes.clear()
         else:
@@ -130,7 +136,12 @@ class Connection:
         while not self._pushes and not self._overflow:
             self._wake.clear()
             await self._wake.wait()
-        return None if self._overflow else self._pushes.popleft()
+        if self._overflow:
+            return None
+        message = self._pushes.popleft()
+        if isinstance(message, wire.SessionOutput):
+            self._output -= len(message.frame.data)
+        return message
 
     def _close(self) -> None:
         self.closed = True

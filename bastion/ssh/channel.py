@@ -8,7 +8,7 @@ the version is capped, and tests/e2e drives every row with real clients.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncssh
 from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
@@ -56,11 +56,25 @@ class Agent(Protocol):
         """The agent closed the channel."""
 
 
+PACKET_LEAST = 1024
+"""Bytes that a client must take in one channel packet; RFC 4253 section 6.1 has it take 32 KiB. With one byte each, a
+screenful would keep the daemon busy for seconds."""
+
+
 class AgentChannel(Channel):
     """An agent's session channel: exec, once, as bytes; the rest as the table says."""
 
     agent: Agent
     """Set before the channel is handed to asyncssh."""
+
+    def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
+        """The client names how much it takes at once."""
+        if send_pktsize < PACKET_LEAST:
+            self._loop.call_soon(self._cleanup)
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: packets of at least {PACKET_LEAST} bytes, please"
+            )
+        super().process_open(send_chan, send_window, send_pktsize, session)
 
     def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """Every channel request passes here first."""

@@ -18,10 +18,20 @@ from typing import Any
 import asyncssh
 
 from bastion.gate.events import UpstreamEnded
+from bastion.ssh import algorithms
 from recorder.recording import Recording
+
+UNSENT = 8 << 20
+"""Bytes handed to a connection that the network has not taken; OpenSSH's window is 2 MiB. Windows are the other end's
+to choose, up to 4 GiB, and asyncssh does not look at the socket: without this, whoever grants a huge window and does
+not read fills the memory."""
+
+UNSENT_SECONDS = 0.02
+"""Between two looks at it, while it is too much."""
 
 Ended = Callable[[UpstreamEnded], None]
 Seen = Callable[[str, bytes], None]
+Channel = asyncssh.SSHServerChannel[bytes] | asyncssh.SSHClientChannel[bytes]
 
 
 SIGNAL_LIMIT = 16
@@ -69,6 +79,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self._signal = ""
         self._agent_gone = False
         self._stopped = False
+        self._over = False
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; the exec request goes out next."""
@@ -85,6 +96,9 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self._seen(kind, data)
         if not self._agent_gone:
             self._agent.write(data, datatype)
+            if unsent(self._agent) > UNSENT:
+                self.reading.pause("network")
+                self._look_again(self._agent, self.reading)
 
     def agent_full(self) -> None:
         """The agent reads slower than the target writes."""
@@ -109,6 +123,15 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
         self.channel.write(data)
+        if unsent(self.channel) > UNSENT:
+            self.agent_reading.pause("network")
+            self._look_again(self.channel, self.agent_reading)
+
+    def _look_again(self, channel: Channel, side: Side) -> None:
+        if unsent(channel) > UNSENT // 2 and not self._over:
+            asyncio.get_running_loop().call_later(UNSENT_SECONDS, self._look_again, channel, side)
+        else:
+            side.resume("network")
 
     def send_eof(self) -> None:
         """End of stdin."""
@@ -144,6 +167,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel has closed and everything was delivered."""
+        self._over = True
         self.channel = self.reading.channel = None
         self._ended(UpstreamEnded(self._status, self._signal))
 
@@ -165,6 +189,14 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         with contextlib.suppress(OSError):  # the channel has closed by itself
             self.channel.send_signal("KILL" if hard else "HUP")
         self.channel.close()
+
+
+def unsent(channel: Channel) -> int:
+    """Bytes that its connection has not put on the wire, about; while keys are exchanged, it keeps packets."""
+    connection = channel._conn
+    if connection is None or connection._transport is None:
+        return 0
+    return connection._transport.get_write_buffer_size() + len(connection._deferred_packets) * algorithms.PACKET
 
 
 async def drained(channel: asyncssh.SSHServerChannel[bytes], moved: asyncio.Event, give_up: Callable[[], bool]) -> None:

@@ -45,6 +45,10 @@ COMMAND_PACKET = (1 << 20) + (1 << 18)
 """Bytes in one packet after login. asyncssh takes 256 KiB and drops the connection at more, as OpenSSH does; a command
 of a megabyte shall be refused with a sentence instead."""
 
+UNREAD_LIMIT = 64 << 20
+"""Bytes sent to one client and not taken by the network; commands stop writing at a fraction (pump.UNSENT). A client
+past it asks for answers and does not read them: it is dropped."""
+
 CONTROL_CHANNELS = 4
 """The same for an approver's connection."""
 
@@ -104,6 +108,9 @@ class BastionServer(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client connected; nothing is known of it but its address."""
         self._connection = conn
+        if conn._transport is not None:
+            conn._transport.set_write_buffer_limits(high=UNREAD_LIMIT)
+            setattr(conn, "pause_writing", self._unread)  # noqa: B010 -- asyncssh does nothing there
         peer = conn.get_extra_info("peername") or ("unknown", 0)
         self._address, self._client = str(peer[0]), f"{peer[0]}:{peer[1]}"
         if reason := self._limits.admit(self, self._address, self._services.clock.monotonic()):
@@ -117,6 +124,10 @@ class BastionServer(asyncssh.SSHServer):
         if self._admitted:
             self._limits.closed(self, self._address, self._services.clock.monotonic())
         self._connections.remove(self)
+
+    def _unread(self) -> None:
+        log.warning("dropped %s: it does not read what it is sent", self._client)
+        self.abort()
 
     def begin_auth(self, username: str) -> bool:
         """Everybody has to prove who they are."""
@@ -148,9 +159,13 @@ class BastionServer(asyncssh.SSHServer):
         connection = self._connection
         if connection is None or self._offered is None:
             return
-        self.identity, self._key = self._offered
+        identity, key = self._offered
+        if reason := self._limits.logged_in(self, identity.name, decides=identity.decides):
+            log.warning("turned away %s of %s: %s", self._client, identity.name, reason)
+            connection.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, f"bastion: {reason}")
+            return
+        self.identity, self._key = identity, key
         self._where = str(connection.get_extra_info("username"))
-        self._limits.logged_in(self)
         connection._update_recv_pktlen(COMMAND_PACKET)
         self._connections.add(self)
 

@@ -4,6 +4,7 @@ nobody else's commands suffer."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -172,3 +173,53 @@ async def test_who_goes_away_in_the_middle_of_stdin_takes_nobody_along(house: Ho
         connection.abort()
     outcome: Outcome = await house.finish(other)
     assert (outcome.status, outcome.stdout) == (0, b"other\n"), outcome.stderr
+
+
+@pytest.mark.parametrize("trick", ["reads nothing", "exchanges keys for ever"])
+async def test_output_that_nobody_takes_waits_on_the_target(house: House, ana: Client, trick: str) -> None:
+    """With a window of 4 GiB, back-pressure is the socket's alone."""
+    command = f"head -c 1000000000 /dev/zero # {trick}"
+    await house.whitelist(ana, command.encode())
+    before = memory(house)
+    async with connect(house) as connection:
+        channel = await channel_of(connection, window=0xFFFFFFFF)
+        channel._send_request(b"exec", String(command))
+        if trick != "reads nothing":
+            connection._send_kexinit()
+        connection._transport.pause_reading()
+        await asyncio.sleep(2 * SECONDS)
+        assert memory(house) - before < MEMORY
+        connection.abort()
+
+
+async def test_a_packet_is_not_cut_into_single_bytes(house: House) -> None:
+    async with connect(house) as connection:
+        channel: Any = asyncssh.SSHClientChannel(
+            connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 20, 1
+        )
+        with pytest.raises(asyncssh.ChannelOpenError, match="packets of at least"):
+            await channel._open(b"session")
+
+
+async def test_one_agent_cannot_take_all_connections(house: House) -> None:
+    """People get in, and so does another agent."""
+    async with contextlib.AsyncExitStack() as open_ones:
+        for _ in range(house.config.connections // 2):
+            await open_ones.enter_async_context(connect(house))
+        late = await house.run("web-1", "true")
+        assert late.status == 255
+        assert "too many connections of agent-7" in late.stderr
+        async with connect(house, "agent-8"):
+            person = await house.remote("ben")
+            await person.close()
+
+
+async def test_one_address_cannot_take_all_places_for_logging_in(house: House) -> None:
+    opened = [
+        await asyncio.open_connection("127.0.0.1", house.port, local_addr=("127.0.0.2", 0))
+        for _ in range(house.config.connections)
+    ]
+    person = await house.remote("ben")
+    await person.close()
+    for _, writer in opened:
+        writer.close()

@@ -300,6 +300,17 @@ async def test_a_client_that_is_too_far_behind_is_cut(bastion: Any, socket_path:
     writer.close()
 
 
+async def test_output_that_a_watcher_does_not_take_is_bounded(bastion: Any, socket_path: Path) -> None:
+    reader, writer = await raw(socket_path)
+    await message(reader)
+    writer.write(b'{"type":"subscribe","id":1}\n')
+    await message(reader)
+    for number in range(65):
+        bastion.connections[0].push(push(number, 1 << 18))
+    assert (await message(reader))["error"] == "Unreachable"
+    writer.close()
+
+
 async def test_a_client_that_does_not_read_is_cut(
     bastion: Any, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
