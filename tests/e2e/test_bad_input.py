@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import asyncssh
@@ -292,7 +293,7 @@ def test_a_damaged_ledger_is_not_served(lone: tuple[House, Sshd]) -> None:
 
     house, _ = lone
     database = house.config.store / "ledger.sqlite3"
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(
             "UPDATE entries SET bytes = CAST(replace(bytes, 'agent-7', 'agent-9') AS BLOB) WHERE seq = 1"
         )

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def other_store(store: Path) -> Path:
 
 
 def spliced_entries(store: Path) -> None:
-    with sqlite3.connect(other_store(store) / "ledger.sqlite3") as theirs:
+    with closing(sqlite3.connect(other_store(store) / "ledger.sqlite3")) as theirs, theirs:
         rows = theirs.execute("SELECT * FROM entries WHERE seq > 8").fetchall()
     with database(store) as db:
         db.execute("DELETE FROM entries WHERE seq > 8")
@@ -180,7 +181,7 @@ def spliced_entries(store: Path) -> None:
 
 
 def spliced_checkpoint(store: Path) -> None:
-    with sqlite3.connect(other_store(store) / "ledger.sqlite3") as theirs:
+    with closing(sqlite3.connect(other_store(store) / "ledger.sqlite3")) as theirs, theirs:
         rows = theirs.execute("SELECT * FROM checkpoints").fetchall()
     with database(store) as db:
         db.execute("DELETE FROM checkpoints")
@@ -192,7 +193,7 @@ def spliced_head(store: Path) -> None:
 
 
 def chunk_of(store: Path, session: str) -> tuple[int, int, int, bytes]:
-    with sqlite3.connect(store / "ledger.sqlite3") as db:
+    with closing(sqlite3.connect(store / "ledger.sqlite3")) as db, db:
         return db.execute(  # type: ignore[no-any-return]
             "SELECT c.seq, c.offset, c.length, c.key FROM chunks c JOIN entries e ON e.seq = c.seq WHERE e.session = ?",
             (session,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import asyncssh
@@ -252,7 +253,7 @@ def test_a_ledger_that_was_changed(made: Shell) -> None:
     import sqlite3
 
     made("identity", "add", "ana", "--kind", "human", "--role", "approver", "--key", "ana.pub")
-    with sqlite3.connect(made.work / "state" / "store" / "ledger.sqlite3") as db:
+    with closing(sqlite3.connect(made.work / "state" / "store" / "ledger.sqlite3")) as db, db:
         (data,) = db.execute("SELECT bytes FROM entries WHERE seq = 1").fetchone()
         assert b'"ana"' in data
         db.execute("UPDATE entries SET bytes = ? WHERE seq = 1", (data.replace(b'"ana"', b'"eve"'),))
