@@ -143,7 +143,7 @@ def test_the_bastion_goes_and_comes_back(house: House, console: Terminal, agent:
     house.start()
     console.until("* live", "connected again")
     one = agent("true")
-    console.until("1 held")
+    console.until("1 held", "1 queue: 1", "true")
     settle(console)
     console.type("d")
     console.until("DENY")
