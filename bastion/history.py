@@ -66,6 +66,16 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         expires=request.expires,
         digest=request.digest,
         proposal=proposal,
+        weights=list(request.assessment.weights),
+        reversible=request.assessment.reversible.value,
+        effects=[(effect.kind.value, effect.what) for effect in request.assessment.effects],
+        verbs=list(request.assessment.verbs),
+        rule=request.rule,
+        cwd=request.cwd,
+        sequence=request.sequence,
+        parent=request.parent,
+        mode=request.mode.value,
+        terminal=request.terminal,
     )
 
 

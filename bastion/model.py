@@ -48,10 +48,56 @@ class Tier(StrEnum):
     UNRATED = "unrated"
 
 
+class Reversible(StrEnum):
+    """Whether what a command does can be undone."""
+
+    YES = "yes"
+    PARTLY = "partly"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class EffectKind(StrEnum):
+    """What a command does to the world, as the facts about programs name it."""
+
+    READS = "reads"
+    WRITES = "writes"
+    DELETES = "deletes"
+    EXECUTES = "executes"
+    NETWORK = "network"
+    PRIVILEGE = "privilege"
+    SERVICE = "service"
+    PACKAGE = "package"
+    DATABASE = "database"
+    CLUSTER = "cluster"
+    VCS = "vcs"
+    SECRET = "secret"
+    IRREVERSIBLE = "irreversible"
+
+
 class RequestKind(StrEnum):
-    """What is asked for. Only exec is open so far; the rest of the channel table follows."""
+    """What is asked for."""
 
     EXEC = "exec"
+    LINE = "line"
+    """One item (a complete command, of one or more lines) of a governed shell."""
+    STDIN = "stdin"
+    """One item of stdin for a command that runs in a governed shell."""
+    GRANT = "grant"
+    """Time-boxed access to a target."""
+
+
+class TtyMode(StrEnum):
+    """What an agent may type into a command that runs on a terminal."""
+
+    NONE = "none"
+    """Nothing but the keys that end or stop it."""
+    LINE = "line"
+    """Lines, each of which is a request of its own."""
+    VIEW = "view"
+    """Single keys of a pager's list that only move about."""
+    RAW = "raw"
+    """Every key, ungoverned, recorded, for a limited time: a human granted it."""
 
 
 class StdinMode(StrEnum):
@@ -137,6 +183,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing that a command does."""
+
+    kind: EffectKind
+    what: str
+    """The path, host, service, package or table that it touches; empty where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """What the risk classifier found."""
 
@@ -145,6 +200,12 @@ class Assessment:
     tier: Tier
     reasons: tuple[str, ...]
     """Sentences for a person, the weightiest first."""
+    weights: tuple[int, ...] = ()
+    """What each reason adds to the score, in the same order."""
+    reversible: Reversible = Reversible.UNKNOWN
+    effects: tuple[Effect, ...] = ()
+    verbs: tuple[str, ...] = ()
+    """Words of the policy language for what it does: `restart`, `delete`, `drop_table` …"""
 
 
 UNRATED = Assessment(None, Tier.UNRATED, ("this release has no risk classifier",))
@@ -184,6 +245,18 @@ class Request:
     """Microseconds since the epoch; what approvers see. Enforcement uses the monotonic clock."""
     env: str = ""
     """Environment label of the target."""
+    rule: str = ""
+    """What of the policy holds it, for people."""
+    cwd: str = ""
+    """Directory of the governed shell when the item was asked; empty for an exec."""
+    sequence: int = 0
+    """Number of the item in its shell, from 1; 0 outside one."""
+    parent: str = ""
+    """For an item of stdin: id of the request whose command reads it."""
+    mode: TtyMode = TtyMode.NONE
+    """What may be typed into the command once it runs, unless the approver says otherwise."""
+    terminal: str = ""
+    """TERM of the agent's terminal; empty without one."""
     digest: str = field(init=False, default="")
     likeness: str = field(init=False, default="")
 
@@ -207,6 +280,9 @@ class Request:
             "stdin": self.stdin.value,
             "stdin_code": hashlib.sha256(self.stdin_code).hexdigest(),
             "stdin_bytes": len(self.stdin_code),
+            "cwd": self.cwd,
+            "mode": self.mode.value,
+            "terminal": self.terminal,
         }
 
     def _which(self) -> dict[str, object]:
@@ -220,6 +296,8 @@ class Request:
             "approvals": self.approvals,
             "created": str(self.created),
             "expires": str(self.expires),
+            "sequence": str(self.sequence),
+            "parent": self.parent,
         }
 
 

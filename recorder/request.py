@@ -20,6 +20,7 @@ from recorder.votes import Violation
 
 _TEXTS = (
     "id", "kind", "identity", "key", "session", "target", "login", "stdin", "reason", "rollback", "task",
+    "cwd", "parent", "mode", "terminal",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def parse(data: bytes) -> Content:
         command = base64.b64decode(fields["command"], validate=True)
         stdin_code = base64.b64decode(fields["stdin_code"], validate=True)
         texts = all(isinstance(fields[name], str) for name in _TEXTS)
-        numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires"))
+        numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires", "sequence"))
         lists = all(isinstance(fields[name], list) for name in ("host_keys", "environment"))
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise Violation("the request's content cannot be read") from None
@@ -54,7 +55,7 @@ def check(content: Content, request: str, expected: object, body: Mapping[str, A
         raise Violation("the request's content does not give its digest")
     if content.fields["id"] != request:
         raise Violation("the request's content is another request's")
-    for name in ("kind", "identity", "key", "target", "login", "stdin", "approvals"):
+    for name in ("kind", "identity", "key", "target", "login", "stdin", "approvals", "cwd", "mode", "parent"):
         if name in body and body[name] != content.fields[name]:
             raise Violation(f"the proposal's {name} is not that of its content")
 
@@ -71,6 +72,7 @@ def digest(content: Content) -> str:
         "stdin_bytes": len(content.stdin_code),
         "created": str(fields["created"]),
         "expires": str(fields["expires"]),
+        "sequence": str(fields["sequence"]),
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -20,7 +20,7 @@ import msgspec
 
 from bastion import errors
 from bastion.errors import BastionError
-from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
+from bastion.model import Assessment, Effect, EffectKind, Request, RequestKind, Reversible, StdinMode, Tier, TtyMode
 
 VERSION = 1
 SUBSYSTEM = "control@agent-bastion"
@@ -76,6 +76,19 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An agent is waiting for the outcome; otherwise an approval becomes a one-use ticket."""
     status: str = ""
     """How the command ended: `exit 0`, `signal TERM`, `not started: …`; empty before."""
+    weights: list[int] = []
+    """What each of `reasons` adds to the score."""
+    reversible: str = Reversible.UNKNOWN.value
+    effects: list[tuple[str, str]] = []
+    """(kind, what): model.Effect."""
+    verbs: list[str] = []
+    rule: str = ""
+    """What of the policy holds it."""
+    cwd: str = ""
+    sequence: int = 0
+    parent: str = ""
+    mode: str = TtyMode.NONE.value
+    terminal: str = ""
 
     def to_model(self) -> Request:
         """The request as the approver's own client understands it; its `digest` is computed afresh, here."""
@@ -96,10 +109,24 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             reason=self.reason,
             rollback=self.rollback,
             task=self.task,
-            assessment=Assessment(self.score, Tier(self.tier), tuple(self.reasons)),
+            assessment=Assessment(
+                self.score,
+                Tier(self.tier),
+                tuple(self.reasons),
+                tuple(self.weights),
+                Reversible(self.reversible),
+                tuple(Effect(EffectKind(kind), what) for kind, what in self.effects),
+                tuple(self.verbs),
+            ),
             approvals=self.approvals,
             created=self.created,
             expires=self.expires,
+            rule=self.rule,
+            cwd=self.cwd,
+            sequence=self.sequence,
+            parent=self.parent,
+            mode=TtyMode(self.mode),
+            terminal=self.terminal,
         )
 
 
