@@ -71,7 +71,7 @@ class EffectKind(StrEnum):
     DATABASE = "database"
     CLUSTER = "cluster"
     VCS = "vcs"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 -- a kind of effect
     IRREVERSIBLE = "irreversible"
 
 

@@ -37,6 +37,7 @@ TYPES = {
     "boolean": bool,
     "object": dict,
     "array of text": list,
+    "array of numbers": list,
     "array of arrays": list,
     "array of objects": list,
     "number or null": (int, type(None)),
