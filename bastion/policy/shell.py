@@ -550,6 +550,8 @@ class _Reader:
             if kind == "process_substitution":
                 return Piece("/dev/fd/63", True)
             return Piece(UNKNOWN, False)
+        if self._text(node) in ("$HOME", "${HOME}"):
+            return Piece("~", True)
         for leaf in _descend(node):
             if leaf.type in _SUBSTITUTIONS:
                 self._expansion(leaf, depth + 1, inner)

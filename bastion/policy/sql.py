@@ -1,0 +1,213 @@
+"""What SQL does, statement by statement. Pure; sqlglot parses.
+
+Theory of operation. The text is cut into statements by sqlglot's tokenizer of that dialect. The first keyword settles
+most of them (table `first` of facts/table_sql.toml). Those that may only read (SELECT, WITH, VALUES, TABLE, EXPLAIN)
+are parsed: every part of the tree must be of a kind that reads, and every function must be known as one that reads.
+What is not listed, not parsed or holds something that servers read differently (MySQL's `/*!`) is never low.
+
+Not seen: what views, operators, casts, rules and triggers of this database do, and functions that somebody defined
+under the name of a listed one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from bastion.policy.languages import Act
+from bastion.policy.words import UNKNOWN
+
+LIMIT = 20_000
+"""Characters of SQL that are parsed; sqlglot reads some 100 KB a second, so this takes at most 0.2 s."""
+
+DIALECTS = {"psql": "postgres", "mysql": "mysql", "sqlite": "sqlite", "ansi": ""}
+
+
+class Sql:
+    """The tables of table_sql.toml, ready for use."""
+
+    def __init__(self, tables: Mapping[str, Any]) -> None:
+        self._first: dict[str, str] = {word: action for action, words in tables["first"].items() for word in words}
+        self._functions: list[str] = list(tables["functions"])
+        self._exact = frozenset(name for name in self._functions if "*" not in name)
+        self._wild = [name for name in self._functions if "*" in name]
+        self._never: list[str] = list(tables["never"])
+        self._meta: Mapping[str, list[str]] = tables["meta"]
+        self._pragmas = frozenset(tables["pragmas"])
+
+    def judge(self, text: str, language: str) -> list[Act]:
+        """What this text does beside reading; `language` is psql, mysql, sqlite or ansi. Never raises."""
+        if UNKNOWN in text or len(text) > LIMIT:
+            return [("database-unread", "SQL that is known only when it runs" if UNKNOWN in text else "very long SQL")]
+        if "/*!" in text or "/*+" in text or "/*M!" in text:
+            return [("database-unread", "SQL in a comment that some servers run")]
+        effects: list[Act] = []
+        plain: list[str] = []
+        for line in text.splitlines(keepends=True):
+            if self._is_meta(line, language):
+                effects += self._meta_command(line.strip(), language)
+            else:
+                plain.append(line)
+        rest = "".join(plain)
+        if language == "mysql":
+            rest = re.sub(r"\\[gG]\s*;?\s*$", "", rest)
+        if language == "psql" and _has_backslash(rest):
+            effects.append(("database-code", "a client command inside SQL"))
+        elif rest.strip():
+            effects += self._statements(rest, language)
+        return effects
+
+    def _is_meta(self, line: str, language: str) -> bool:
+        first = line.lstrip()[:1]
+        return first == {"psql": "\\", "mysql": "\\", "sqlite": "."}.get(language, "\\")
+
+    def _meta_command(self, line: str, language: str) -> list[Act]:
+        word = line.split(maxsplit=1)[0]
+        known = word in self._meta[language] if language in self._meta else False
+        if language == "psql" and re.search(r"[`|!]|\\[^a-zA-Z?]", line[1:]):
+            known = False
+        if language == "psql" and line.count("\\") > 1:
+            known = False
+        if language == "sqlite" and word == ".dump" and "|" in line:
+            known = False
+        return [] if known else [("database-code", f"client command {word}")]
+
+    def _statements(self, text: str, language: str) -> list[Act]:
+        import sqlglot
+        from sqlglot.errors import SqlglotError
+
+        sqlglot.parser.logger.disabled = True  # it warns of each statement that it keeps as text
+        dialect = DIALECTS[language] or None
+        effects: list[Act] = []
+        try:
+            tokens = sqlglot.tokenize(text, read=dialect)
+            for statement in _split(text, tokens):
+                effects += self._statement(statement, dialect, language)
+        except (SqlglotError, RecursionError, ValueError, IndexError, KeyError, AttributeError, TypeError):
+            effects += self._by_words(text)
+        return effects
+
+    def _by_words(self, text: str) -> list[Act]:
+        """SQL that the parser refuses: unread, and worse by the words that begin a statement."""
+        found = [
+            (self._first[word.lower()], word)
+            for word in re.findall(r"(?:^|[;(])\s*(\w+)", text)
+            if self._first.get(word.lower(), "read") not in ("read", "look")
+        ]
+        return [("database-unread", "SQL that cannot be parsed"), *found]
+
+    def _statement(self, text: str, dialect: str | None, language: str) -> Iterator[Act]:
+        words = re.findall(r"[A-Za-z_]+", _bare(text))
+        if not words:
+            return
+        first = words[0].lower()
+        action = self._first.get(first, "database-unread")
+        upper = [word.upper() for word in words]
+        what = " ".join(_bare(text).split()[:4])
+        if action == "look":
+            yield from self._look(text, upper, dialect, language)
+        elif action == "explain":
+            yield from self._explain(text, upper, dialect, language)
+        elif first == "pragma":
+            name = upper[1].lower() if len(upper) > 1 else ""
+            if name not in self._pragmas or "=" in text:
+                yield "database-admin", what
+        elif first == "alter" and "DROP" in upper:
+            yield "database-drop", what
+        elif first in ("update", "delete") and "WHERE" not in upper:
+            yield "database-delete-all", what
+        elif first == "copy":
+            yield from self._copy(text, upper, what)
+        elif first == "show" and len(upper) > 1 and upper[1] in ("GRANTS",):
+            return
+        elif action != "read":
+            yield action, what
+
+    def _copy(self, text: str, upper: list[str], what: str) -> Iterator[Act]:
+        if "PROGRAM" in upper or re.search(r"\b(?:TO|FROM)\s+E?'", text, re.IGNORECASE):
+            yield "database-code", what
+        elif "STDIN" in upper or "FROM" in upper:
+            yield "database-write", what
+        else:
+            yield "database-dump", what
+
+    def _explain(self, text: str, upper: list[str], dialect: str | None, language: str) -> Iterator[Act]:
+        inner = re.sub(
+            r"^\s*(?:EXPLAIN|DESCRIBE|DESC)\s*(?:\((?:[^()']|'[^']*')*\)\s*)?"
+            r"(?:(?:ANALYZE|ANALYSE|VERBOSE|EXTENDED|PARTITIONS|QUERY\s+PLAN|FORMAT\s*=?\s*\w+)\s+)*",
+            "",
+            _uncommented(text),
+            flags=re.IGNORECASE,
+        )
+        if re.fullmatch(r"[\w.`\"]+\s*(?:[\w`\"%']+)?\s*", inner) and upper[0] != "EXPLAIN":
+            return
+        for effect in self._statement(inner, dialect, language):
+            if "ANALYZE" in upper or "ANALYSE" in upper or effect[0] == "database-unread":
+                yield effect
+
+    def _look(self, text: str, upper: list[str], dialect: str | None, language: str) -> Iterator[Act]:
+        """SELECT, WITH, VALUES, TABLE: parsed, and everything inside must read."""
+        import sqlglot
+        from sqlglot import expressions as exp
+
+        if "OUTFILE" in upper or "DUMPFILE" in upper:
+            yield "database-code", "SELECT INTO a file"
+        if upper[0] == "TABLE" and re.fullmatch(r"\s*TABLE\s+[\w.\"]+\s*", text, re.IGNORECASE):
+            return
+        tree = sqlglot.parse_one(text, read=dialect)
+        writes = {exp.Insert: "database-write", exp.Update: "database-write", exp.Delete: "database-delete"}
+        for node in tree.walk():
+            kind = type(node)
+            if kind in writes:
+                yield writes[kind], kind.__name__.upper()
+            elif isinstance(node, exp.Into):
+                yield "database-schema", "SELECT INTO"
+            elif isinstance(node, exp.Lock):
+                yield "database-lock", "rows"
+            elif isinstance(node, (exp.Command, exp.Create, exp.Drop, exp.Merge, exp.DDL)) and not isinstance(
+                node, exp.Query
+            ):
+                yield "database-unread", kind.__name__.upper()
+            elif isinstance(node, exp.Func) and not self._reads(node, exp):
+                yield "database-unread", f"function {_name(node)}"
+
+    def _reads(self, node: Any, exp: Any) -> bool:
+        name = _name(node).lower()
+        if any(fnmatchcase(name, pattern) for pattern in self._never):
+            return False
+        if not isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
+            return True
+        if name in self._exact:
+            return True
+        return any(fnmatchcase(name, pattern) for pattern in self._wild)
+
+
+def _name(node: Any) -> str:
+    name = node.name if node.key.startswith("anonymous") else node.sql_name()
+    return str(name)
+
+
+def _split(text: str, tokens: list[Any]) -> Iterator[str]:
+    start = 0
+    for token in tokens:
+        if token.token_type.name == "SEMICOLON":
+            yield text[start : token.start]
+            start = token.end + 1
+    yield text[start:]
+
+
+def _uncommented(text: str) -> str:
+    return re.sub(r"/\*.*?\*/|--[^\n]*", " ", text, flags=re.DOTALL)
+
+
+def _bare(text: str) -> str:
+    """Without comments and the contents of strings, for looking at keywords."""
+    text = re.sub(r"'(?:[^']|'')*'", "''", _uncommented(text))
+    return text.lstrip(" \t\n(")
+
+
+def _has_backslash(text: str) -> bool:
+    """Outside quotes, where psql would take it for a command of its own."""
+    return "\\" in re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$", "", _uncommented(text), flags=re.DOTALL)
