@@ -107,6 +107,8 @@ class StdinMode(StrEnum):
     """Data, streamed after approval; recorded, but not seen beforehand."""
     BUNDLED = "bundled"
     """The command reads code: all of stdin was read to its end, is shown, and is hashed into the request."""
+    SECRET = "secret"  # noqa: S105 -- a kind of stdin
+    """One line typed with echo off for root's own sudo, su or passwd: shown and kept as its length only."""
 
 
 class Verdict(StrEnum):
@@ -257,6 +259,9 @@ class Request:
     """What may be typed into the command once it runs, unless the approver says otherwise."""
     terminal: str = ""
     """TERM of the agent's terminal; empty without one."""
+    context: tuple[tuple[str, str], ...] = ()
+    """(name, text): what the shell said of the item's words, for people. Not in the digest: the proposal's entry, which
+    every vote names, commits to it."""
     digest: str = field(init=False, default="")
     likeness: str = field(init=False, default="")
 
@@ -320,6 +325,10 @@ class Vote:
     reason: str
     signature: str
     """SSHSIG, armoured; namespace `decision@agent-bastion`."""
+    mode: TtyMode | None = None
+    """What may be typed into the command, where the approver chose it; None: what the request asks for."""
+    seconds: int = 0
+    """How long keys may pass, with RAW or VIEW; 0: the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,3 +341,7 @@ class Decision:
     by: tuple[str, ...]
     """Approvers who approved, or the one who denied; empty for EXPIRED and WITHDRAWN."""
     reason: str
+    mode: TtyMode | None = None
+    """The narrowest that the approvers chose; None: what the request asks for."""
+    seconds: int = 0
+    """How long keys may pass, with RAW or VIEW; 0: the usual."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bastion.gate.notices import Notice
-from bastion.model import Decision, Request, State, Verdict
+from bastion.model import Decision, Request, State, TtyMode, Verdict
 from bastion.policy.judge import Judgement
 
 
@@ -31,6 +31,17 @@ class Authorization:
                 raise ValueError("no approval, no authorization")
         if granted != self.request.digest:
             raise ValueError("the approval is for another digest")
+
+    @property
+    def mode(self) -> TtyMode:
+        """What may be typed into the command: as the approvers said, else as asked."""
+        chosen = self.grounds.mode if isinstance(self.grounds, Decision) else None
+        return self.request.mode if chosen is None else chosen
+
+    @property
+    def seconds(self) -> int:
+        """How long keys may pass, in seconds; 0 where nobody said."""
+        return self.grounds.seconds if isinstance(self.grounds, Decision) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,166 @@
+"""What a governed shell does about it: imperative, frozen, executed strictly in list order; the first failure ends the
+shell. So "recorded, then run" is the order of a list.
+
+Nothing goes to the target without an Authorization that allows it: RunLine sends the approved command; SendTty sends
+exactly the bytes of an approved item of stdin, or keys inside the window that a decision opened; SendControl is one of
+four keys. That is the whole list of what an agent can send (GATING: the invariant).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bastion.gate import effects as do
+from bastion.gate.effects import Authorization
+from bastion.model import Request, RequestKind, StdinMode, TtyMode
+from bastion.policy.judge import Judgement
+
+CONTROL_KEYS = {"^C": b"\x03", "^Z": b"\x1a", "^\\": b"\x1c", "^D": b"\x04"}
+"""Keys that reach a running command without being asked for; each acts only on it."""
+
+# --- for the driver -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShell:
+    """Start the shell on the target; DriverReady or DriverFailed follows."""
+
+    terminal: str
+    """TERM, empty for a shell without a terminal."""
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """Have the shell run the approved command; `nonce` names its end."""
+
+    authorization: Authorization
+    nonce: str
+
+    def __post_init__(self) -> None:
+        if self.authorization.request.kind is not RequestKind.LINE:
+            raise ValueError("only a line is run in a shell")
+
+
+@dataclass(frozen=True, slots=True)
+class SendTty:
+    """Send bytes to the running command's terminal."""
+
+    authorization: Authorization
+    data: bytes
+
+    def __post_init__(self) -> None:
+        request = self.authorization.request
+        match request.kind:
+            case RequestKind.STDIN if request.stdin is StdinMode.SECRET:
+                if self.data.count(b"\n") != 1 or not self.data.endswith(b"\n"):
+                    raise ValueError("a password is one line")
+            case RequestKind.STDIN:
+                if self.data != request.command:
+                    raise ValueError("other bytes than those approved")
+            case RequestKind.LINE if self.authorization.mode in (TtyMode.RAW, TtyMode.VIEW):
+                pass
+            case _:
+                raise ValueError("nobody allowed keys for this")
+
+
+@dataclass(frozen=True, slots=True)
+class SendControl:
+    """Send one of CONTROL_KEYS to the running command's terminal."""
+
+    key: str
+
+    def __post_init__(self) -> None:
+        if self.key not in CONTROL_KEYS:
+            raise ValueError(f"{self.key!r} is no control key")
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Tell the target's terminal its size."""
+
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndShell:
+    """End the shell on the target and all that it runs; DriverFailed follows when it is gone."""
+
+    reason: str
+
+
+# --- for the session ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Bytes for the agent's terminal that are not output of a command."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """Make a fresh id and nonce, and ask the shell what the item's words mean; Described follows."""
+
+    item: bytes
+    ask: bool
+    """False for stdin, while a command runs: the shell cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSent:
+    """Commit `stdin.sent`."""
+
+    authorization: Authorization
+    parent: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """Keys pass from now on: end it after so many seconds with WindowOver."""
+
+    request: Request
+    mode: TtyMode
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWindow:
+    """No key passes any more."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSpoof:
+    """Count a spoof attempt in the ledger."""
+
+    count: int
+
+
+Effect = (
+    OpenShell
+    | RunLine
+    | SendTty
+    | SendControl
+    | Resize
+    | EndShell
+    | Echo
+    | Describe
+    | RecordSent
+    | OpenWindow
+    | CloseWindow
+    | NoteSpoof
+    | do.RecordProposed
+    | do.RecordStarted
+    | do.RecordFinished
+    | do.Hold
+    | do.Withdraw
+    | do.Say
+    | do.Exit
+)
+
+__all__ = ["Authorization", "Effect", "Judgement"]
