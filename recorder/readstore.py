@@ -128,10 +128,9 @@ class ReadStore:
         left = limit if limit is not None else 1 << 62
         while left > 0:
             rows = self._all(sql, after, *values, min(page, left))
-            for row in map(EntryRow._make, rows):
-                if tuple(map(type, row)) not in _ENTRY_TYPES:
-                    raise StoreDamaged("an entry's row holds other types than its table")
-                yield row
+            if not {tuple(map(type, row)) for row in rows} <= _ENTRY_TYPES:
+                raise StoreDamaged("an entry's row holds other types than its table")
+            yield from map(EntryRow._make, rows)
             if len(rows) < min(page, left):
                 return
             left -= len(rows)

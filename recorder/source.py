@@ -6,13 +6,14 @@ import base64
 import binascii
 import json
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 from recorder import layout
-from recorder.errors import NotAStore, StoreDamaged
+from recorder.errors import NotAStore, RecorderError, StoreDamaged
 from recorder.readstore import ReadStore
 from recorder.schema import EntryRow, PayloadRow, SegmentRow, pending
 
@@ -34,7 +35,9 @@ class Source(Protocol):
     """A daemon writes to it just now."""
 
     def snapshot(self) -> AbstractContextManager[None]: ...
-    def problems(self) -> list[str]: ...
+    def checking(self, problems: list[str]) -> AbstractContextManager[None]:
+        """While the block runs, check the file itself; what is wrong with it is in `problems` at the block's end."""
+
     def genesis(self) -> bytes | None: ...
     def entries(self) -> Iterator[Stored]: ...
     def payload(self, seq: int, name: str) -> PayloadRow | None: ...
@@ -82,8 +85,21 @@ class StoreSource:
     def snapshot(self) -> AbstractContextManager[None]:
         return self._store.snapshot()
 
-    def problems(self) -> list[str]:
-        return self._store.problems()
+    @contextmanager
+    def checking(self, problems: list[str]) -> Iterator[None]:
+        def check() -> None:
+            try:
+                with closing(ReadStore.open(self._directory, immutable=self._still)) as store:
+                    problems.extend(store.problems())
+            except RecorderError as error:
+                problems.append(error.message)
+
+        thread = threading.Thread(target=check, name="integrity check")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
 
     def genesis(self) -> bytes | None:
         row = self._store.entry(0)
@@ -148,8 +164,8 @@ class BundleSource:
     def snapshot(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def problems(self) -> list[str]:
-        return []
+    def checking(self, problems: list[str]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _files(self) -> list[Path]:
         return sorted(

@@ -76,15 +76,19 @@ class _Verifier:
     def run(self) -> Report:
         state, newest = None, None
         try:
-            for problem in self._source.problems():
-                self._found.bad(None, f"the database file: {problem}")
             state = self._begin()
             signed = self._signed(state)
             newest = signed[-1]
             on_disk = self._head_file(state, newest)
             wanted = {each.size for each in signed} | ({on_disk.size} if on_disk else set())
             wanted |= {self._anchor[0]} if self._anchor else set()
-            state.read(wanted)
+            problems: list[str] = []
+            try:
+                with self._source.checking(problems):  # beside the reading: SQLite lets go of the interpreter
+                    state.read(wanted)
+            finally:
+                for problem in problems:
+                    self._found.bad(None, f"the database file: {problem}")
             self._sizes(state, signed, on_disk)
             self._segments(state)
             self._leftovers(state)

@@ -23,6 +23,8 @@ from recorder.votes import Violation
 
 PROGRESS_EVERY = 4096
 """Entries between two calls of `progress`."""
+BATCH = 1024
+"""Leaves that are put into the tree at once."""
 
 
 class Broken(Exception):
@@ -60,6 +62,8 @@ class Walk:
     def __init__(self, origin: str, source: Source, findings: Findings, progress: Callable[[int], None] | None) -> None:
         self._source, self._findings, self._progress = source, findings, progress
         self.origin = origin
+        self.size = 0
+        """Entries read; `tree` may lag behind while `read` is at work."""
         self.tree = Frontier()
         self.flat = Segments(origin)
         self.full: list[Segment] = []
@@ -77,24 +81,32 @@ class Walk:
 
     def read(self, wanted: set[int]) -> None:
         """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
-        flat, tree = self.flat, self.tree
-        for data, columns in self._source.entries():
-            leaf = hashlib.sha256(b"\x00" + data).digest()
-            row = self._chained(data, columns, leaf)
-            tree.append(leaf)
-            self.prev = leaf.hex()
-            if tree.size in wanted:
-                self.roots[tree.size] = tree.root()
-            full = flat.append(data)
-            if full is not None:
-                self.full.append(full)
-            self._entry(row, leaf)
-            if self._progress is not None and tree.size % PROGRESS_EVERY == 0:
-                self._progress(tree.size)
+        flat, sha256 = self.flat, hashlib.sha256
+        waiting: list[bytes] = []
+        try:
+            for data, columns in self._source.entries():
+                leaf = sha256(b"\x00" + data).digest()
+                row = self._chained(data, columns, leaf)
+                waiting.append(leaf)
+                self.size += 1
+                self.prev = leaf.hex()
+                if self.size in wanted or len(waiting) == BATCH:
+                    self.tree.extend(waiting)
+                    waiting.clear()
+                    if self.size in wanted:
+                        self.roots[self.size] = self.tree.root()
+                full = flat.append(data)
+                if full is not None:
+                    self.full.append(full)
+                self._entry(row, leaf, data)
+                if self._progress is not None and self.size % PROGRESS_EVERY == 0:
+                    self._progress(self.size)
+        finally:
+            self.tree.extend(waiting)
 
     def _chained(self, data: bytes, columns: EntryRow | None, leaf: bytes) -> strict.Row:
         """Is this the next entry, in the one form that it can have? Otherwise nothing behind it can be judged."""
-        seq = self.tree.size
+        seq = self.size
         if columns is not None:
             if columns.seq != seq:
                 raise self._findings.stop(seq, f"entry {seq} is missing")
@@ -112,16 +124,16 @@ class Walk:
             raise self._findings.stop(
                 seq, f"entry {seq} does not follow entry {seq - 1}: one of them was changed or replaced"
             )
-        if columns is not None and (columns.type, columns.session, columns.request, columns.t) != (
-            row.type,
-            row.session or None,
-            row.request or None,
-            row.t,
+        if columns is not None and (
+            columns.type != row.type
+            or columns.t != row.t
+            or columns.session != (row.session or None)
+            or columns.request != (row.request or None)
         ):
             self._findings.bad(seq, f"the columns beside entry {seq} say something else than the entry")
         return row
 
-    def _entry(self, row: strict.Row, leaf: bytes) -> None:
+    def _entry(self, row: strict.Row, leaf: bytes, data: bytes) -> None:
         if row.cause and bytes.fromhex(row.cause) not in self.leaves:
             self._findings.bad(row.seq, "its cause is no earlier entry")
         if row.session:
@@ -135,9 +147,10 @@ class Walk:
             self._findings.note("the monotonic clock went back within a boot")
         self.clock = (row.boot, row.t, row.mono)
         opened: dict[str, bytes | None] = {}
-        for name, value in row.body.items():
-            if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}:
-                opened[name] = self._payload(row.seq, name, value)
+        if b'"salt":' in data:  # in canonical form a key cannot be spelt in another way
+            for name, value in row.body.items():
+                if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}:
+                    opened[name] = self._payload(row.seq, name, value)
         if row.type == "recording.chunk":
             self._chunk(row)
         else:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,36 +11,54 @@ from hypothesis import strategies as st
 from recorder import merkle
 from recorder.entry import leaf_hash
 
-VECTORS = [
-    b"",
-    b"\x00",
-    b"\x10",
-    b"\x20\x21",
-    b"\x30\x31",
-    b"\x40\x41\x42\x43",
-    b"\x50\x51\x52\x53\x54\x55\x56\x57",
-    b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
-]
-"""Inputs of the test vectors that the Certificate Transparency implementations share."""
-
-ROOTS = [
-    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-]
+PUBLISHED = json.loads((Path(__file__).parents[1] / "vectors/rfc6962/proofs.json").read_text())
+NODES = json.loads((Path(__file__).parents[1] / "vectors/rfc6962/nodes.json").read_text())
+LEAVES = [leaf_hash(bytes.fromhex(data)) for data in PUBLISHED["leaves"]]
 
 
 def test_published_roots() -> None:
     tree = merkle.Frontier()
     assert tree.root().hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    for data, root in zip(VECTORS, ROOTS, strict=True):
-        tree.append(leaf_hash(data))
+    for leaf, root in zip(LEAVES, PUBLISHED["roots"], strict=True):
+        tree.append(leaf)
         assert tree.root().hex() == root
+
+
+@pytest.mark.parametrize("case", PUBLISHED["inclusion"])
+def test_published_inclusion_proofs(case: dict[str, Any]) -> None:
+    index, size, proof = case["index"], case["size"], [bytes.fromhex(each) for each in case["proof"]]
+    assert merkle.inclusion_proof(LEAVES[:size], index) == proof
+    assert merkle.check_inclusion(LEAVES[index], index, size, proof, bytes.fromhex(PUBLISHED["roots"][size - 1]))
+
+
+@pytest.mark.parametrize("case", PUBLISHED["consistency"])
+def test_published_consistency_proofs(case: dict[str, Any]) -> None:
+    old, size, proof = case["old"], case["size"], [bytes.fromhex(each) for each in case["proof"]]
+    old_root, root = (bytes.fromhex(PUBLISHED["roots"][each - 1]) for each in (old, size))
+    assert merkle.consistency_proof(LEAVES[:size], old) == proof
+    assert merkle.check_consistency(old, old_root, size, root, proof)
+
+
+def node(of: list[Any], hashes: list[bytes]) -> bytes:
+    """A node of tests/vectors/rfc6962/nodes.json."""
+    if isinstance(of[0], list):
+        result = node(of[0], hashes)
+        for left in of[1:]:
+            result = merkle.node_hash(node(left, hashes), result)
+        return result
+    level, index = of
+    return recursive_root(hashes[index << level : (index + 1) << level])
+
+
+@pytest.mark.parametrize("kind", ["inclusion", "consistency"])
+def test_published_shapes(kind: str) -> None:
+    hashes = leaves(128)
+    for one, other, nodes in NODES[kind]:
+        expected = [node(each, hashes) for each in nodes]
+        if kind == "inclusion":
+            assert merkle.inclusion_proof(hashes[:one], other) == expected, (one, other)
+        else:
+            assert merkle.consistency_proof(hashes[:other], one) == expected, (one, other)
 
 
 def leaves(count: int) -> list[bytes]:
