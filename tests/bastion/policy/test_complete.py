@@ -133,11 +133,43 @@ def test_says_what_is_open(text: str, reason: str) -> None:
     assert what_is_open(text) == reason
 
 
-PIECES = (
-    "( ) { } \" ' ` $ $( ${ (( )) [[ ]] if fi case in esac do done for <<E E \\ a = | && ; ;; # function () \n".split(
-        " "
-    )
-)
+PIECES = [
+    "(",
+    ")",
+    "{",
+    "}",
+    '"',
+    "'",
+    "`",
+    "$",
+    "$(",
+    "${",
+    "((",
+    "))",
+    "[[",
+    "]]",
+    "if",
+    "fi",
+    "case",
+    "in",
+    "esac",
+    "do",
+    "done",
+    "for",
+    "<<E",
+    "E",
+    "\\",
+    "a",
+    "=",
+    "|",
+    "&&",
+    ";",
+    ";;",
+    "#",
+    "function",
+    "()",
+    "\n",
+]
 
 
 @given(st.lists(st.sampled_from([*PIECES, " ", "\n"]), max_size=30))
@@ -164,5 +196,5 @@ def test_a_here_document_costs_its_own_length() -> None:
 
 
 def test_nesting_has_an_end() -> None:
-    assert what_is_open("(" * DEPTH_LIMIT) == "a parenthesis"
-    assert what_is_open("(" * (DEPTH_LIMIT + 1)) == ""
+    assert what_is_open("( " * DEPTH_LIMIT) == "a parenthesis"
+    assert what_is_open("( " * (DEPTH_LIMIT + 1)) == ""
