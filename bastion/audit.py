@@ -8,7 +8,8 @@ retried: the ledger then refuses everything, the future raises StoreError, and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from bastion import history
@@ -40,7 +41,13 @@ class Audit:
 
     async def write(self, *drafts: Draft) -> Sequence[Entry]:
         """Commit these in one transaction; done when they are durable. Raises StoreError."""
-        future = self._ledger.append(*drafts)
+        return await self.queue(*drafts)
+
+    def queue(self, *drafts: Draft) -> Awaitable[Sequence[Entry]]:
+        """As `write`, with the place of the entries fixed before this returns."""
+        return self._durable(self._ledger.append(*drafts))
+
+    async def _durable(self, future: Future[tuple[Entry, ...]]) -> Sequence[Entry]:
         try:
             return await asyncio.wrap_future(future)
         except RecorderError as error:

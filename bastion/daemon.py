@@ -146,6 +146,7 @@ class Daemon:
             cut_connections=connections.cut,
             drop_links=pool.drop,
             probe=lambda target: probe(target, config),
+            assess=services.assess,
         )
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))

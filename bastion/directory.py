@@ -1,5 +1,7 @@
 """Who may connect, where to, and what runs without asking: identities, targets, whitelist. Pure.
 
+Grants, freezes and groups are `access` (access.py), folded out of the same entries.
+
 Theory of operation. There is no table of identities to edit behind the ledger's back: the ledger's entries *are* the
 directory, and this file folds them. `apply` takes one entry's type and body and is the only way in; the same entries
 in the same order give the same directory, in the daemon, in the command line without a daemon, and in a verifier.
@@ -17,12 +19,13 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bastion.access import ACCESS_TYPES, Access, Grant, Scope, words
 from bastion.errors import Conflict, NotFound, UsageError
-from bastion.model import Identity, IdentityKind, PublicKey, Role, Target
+from bastion.model import Identity, IdentityKind, PublicKey, Role, Target, Tier
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 """Names of identities and targets: 1-64 of a-z 0-9 . _ - as in DNS labels, so that one can be an SSH user name."""
@@ -50,9 +53,6 @@ RSA_LEAST_BITS = 2048
 WHITELIST_COMMAND_LIMIT = 4096
 """Bytes of a whitelisted command: it stands in a ledger entry (16 KiB) in base64, beside its signature."""
 
-FIELD_LIMIT = 1024
-"""Characters of a reason or an environment label in an entry."""
-
 ENTRY_TYPES = (
     "identity.added",
     "identity.revoked",
@@ -60,6 +60,7 @@ ENTRY_TYPES = (
     "target.removed",
     "whitelist.added",
     "whitelist.removed",
+    *ACCESS_TYPES,
 )
 """What `apply` understands; the rest of the ledger does not concern the directory."""
 
@@ -68,16 +69,26 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WhitelistEntry:
-    """An exact command that an approver lets through, for one identity on one target and login."""
+    """What an approver lets through, for one identity and login on one target or in one environment."""
 
     id: str
     command: bytes
+    """Exactly this; with a pattern, the command that it was made from."""
     identity: str
     target: str
+    """Empty when it is for an environment."""
     login: str
     by: str
     expires: int
     """Microseconds since the epoch; 0: no end."""
+    pattern: str = ""
+    """Text of the pattern (policy/pattern.py); empty: exactly `command`."""
+    env: str = ""
+    """Environment label; empty when it is for one target."""
+    code: str = ""
+    """SHA-256 (hex) of the code that the command reads from stdin; empty if it reads none."""
+    tier: Tier = Tier.UNRATED
+    """As the daemon rated it when it was signed."""
 
 
 @dataclass(slots=True)
@@ -89,20 +100,30 @@ class Directory:
     whitelist: dict[str, WhitelistEntry] = field(default_factory=dict)
     _by_key: dict[str, str] = field(default_factory=dict)
     _statements: set[str] = field(default_factory=set)
-    _by_command: dict[tuple[str, str, str, bytes], list[str]] = field(default_factory=dict)
+    _by_command: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
+    access: Access = field(default_factory=Access)
 
     def identity_of(self, fingerprint: str) -> Identity | None:
         """Whose key this is, revoked or not; None if nobody's."""
         name = self._by_key.get(fingerprint)
         return self.identities[name] if name is not None else None
 
-    def whitelisted(self, identity: str, target: str, login: str, command: bytes, now: int) -> WhitelistEntry | None:
-        """The entry in force at `now` (microseconds) that lets exactly this through."""
-        for entry_id in self._by_command.get((identity, target, login, command), ()):
-            entry = self.whitelist[entry_id]
-            if entry.expires == 0 or now < entry.expires:
-                return entry
-        return None
+    def remembered(self, identity: str, login: str, command: bytes) -> Iterator[WhitelistEntry]:
+        """Entries that could be about this command: of that identity and login, exact ones first. Whether one lets it
+        through is policy.whitelist's question."""
+        for key, patterns in ((command, False), (_program(command), True)):
+            for entry_id in self._by_command.get((identity, login, key), ()):
+                entry = self.whitelist[entry_id]
+                if bool(entry.pattern) is patterns:
+                    yield entry
+
+    def grant(self, identity: str, target: str, now: int) -> Grant | None:
+        """The grant in force at `now` (microseconds) for this identity on this target."""
+        return self.access.grant(identity, target, now)
+
+    def needs_grant(self, target: Target) -> bool:
+        """Whether its environment takes a grant."""
+        return target.env in self.access.guarded
 
     # --- entries in -------------------------------------------------------------------------------------------
 
@@ -119,6 +140,7 @@ class Directory:
             case "identity.revoked":
                 old = self.identities[body["name"]]
                 self.identities[old.name] = Identity(old.name, old.kind, old.roles, old.keys, str(body["reason"]))
+                self.access.forget(identity=old.name)
             case "target.added":
                 host, port = parse_address(body["address"])
                 self.targets[body["name"]] = Target(
@@ -134,6 +156,7 @@ class Directory:
                 del self.targets[body["name"]]
                 for entry in [entry for entry in self.whitelist.values() if entry.target == body["name"]]:
                     self._forget(entry.id)
+                self.access.forget(target=body["name"])
             case "whitelist.added":
                 added = WhitelistEntry(
                     id=body["id"],
@@ -143,6 +166,10 @@ class Directory:
                     login=body["login"],
                     by=body["by"],
                     expires=int(body["expires"]),
+                    pattern=body.get("pattern", ""),
+                    env=body.get("env", ""),
+                    code=body.get("code", ""),
+                    tier=Tier(body.get("tier", Tier.UNRATED)),
                 )
                 self.whitelist[added.id] = added
                 self._statements.add(str(body["statement"]))
@@ -150,7 +177,7 @@ class Directory:
             case "whitelist.removed":
                 self._forget(str(body["id"]))
             case _:
-                pass
+                self.access.apply(kind, body)
 
     def _forget(self, entry_id: str) -> None:
         entry = self.whitelist.pop(entry_id)
@@ -190,7 +217,7 @@ class Directory:
             raise NotFound(f"no identity {name!r}", "`bastion identity list` names them")
         if identity.revoked:
             raise Conflict(f"identity {name} was revoked already")
-        return {"name": name, "reason": _check_words(reason, "reason")}
+        return {"name": name, "reason": words(reason, "reason")}
 
     def plan_target(
         self, name: str, address: str, logins: Iterable[str], env: str, host_keys: Iterable[str], credential: str
@@ -216,7 +243,7 @@ class Directory:
             "name": name,
             "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "logins": accounts,
-            "env": _check_words(env, "environment label"),
+            "env": words(env, "environment label"),
             "host_keys": keys,
             "credential": credential,
         }
@@ -227,43 +254,88 @@ class Directory:
             raise NotFound(f"no target {name!r}", "`bastion target list` names them")
         return {"name": name}
 
-    def plan_whitelist(
-        self, entry_id: str, command: bytes, identity: str, target: str, login: str, expires: int, statement: str
-    ) -> Body:
-        """Body of `whitelist.added`, but for who signed `statement` and how. Raises NotFound, UsageError, Conflict.
+    def plan_whitelist(self, entry: WhitelistEntry, statement: str) -> Body:
+        """Body of `whitelist.added`, but for how `statement` was signed. Raises NotFound, UsageError, Conflict.
 
         A signed statement adds one entry, once: otherwise what an approver took off the list could be put back by
-        whoever kept the signature.
+        whoever kept the signature. What may be remembered at all is policy.whitelist's question.
         """
-        agent = self.identities.get(identity)
-        if agent is None or agent.revoked:
-            raise NotFound(f"no identity {identity!r}", "`bastion identity list` names them")
-        if agent.decides:
-            raise UsageError(f"{identity} decides and never reaches a target")
-        place = self.targets.get(target)
-        if place is None:
-            raise NotFound(f"no target {target!r}", "`bastion target list` names them")
+        self.plan_visit(entry.identity, "")
         if statement in self._statements:
             raise Conflict("this statement was used before", "sign a new one")
-        if login not in place.logins:
-            raise UsageError(f"{login!r} is no login of {target}", f"one of {', '.join(place.logins)}")
-        if not command.strip():
+        if bool(entry.target) == bool(entry.env):
+            raise UsageError("an entry is for one target or for one environment")
+        if entry.target:
+            place = self.targets.get(entry.target)
+            if place is None:
+                raise NotFound(f"no target {entry.target!r}", "`bastion target list` names them")
+            if entry.login not in place.logins:
+                raise UsageError(f"{entry.login!r} is no login of {place.name}", f"one of {', '.join(place.logins)}")
+        elif not LOGIN.fullmatch(entry.login):
+            raise UsageError(f"{entry.login!r} is no account name")
+        if not entry.command.strip():
             raise UsageError("the command is empty")
-        if len(command) > WHITELIST_COMMAND_LIMIT:
-            raise UsageError(f"the command has {len(command)} bytes", f"at most {WHITELIST_COMMAND_LIMIT}")
+        if len(entry.command) > WHITELIST_COMMAND_LIMIT or len(entry.pattern.encode()) > WHITELIST_COMMAND_LIMIT:
+            raise UsageError(f"the command has {len(entry.command)} bytes", f"at most {WHITELIST_COMMAND_LIMIT}")
         return {
-            "id": entry_id,
-            "command": base64.b64encode(command).decode(),
-            "identity": identity,
-            "target": target,
-            "login": login,
-            "expires": str(expires),
+            "id": entry.id,
+            "command": base64.b64encode(entry.command).decode(),
+            "pattern": entry.pattern,
+            "identity": entry.identity,
+            "target": entry.target,
+            "env": words(entry.env, "environment label") if entry.env else "",
+            "login": entry.login,
+            "code": entry.code,
+            "tier": entry.tier.value,
+            "expires": str(entry.expires),
+            "by": entry.by,
             "statement": statement,
         }
 
     def plan_forgetting(self, entry_id: str) -> Body:
         """Body of `whitelist.removed`; the id may be shortened while unique. Raises NotFound or Conflict."""
         return {"id": pick(entry_id, self.whitelist, "whitelist entry")}
+
+    def plan_visit(self, identity: str, target: str) -> None:
+        """Whether that identity could ever be on that target (empty: on any). Raises NotFound or UsageError."""
+        agent = self.identities.get(identity)
+        if agent is None or agent.revoked:
+            raise NotFound(f"no identity {identity!r}", "`bastion identity list` names them")
+        if agent.decides:
+            raise UsageError(f"{identity} decides and never reaches a target")
+        if target and target not in self.targets:
+            raise NotFound(f"no target {target!r}", "`bastion target list` names them")
+
+    def plan_grant(self, grant_id: str, identity: str, target: str, **rest: Any) -> Body:
+        """Body of `grant.added`; the rest as Access.plan_grant has it. Raises NotFound or UsageError."""
+        self.plan_visit(identity, target)
+        return self.access.plan_grant(grant_id, identity, target, **rest)
+
+    def plan_ungranting(self, grant_id: str, reason: str) -> Body:
+        """Body of `grant.revoked`; the id may be shortened while unique. Raises NotFound, Conflict or UsageError."""
+        return {"id": pick(grant_id, self.access.grants, "grant"), "reason": words(reason, "reason")}
+
+    def plan_freeze(self, freeze_id: str, scope: str, name: str, mode: str, reason: str, **rest: Any) -> Body:
+        """Body of `freeze.set`. Raises NotFound, UsageError or Conflict."""
+        known = self.targets if scope == Scope.TARGET else {target.env for target in self.targets.values()}
+        if name and name not in known:
+            raise NotFound(f"no {'target' if scope == Scope.TARGET else 'target in environment'} {name!r}")
+        return self.access.plan_freeze(freeze_id, scope, name, mode, reason, **rest)
+
+    def plan_unfreezing(self, freeze_id: str, reason: str) -> Body:
+        """Body of `freeze.lifted`; the id may be shortened while unique. Raises NotFound, Conflict or UsageError."""
+        return {"id": pick(freeze_id, self.access.freezes, "freeze"), "reason": words(reason, "reason")}
+
+    def plan_group(self, name: str, members: Iterable[str]) -> Body:
+        """Body of `group.set`: humans that decide. Raises NotFound or UsageError."""
+        who = list(members)
+        for each in who:
+            person = self.identities.get(each)
+            if person is None or person.revoked:
+                raise NotFound(f"no identity {each!r}", "`bastion identity list` names them")
+            if Role.APPROVER not in person.roles:
+                raise UsageError(f"{each} is no approver", "a group is for rules that ask for one of its members")
+        return self.access.plan_group(name, who)
 
 
 def pick(wanted: str, known: Iterable[str], what: str) -> str:
@@ -320,8 +392,13 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2], port
 
 
-def _place(entry: WhitelistEntry) -> tuple[str, str, str, bytes]:
-    return entry.identity, entry.target, entry.login, entry.command
+def _place(entry: WhitelistEntry) -> tuple[str, str, bytes]:
+    return entry.identity, entry.login, _program(entry.command) if entry.pattern else entry.command
+
+
+def _program(command: bytes) -> bytes:
+    """What a command begins with, up to its first blank: no pattern has a hole there."""
+    return b" ".join(command.split(None, 1)[:1]) + b" "
 
 
 def _check_name(name: str, what: str) -> None:
@@ -332,10 +409,3 @@ def _check_name(name: str, what: str) -> None:
         )
     if name in RESERVED:
         raise UsageError(f"{name} is reserved", "choose another name")
-
-
-def _check_words(text: str, what: str) -> str:
-    words = text.strip()
-    if not words or len(words) > FIELD_LIMIT or not words.isprintable():
-        raise UsageError(f"the {what} is empty, too long or not printable", f"1-{FIELD_LIMIT} characters")
-    return words

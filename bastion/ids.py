@@ -1,4 +1,4 @@
-"""Ids of requests, sessions and whitelist entries: random, short enough to type, long enough not to collide."""
+"""Ids of requests, sessions, whitelist entries, grants, freezes: random, short to type, long enough not to collide."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ def session_id() -> str:
 def whitelist_id() -> str:
     """`w-` and 8 hex digits."""
     return f"w-{secrets.token_hex(4)}"
+
+
+def grant_id() -> str:
+    """`g-` and 8 hex digits."""
+    return f"g-{secrets.token_hex(4)}"
+
+
+def freeze_id() -> str:
+    """`f-` and 8 hex digits."""
+    return f"f-{secrets.token_hex(4)}"

@@ -8,10 +8,13 @@
 
 A command may start when as many distinct approvers approved as the proposal asks, nobody denied before, it had not
 expired or been withdrawn, and the digest is the same all along. Nobody approves what they proposed. `allow` by the
-whitelist needs a whitelist entry in force that an approver signed, for that identity, target and login, and where the
-request's content is still there, for exactly that command. The content must give the digest that was approved.
+whitelist needs a whitelist entry in force that an approver signed who is not revoked, for that identity and login,
+that target or its environment, of a tier that is not below the command's, and where the request's content is still
+there, for exactly that command or a pattern that matches it, with that code on stdin. The content must give the
+digest that was approved.
 
-What this cannot see: a daemon that ran a command and wrote nothing; whether a vote's time was the approver's. A vote or
+What this cannot see: whether a command was rated rightly, or a hole stands in a wise place (both were shown to who
+signed); a daemon that ran a command and wrote nothing; whether a vote's time was the approver's. A vote or
 whitelist entry used after its own end is a note and not a violation: the daemon counts with the monotonic clock, and
 the wall clock in the entries may have been set.
 """
@@ -20,16 +23,28 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from recorder import patterns
 from recorder import request as requests
 from recorder.strict import is_hash
 from recorder.votes import DECISION, VOTE_FIELDS, WHITELIST, WHITELIST_FIELDS, People, Violation
 
 SLACK_US = 60_000_000
 """Microseconds that a wall clock may be off before a late vote is worth a note."""
+
+DAY_US = 86_400_000_000
+LONGEST_US = {"low": 0, "medium": 7 * DAY_US, "unrated": 7 * DAY_US}
+"""How long a whitelist entry may last, by the tier that its signer was shown; 0: without an end. High: never."""
+
+CLOCKS_US = 240_000_000
+"""Microseconds by which the signer's clock may have been ahead: twice what the daemon allows."""
+
+RANK = {"low": 0, "medium": 1, "unrated": 2, "high": 3}
+"""Which tier is the higher one."""
 
 OpenPayload = Callable[[str], bytes | None]
 """Gives a payload of the entry at hand, checked; None where it is not there."""
@@ -76,10 +91,15 @@ class _Request:
 @dataclass(frozen=True, slots=True)
 class _Whitelisted:
     command: bytes
+    pattern: str
     identity: str
     target: str
+    env: str
     login: str
+    code: str
+    tier: str
     expires: int
+    by: str
 
 
 class Rules:
@@ -90,9 +110,12 @@ class Rules:
         self._people = People()
         self._requests: dict[str, _Request] = {}
         self._whitelist: dict[str, _Whitelisted] = {}
+        self._environments: dict[str, str] = {}
+        """Of targets."""
         self._table: dict[str, Callable[[RowLike, str, OpenPayload], None]] = {
             "identity.added": lambda row, _, __: self._people.add(row.body),
             "identity.revoked": lambda row, _, __: self._people.revoke(row.body),
+            "target.added": self._target_added,
             "target.removed": self._target_removed,
             "whitelist.added": self._whitelist_added,
             "whitelist.removed": self._whitelist_removed,
@@ -112,10 +135,10 @@ class Rules:
 
     def _whitelist_added(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         body = row.body
-        _, said = self._people.signed(body, WHITELIST, WHITELIST_FIELDS)
+        by, said = self._people.signed(body, WHITELIST, WHITELIST_FIELDS)
         if said["origin"] != row.origin:
             raise Violation("the whitelist statement was made for another ledger")
-        for name in ("command", "identity", "target", "login", "expires"):
+        for name in sorted(WHITELIST_FIELDS - {"checkpoint", "origin", "v"}):
             if said[name] != body.get(name):
                 raise Violation(f"the whitelist entry's {name} is not the one that was signed")
         if not isinstance(body.get("id"), str) or body["id"] in self._whitelist:
@@ -124,16 +147,43 @@ class Rules:
             command = base64.b64decode(said["command"], validate=True)
         except (binascii.Error, ValueError):
             raise Violation("the whitelisted command is no base64") from None
+        if bool(said["target"]) == bool(said["env"]):
+            raise Violation("the whitelist entry is for no target and no environment, or for both")
+        if said["pattern"] and not patterns.matches(said["pattern"], command):
+            raise Violation("the whitelist entry's pattern does not match the command that it was made from")
+        self._check_lasting(row, said)
         self._whitelist[body["id"]] = _Whitelisted(
-            command, said["identity"], said["target"], said["login"], int(said["expires"])
+            command=command,
+            pattern=said["pattern"],
+            identity=said["identity"],
+            target=said["target"],
+            env=said["env"],
+            login=said["login"],
+            code=said["code"],
+            tier=said["tier"],
+            expires=int(said["expires"]),
+            by=by,
         )
+
+    def _check_lasting(self, row: RowLike, said: dict[str, str]) -> None:
+        if said["tier"] not in LONGEST_US:
+            raise Violation(f"a command of tier {said['tier']} was whitelisted")
+        if said["pattern"] and said["tier"] == "unrated":
+            raise Violation("a pattern was whitelisted that nobody had rated")
+        longest, ends = LONGEST_US[said["tier"]], int(said["expires"])
+        if longest and (not ends or ends > row.t + longest + CLOCKS_US):
+            raise Violation(f"a whitelist entry of tier {said['tier']} lasts longer than it may")
 
     def _whitelist_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         if self._whitelist.pop(str(row.body.get("id")), None) is None:
             raise Violation("a whitelist entry is removed that is not there")
 
+    def _target_added(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        self._environments[str(row.body.get("name"))] = str(row.body.get("env"))
+
     def _target_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         gone = row.body.get("name")
+        self._environments.pop(str(gone), None)
         self._whitelist = {key: entry for key, entry in self._whitelist.items() if entry.target != gone}
 
     # --- requests ---------------------------------------------------------------------------------------------
@@ -164,14 +214,24 @@ class Rules:
         entry = self._whitelist.get(name)
         if entry is None:
             raise Violation(f"allowed by whitelist entry {name}, which is not in force")
-        if (entry.identity, entry.target, entry.login) != tuple(
-            row.body.get(field) for field in ("identity", "target", "login")
-        ):
-            raise Violation(f"whitelist entry {name} is for another identity, target or login")
-        if said is not None and said.command != entry.command:
-            raise Violation(f"whitelist entry {name} is for another command")
+        if not self._people.counts(entry.by):
+            raise Violation(f"whitelist entry {name} was signed by {entry.by}, who was revoked before its use")
+        self._check_scope(row.body, name, entry)
+        if said is not None:
+            _check_command(said, name, entry)
         if entry.expires and row.t > entry.expires + SLACK_US:
             self._note("whitelist entries were used after their end, by the wall clock")
+
+    def _check_scope(self, body: Any, name: str, entry: _Whitelisted) -> None:
+        """The entry is for this identity, login, and target or environment, and the command is not rated higher."""
+        if (entry.identity, entry.login) != (body.get("identity"), body.get("login")):
+            raise Violation(f"whitelist entry {name} is for another identity, target or login")
+        if entry.target and entry.target != body.get("target"):
+            raise Violation(f"whitelist entry {name} is for another identity, target or login")
+        if entry.env and entry.env != self._environments.get(str(body.get("target"))):
+            raise Violation(f"whitelist entry {name} is for another environment than the target's")
+        if RANK.get(body.get("tier", "unrated"), 9) > RANK[entry.tier]:
+            raise Violation(f"whitelist entry {name} let a command through that is rated higher than it was")
 
     def _decided(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
@@ -239,3 +299,15 @@ class Rules:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _check_command(said: requests.Content, name: str, entry: _Whitelisted) -> None:
+    """The entry is for what the request's content is."""
+    if entry.pattern:
+        if not patterns.matches(entry.pattern, said.command):
+            raise Violation(f"whitelist entry {name} has a pattern that does not match the command")
+    elif said.command != entry.command:
+        raise Violation(f"whitelist entry {name} is for another command")
+    code = hashlib.sha256(said.stdin_code).hexdigest() if said.stdin_code else ""
+    if entry.code != code:
+        raise Violation(f"whitelist entry {name} is for other code on stdin")

@@ -18,7 +18,9 @@ WHITELIST = "whitelist@agent-bastion"
 """SSHSIG namespaces: a signature for one is none for the other."""
 
 VOTE_FIELDS = frozenset({"checkpoint", "choice", "digest", "expires", "origin", "proposal", "reason", "request", "v"})
-WHITELIST_FIELDS = frozenset({"checkpoint", "command", "expires", "identity", "login", "origin", "target", "v"})
+WHITELIST_FIELDS = frozenset(
+    ["checkpoint", "code", "command", "env", "expires", "identity", "login", "origin", "pattern", "target", "tier", "v"]
+)
 
 
 class Violation(ValueError):
@@ -67,6 +69,11 @@ class People:
         if person is None:
             raise Violation("an identity is revoked that was never added")
         person.revoked = True
+
+    def counts(self, name: str) -> bool:
+        """Whether that approver's word counts as of now."""
+        person = self._by_name.get(name)
+        return person is not None and not person.revoked and "approver" in person.roles
 
     def signed(self, body: Mapping[str, Any], namespace: str, wanted: frozenset[str]) -> tuple[str, dict[str, str]]:
         """Approver and statement of an entry that carries one. Raises Violation.

@@ -45,11 +45,11 @@ def list_(settings: Settings) -> None:
 @click.option("--identity", required=True, metavar="NAME", help="The agent that may run it.")
 @click.option("--target", required=True, metavar="NAME", help="Where.")
 @click.option("--login", metavar="USER", help="As whom; the target's default without it.")
-@click.option("--for", "lasting", metavar="7d", help="How long; without it, until it is removed.")
+@click.option("--for", "lasting", metavar="7d", help="How long; without it, as long as its risk tier allows.")
 @remote_verb
 def add(settings: Settings, text: str, identity: str, target: str, login: str | None, lasting: str | None) -> None:
     """Let exactly COMMAND, byte for byte, run without being held. Signed with your key; takes the role approver."""
-    expires = _expiry(lasting)
+    expires = expiry(lasting)
 
     async def work() -> WhitelistInfo:
         from bastion.cli.sources import DaemonSource, one_target
@@ -97,15 +97,15 @@ def show(settings: Settings, info: WhitelistInfo, what: str) -> None:
 
 
 def _until(info: WhitelistInfo) -> str:
-    return output.when(info.expires) if info.expires else "removed"
+    return output.when(info.expires) if info.expires else "it is removed"
 
 
-def _expiry(lasting: str | None) -> int:
-    """Microseconds since the epoch; 0: no end. Raises UsageError."""
+def expiry(lasting: str | None) -> int | None:
+    """Microseconds since the epoch; None: the latest that is allowed. Raises UsageError."""
     from bastion.config import parse_duration
 
     if lasting is None:
-        return 0
+        return None
     try:
         seconds = parse_duration(lasting)
     except ValueError as error:

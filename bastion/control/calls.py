@@ -13,6 +13,7 @@ from bastion.control import wire
 from bastion.control.administering import Administering
 from bastion.control.deciding import Deciding
 from bastion.control.house import House
+from bastion.control.remembering import Remembering
 from bastion.control.server import Connection
 from bastion.control.viewing import Viewing
 from bastion.errors import NotAllowed, UsageError
@@ -30,6 +31,7 @@ class Calls:
 
     def __init__(self, house: House) -> None:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
+        remembering = Remembering(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
@@ -48,9 +50,10 @@ class Calls:
             wire.AddTarget: (LOCAL, administering.add_target),
             wire.RemoveTarget: (LOCAL, administering.remove_target),
             wire.CheckTarget: (LOCAL, administering.check_target),
-            wire.ListWhitelist: (EVERYBODY, deciding.list_whitelist),
-            wire.AddWhitelist: (DECIDES, deciding.add_whitelist),
-            wire.RemoveWhitelist: (DECIDES, deciding.remove_whitelist),
+            wire.ListWhitelist: (EVERYBODY, remembering.list_whitelist),
+            wire.ProposeWhitelist: (DECIDES, remembering.propose_whitelist),
+            wire.AddWhitelist: (DECIDES, remembering.add_whitelist),
+            wire.RemoveWhitelist: (DECIDES, remembering.remove_whitelist),
             wire.LedgerHead: (EVERYBODY, viewing.ledger_head),
             wire.ListLedger: (EVERYBODY, viewing.list_ledger),
         }

@@ -185,21 +185,46 @@ class Client:
         )
 
     async def whitelist(
-        self, command: bytes, identity: str, target: str, login: str, expires: int
+        self, command: bytes, identity: str, target: str, login: str, expires: int | None
     ) -> wire.WhitelistInfo:
-        """Sign and add a whitelist entry for exactly `command`; `expires` in microseconds since the epoch, 0: no end.
+        """Sign and add a whitelist entry for exactly `command` on one target; `expires` as `remember` has it.
 
         Raises UsageError without a key, NotAllowed, NotFound, Conflict.
         """
+        self._signer()
+        return await self.remember(
+            await self.propose(command=command, identity=identity, target=target, login=login), expires=expires
+        )
+
+    async def propose(self, **fields: str | bytes) -> wire.ProposalInfo:
+        """What may be remembered of a request, or of a command: see wire.ProposeWhitelist. Raises as `call` does."""
+        return await self.call(wire.ProposeWhitelist, wire.ProposalInfo, **fields)  # type: ignore[arg-type]
+
+    async def remember(
+        self, proposal: wire.ProposalInfo, *, pattern: str = "", everywhere: bool = False, expires: int | None = None
+    ) -> wire.WhitelistInfo:
+        """Sign and add a whitelist entry out of what was proposed and shown.
+
+        `pattern`: a candidate's, or an approver's own; empty: exactly the command. `everywhere`: in the target's whole
+        environment. `expires` in microseconds since the epoch, 0: no end, None: the latest that its tier may have.
+        Raises UsageError without a key or for what may not be remembered, NotAllowed, NotFound, Conflict.
+        """
         signer = self._signer()
+        if proposal.refused:
+            raise UsageError(proposal.refused)
+        on_target = bool(proposal.target) and not everywhere
         statement = _encode(
             statements.WhitelistStatement(
                 origin=self.welcome.origin,
-                command=base64.b64encode(command).decode(),
-                identity=identity,
-                target=target,
-                login=login,
-                expires=expires,
+                command=base64.b64encode(proposal.command).decode(),
+                pattern=pattern,
+                identity=proposal.identity,
+                target=proposal.target if on_target else "",
+                env="" if on_target else proposal.env,
+                login=proposal.login,
+                code=proposal.code,
+                tier=proposal.tier,
+                expires=proposal.until if expires is None else expires,
                 checkpoint=self._checkpoint(),
             )
         )

@@ -12,7 +12,7 @@ from bastion.clock import Clock
 from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.directory import Body, Directory
-from bastion.model import Target
+from bastion.model import Assessment, Target
 from bastion.sessions import Sessions
 
 LIST_LIMIT = 1000
@@ -37,6 +37,7 @@ class House:
     drop_links: Callable[[str], None]
     """Drop all links to a target."""
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
+    assess: Callable[[bytes], Assessment]
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def commit(self, kind: str, plan: Callable[[], Body], actor: str) -> Body:
@@ -45,4 +46,21 @@ class House:
             body = plan()
             await self.audit.write(Draft(kind, actor, body))
             self.directory.apply(kind, body)
+            return body
+
+    async def withdraw(
+        self, kind: str, plan: Callable[[], Body], actor: str, then: Callable[[], None] | None = None
+    ) -> Body:
+        """As `commit`, for what takes something away: it counts no more from the moment that its entry is on its way,
+        so that nothing that leans on it can stand behind it in the ledger. `then` follows at once.
+
+        Should the entry not become durable, the ledger has failed, and the daemon stops.
+        """
+        async with self.changing:
+            body = plan()
+            written = self.audit.queue(Draft(kind, actor, body))
+            self.directory.apply(kind, body)
+            if then is not None:
+                then()
+            await written
             return body

@@ -33,7 +33,7 @@ def target_info(target: Target) -> wire.TargetInfo:
     )
 
 
-def whitelist_info(entry: WhitelistEntry) -> wire.WhitelistInfo:
+def whitelist_info(entry: WhitelistEntry, *, in_force: bool = True) -> wire.WhitelistInfo:
     """As clients get it."""
     return wire.WhitelistInfo(
         id=entry.id,
@@ -43,4 +43,9 @@ def whitelist_info(entry: WhitelistEntry) -> wire.WhitelistInfo:
         login=entry.login,
         by=entry.by,
         expires=entry.expires,
+        pattern=entry.pattern,
+        env=entry.env,
+        code=entry.code,
+        tier=entry.tier.value,
+        in_force=in_force,
     )

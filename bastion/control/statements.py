@@ -37,14 +37,23 @@ class VoteStatement:
 
 @dataclass(frozen=True, slots=True)
 class WhitelistStatement:
-    """One exact command that an approver lets through without asking again."""
+    """What an approver lets through without asking again: a command, or a pattern made from one."""
 
     origin: str
     command: str
     """base64 of the exact bytes."""
+    pattern: str
+    """Text of the pattern (policy/pattern.py); empty: exactly the command."""
     identity: str
     target: str
+    """Empty when it is for an environment."""
+    env: str
+    """Environment label; empty when it is for one target."""
     login: str
+    code: str
+    """SHA-256 (hex) of the code that the command reads from stdin; empty if it reads none."""
+    tier: str
+    """The command's, as the approver was shown it."""
     expires: int
     """Microseconds since the epoch; 0: no end."""
     checkpoint: str

@@ -2,7 +2,7 @@
 
 Until the policy language lands there is one rule for everybody: what cannot be run is denied, an exact command that an
 approver whitelisted is allowed, everything else is held for approval. Nothing here falls through to ALLOW: the only
-way to it is an entry of the whitelist that names this identity, target, login and these very bytes.
+way to it is an entry of the whitelist (policy/whitelist.py) for this identity, target and login.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bastion.directory import Directory
-from bastion.model import COMMAND_LIMIT, Request, StdinMode, Verdict
+from bastion.model import COMMAND_LIMIT, Request, Verdict
+from bastion.policy.admission import obstacle
+from bastion.policy.whitelist import find
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Judgement:
     digest: str
     """Of the request that was judged: a verdict is good for nothing else."""
     rule: str
-    """What decided: `default`, `whitelist w-…`, `limit`, `bytes`."""
+    """What decided: `default`, `whitelist w-…`, `grant`, `freeze f-…`, `limit`, `bytes`."""
     reason: str
     """One sentence; with DENY the agent gets it."""
 
@@ -41,8 +43,10 @@ def judge(request: Request, directory: Directory, now: int) -> Judgement:
     if b"\0" in request.command:
         # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
         return say(Verdict.DENY, "bytes", "a command with a NUL byte cannot be handed to a shell")
-    if request.stdin is StdinMode.STREAM or not request.stdin_code:
-        known = directory.whitelisted(request.identity, request.target, request.login, request.command, now)
-        if known is not None:
-            return say(Verdict.ALLOW, f"whitelist {known.id}", f"whitelisted by {known.by}")
+    blocked = obstacle(directory, request.kind, request.identity, request.target, now)
+    if blocked is not None:
+        return say(blocked.verdict, blocked.rule, blocked.reason)
+    known = find(directory, request, now)
+    if known is not None:
+        return say(Verdict.ALLOW, f"whitelist {known.id}", f"whitelisted by {known.by}")
     return say(Verdict.HOLD, "default", "everything is held that is not whitelisted")

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from bastion.access import WORDS_LIMIT as FIELD_LIMIT
 from bastion.directory import (
-    FIELD_LIMIT,
     WHITELIST_COMMAND_LIMIT,
     Directory,
+    WhitelistEntry,
     parse_address,
     parse_key,
     pick,
@@ -213,10 +214,15 @@ def test_targets_that_are_refused(change: dict[str, Any]) -> None:
         Directory().plan_target("t", **{**good, **change})
 
 
+def remembered(command: bytes, **changes: Any) -> WhitelistEntry:
+    fields = {"id": "w-1", "identity": "agent-1", "target": "web-1", "login": "root", "by": "ana", "expires": 0}
+    return WhitelistEntry(command=command, **{**fields, **changes})
+
+
 def test_whitelist_entries_that_are_refused(directory: Directory) -> None:
-    directory.plan_whitelist("w-1", b"x" * WHITELIST_COMMAND_LIMIT, "agent-1", "web-1", "root", 0, "s")
+    directory.plan_whitelist(remembered(b"x" * WHITELIST_COMMAND_LIMIT), "s")
     with pytest.raises(UsageError, match="at most"):
-        directory.plan_whitelist("w-1", b"x" * (WHITELIST_COMMAND_LIMIT + 1), "agent-1", "web-1", "root", 0, "s")
+        directory.plan_whitelist(remembered(b"x" * (WHITELIST_COMMAND_LIMIT + 1)), "s")
     for command, identity, target, login in (
         (b" \n", "agent-1", "web-1", "root"),
         (b"id", "ana", "web-1", "root"),
@@ -225,34 +231,39 @@ def test_whitelist_entries_that_are_refused(directory: Directory) -> None:
         (b"id", "agent-1", "web-1", "admin"),
     ):
         with pytest.raises((UsageError, NotFound)):
-            directory.plan_whitelist("w-1", command, identity, target, login, 0, "s")
+            directory.plan_whitelist(remembered(command, identity=identity, target=target, login=login), "s")
     directory.apply("identity.revoked", directory.plan_revocation("agent-1", "lost"))
     with pytest.raises(NotFound):
-        directory.plan_whitelist("w-1", b"id", "agent-1", "web-1", "root", 0, "s")
+        directory.plan_whitelist(remembered(b"id"), "s")
 
 
-def test_the_whitelist_is_exact_and_ends(directory: Directory) -> None:
-    for entry_id, expires in (("w-1", 10), ("w-2", 20)):
-        body = directory.plan_whitelist(entry_id, b"id \xff", "agent-1", "web-1", "root", expires, entry_id)
-        directory.apply("whitelist.added", {**body, "by": "ana"})
-    found = directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 9)
-    assert found is not None
-    assert (found.id, found.by, found.command) == ("w-1", "ana", b"id \xff")
-    later = directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 10)
-    assert later is not None
-    assert later.id == "w-2"
-    assert directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 20) is None
-    for place in (
-        ("agent-2", "web-1", "root", b"id \xff"),
-        ("agent-1", "web-2", "root", b"id \xff"),
-        ("agent-1", "web-1", "admin", b"id \xff"),
-        ("agent-1", "web-1", "root", b"id \xff "),
-        ("agent-1", "web-1", "root", b"id"),
+def test_a_whitelist_entry_is_for_a_target_or_an_environment(directory: Directory) -> None:
+    directory.plan_whitelist(remembered(b"id", target="", env="prod"), "s")
+    for changes in ({"target": "web-1", "env": "prod"}, {"target": "", "env": ""}, {"target": "", "login": "-x"}):
+        with pytest.raises(UsageError):
+            directory.plan_whitelist(remembered(b"id", **changes), "s")
+
+
+def test_what_is_remembered_is_found_by_its_program(directory: Directory) -> None:
+    exact = remembered(b"id \xff")
+    pattern = remembered(b"tail -n 5 /a/b", id="w-2", pattern="tail -n {number} /a/b")
+    for each in (exact, pattern):
+        directory.apply("whitelist.added", directory.plan_whitelist(each, each.id))
+    assert list(directory.remembered("agent-1", "root", b"id \xff")) == [exact]
+    assert list(directory.remembered("agent-1", "root", b"tail -n 7 /a/b")) == [pattern]
+    assert list(directory.remembered("agent-1", "root", b"tail -n 5 /a/b")) == [pattern]
+    for identity, login, command in (
+        ("agent-2", "root", b"id \xff"),
+        ("agent-1", "admin", b"id \xff"),
+        ("agent-1", "root", b"id \xff "),
+        ("agent-1", "root", b"id"),
+        ("agent-1", "root", b"head -n 5 /a/b"),
+        ("agent-1", "root", b""),
     ):
-        assert directory.whitelisted(*place, 0) is None
+        assert list(directory.remembered(identity, login, command)) == []
     directory.apply("target.removed", directory.plan_removal("web-1"))
     assert directory.whitelist == {}
-    assert directory.whitelisted("agent-1", "web-1", "root", b"id \xff", 0) is None
+    assert list(directory.remembered("agent-1", "root", b"id \xff")) == []
 
 
 def test_entries_of_other_types_change_nothing(directory: Directory) -> None:
@@ -329,8 +340,9 @@ class History(RuleBasedStateMachine):
     def whitelist(self, command: bytes, identity: str, place: str, login: str, statement: str) -> str:
         self.number += 1
         entry_id = f"w-{self.number:08x}"
-        plan = lambda: self.directory.plan_whitelist(entry_id, command, identity, place, login, 0, statement)  # noqa: E731
-        if self.wish("whitelist.added", plan, by="ana"):
+        entry = remembered(command, id=entry_id, identity=identity, target=place, login=login)
+        plan = lambda: self.directory.plan_whitelist(entry, statement)  # noqa: E731
+        if self.wish("whitelist.added", plan):
             assert statement not in self.used  # a signature counts once, also after its entry was taken off
             self.used.add(statement)
         return entry_id
@@ -363,9 +375,7 @@ class History(RuleBasedStateMachine):
             assert entry.command.strip()
             assert place is not None
             assert not self.directory.identities[entry.identity].decides
-            found = self.directory.whitelisted(entry.identity, entry.target, entry.login, entry.command, 0)
-            assert found is not None
-            assert found.command == entry.command
+            assert entry in self.directory.remembered(entry.identity, entry.login, entry.command)
 
 
 History.TestCase.settings = settings(max_examples=60, stateful_step_count=30)

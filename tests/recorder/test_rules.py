@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bastion.history import pack
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
 from recorder import request as requests
 from recorder.ledger import Draft
-from recorder.rules import SLACK_US
+from recorder.rules import DAY_US, SLACK_US
 from recorder.verify import Verdict, verify
 from recorder.votes import Violation
 from tests.recorder.stories import Person, Story
@@ -318,19 +319,27 @@ class TestIdentities:
         bad(told, lambda story: story.identity(Person("eve"), kind=kind), "has a role")
 
 
+CODE = sha256(b"\0code").hexdigest()
+SIGNED = ("code", "command", "env", "expires", "identity", "login", "pattern", "target", "tier")
+
+
 def whitelisting(story: Story, body: dict[str, Any] | None = None, **changes: str) -> Any:
     said = {
         "origin": story.ledger.origin,
         "command": base64.b64encode(b"uptime").decode(),
+        "pattern": "",
         "identity": "fixer",
         "target": "web-1",
+        "env": "",
         "login": "deploy",
+        "code": CODE,
+        "tier": "low",
         "expires": "0",
         "checkpoint": "0" * 64,
         **changes,
     }
     text = json.dumps({**said, "v": 1}, sort_keys=True, separators=(",", ":"))
-    fields = {name: said[name] for name in ("command", "identity", "target", "login", "expires")}
+    fields = {name: said[name] for name in SIGNED}
     signed = {"by": "ana", "statement": text, "signature": story.ana.sign(text, "whitelist@agent-bastion")}
     return story.write(Draft("whitelist.added", "ana", {"id": "w-1", **fields, **signed, **(body or {})}))
 
@@ -350,7 +359,7 @@ def request(command: bytes = b"uptime", **changes: Any) -> Request:
 def proposed(story: Story, made: Request, content: Request | None = None, **changes: Any) -> Any:
     body = {
         "digest": made.digest, "verdict": "allow", "rule": "whitelist w-1", "identity": made.identity,
-        "target": made.target, "login": made.login, "approvals": made.approvals,
+        "target": made.target, "login": made.login, "approvals": made.approvals, "tier": "low",
     }  # fmt: skip
     draft = Draft(
         "request.proposed",
@@ -399,7 +408,7 @@ class TestWhitelist:
 
         bad(told, what, "another identity, target or login")
 
-    @pytest.mark.parametrize("name", ["command", "identity", "target", "login", "expires"])
+    @pytest.mark.parametrize("name", SIGNED)
     def test_more_than_was_signed(self, told: Tell, name: str) -> None:
         bad(told, lambda story: whitelisting(story, {name: "9"}), f"{name} is not the one that was signed")
 
@@ -420,6 +429,88 @@ class TestWhitelist:
             proposed(story, request())
 
         assert good(told, what) == ("whitelist entries were used after their end, by the wall clock",)
+
+    def test_by_a_pattern(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            story.write(Draft("target.added", "local:0", {"name": "web-1", "env": "prod"}))
+            command = base64.b64encode(b"docker restart web").decode()
+            whitelisting(story, command=command, pattern="docker restart {container}", target="", env="prod")
+            first = proposed(story, request(b"docker restart api"))
+            story.start(first, first)
+
+        assert good(told, what) == ()
+
+    @pytest.mark.parametrize("command", [b"docker restart api; id", b"docker restart -f", b"docker restart a b", b"id"])
+    def test_a_command_that_the_pattern_does_not_match(self, told: Tell, command: bytes) -> None:
+        def what(story: Story) -> Any:
+            made = base64.b64encode(b"docker restart web").decode()
+            whitelisting(story, command=made, pattern="docker restart {container}")
+            return proposed(story, request(command))
+
+        bad(told, what, "does not match the command")
+
+    def test_a_pattern_for_another_command(self, told: Tell) -> None:
+        bad(told, lambda story: whitelisting(story, pattern="docker restart {container}"), "made from")
+
+    @pytest.mark.parametrize("pattern", ["{", "{}", "x{number}", "{name} uptime", "a {path}", "a {path below /a/..}"])
+    def test_no_pattern(self, told: Tell, pattern: str) -> None:
+        bad(told, lambda story: whitelisting(story, pattern=pattern), "")
+
+    def test_other_code_on_stdin(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            return proposed(story, request(stdin_code=b"other"))
+
+        bad(told, what, "other code on stdin")
+
+    def test_rated_higher_than_it_was(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            return proposed(story, request(), tier="medium")
+
+        bad(told, what, "rated higher")
+
+    def test_in_another_environment(self, told: Tell) -> None:
+        """The daemon's word for the environment does not count; the target's own entry does."""
+
+        def what(story: Story) -> Any:
+            story.write(Draft("target.added", "local:0", {"name": "web-1", "env": "staging"}))
+            whitelisting(story, target="", env="prod")
+            return proposed(story, request(), env="prod")
+
+        bad(told, what, "another environment")
+
+    def test_signed_by_somebody_who_was_revoked_since(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            whitelisting(story)
+            story.revoke(story.ana)
+            return proposed(story, request())
+
+        bad(told, what, "revoked before its use")
+
+    @pytest.mark.parametrize(
+        ("tier", "days", "fine"),
+        [("low", 0, True), ("medium", 7, True), ("medium", 8, False), ("medium", 0, False), ("unrated", 0, False),
+         ("high", 1, False), ("odd", 1, False)],
+    )  # fmt: skip
+    def test_how_long(self, told: Tell, tier: str, days: int, fine: bool) -> None:
+        def what(story: Story) -> Any:
+            now = story.identity(Person("cas")).t
+            return whitelisting(story, tier=tier, expires=str(now + days * DAY_US if days else 0))
+
+        if fine:
+            assert good(told, what) == ()
+        else:
+            bad(told, what, "")
+
+    def test_a_pattern_that_nobody_rated(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            command, now = base64.b64encode(b"docker restart web").decode(), story.identity(Person("cas")).t
+            return whitelisting(
+                story, command=command, pattern="docker restart {container}", tier="unrated", expires=str(now + DAY_US)
+            )
+
+        bad(told, what, "nobody had rated")
 
 
 class TestContent:

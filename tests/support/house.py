@@ -140,7 +140,7 @@ class House:
         self, client: Client, command: bytes, *, identity: str = "agent-7", target: str = "web-1"
     ) -> None:
         """Let an exact command through."""
-        await client.whitelist(command, identity, target, LOGIN, 0)
+        await client.whitelist(command, identity, target, LOGIN, None)
 
     # --- agents -------------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ class Bastion:
                 return "x" * wire.LINE_LIMIT
             case wire.CastVote() | wire.ShowRequest():
                 return request_info()
+            case wire.ProposeWhitelist():
+                return wire.ProposalInfo(
+                    refused="", command=call.command, identity=call.identity, target=call.target, env="e",
+                    login=call.login, code="", tier="low", until=0, candidates=[],
+                )  # fmt: skip
             case wire.AddWhitelist():
                 return wire.WhitelistInfo(
                     id="w-00000000", command=b"id", identity="a", target="t", login="root", by="ana", expires=0

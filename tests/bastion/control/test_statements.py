@@ -29,7 +29,8 @@ VOTES = st.builds(
 )  # fmt: skip
 ENTRIES = st.builds(
     WhitelistStatement,
-    origin=TEXT, command=TEXT, identity=TEXT, target=TEXT, login=TEXT, expires=TIME, checkpoint=TEXT,
+    origin=TEXT, command=TEXT, pattern=TEXT, identity=TEXT, target=TEXT, env=TEXT, login=TEXT, code=TEXT, tier=TEXT,
+    expires=TIME, checkpoint=TEXT,
 )  # fmt: skip
 VOTE = VoteStatement("o", "p", "r", "d", Choice.APPROVE, "w", 5, "c")
 

@@ -1,0 +1,140 @@
+"""Calls of the whitelist: what may be remembered, adding it, taking it off.
+
+An entry is checked when it is added with the daemon's own assessment of its command, whatever the statement says: its
+tier, how long it lasts, where its pattern has holes. When it is used, policy.whitelist checks again.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from bastion.control import statements, wire
+from bastion.control.house import House
+from bastion.control.infos import whitelist_info
+from bastion.control.server import Connection
+from bastion.control.signed import check_origin, signer_of
+from bastion.directory import LOGIN, Body, WhitelistEntry
+from bastion.errors import Conflict, NotFound, UsageError
+from bastion.ids import whitelist_id
+from bastion.model import RequestKind, Tier
+from bastion.policy import whitelist
+from bastion.policy.pattern import PatternError
+from bastion.policy.shell import parse
+
+CLOCKS_SECONDS = 120
+"""By which an approver's clock may be ahead where an entry ends as late as it may."""
+
+REMEMBERED_KINDS = frozenset({RequestKind.EXEC.value, RequestKind.LINE.value})
+
+
+class Remembering:
+    """Handlers."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def list_whitelist(self, call: wire.ListWhitelist, _: Connection) -> object:
+        """wire.ListWhitelist"""
+        directory, now = self._house.directory, self._house.clock.wall()
+        rows = [(entry, whitelist.in_force(directory, entry, now)) for entry in directory.whitelist.values()]
+        return [whitelist_info(entry, in_force=good) for entry, good in rows if good or call.every]
+
+    async def propose_whitelist(self, call: wire.ProposeWhitelist, _: Connection) -> object:
+        """wire.ProposeWhitelist"""
+        command, identity, target, env, login, code = self._subject(call)
+        assessment = self._house.assess(command)
+        proposal = whitelist.propose(command, assessment)
+        until = self._house.clock.wall() + proposal.longest * 1_000_000 if proposal.longest else 0
+        return wire.ProposalInfo(
+            refused=proposal.refused,
+            command=command,
+            identity=identity,
+            target=target,
+            env=env,
+            login=login,
+            code=code,
+            tier=proposal.tier.value,
+            until=until,
+            candidates=[wire.CandidateInfo(pattern=each.pattern, words=each.words) for each in proposal.candidates],
+        )
+
+    def _subject(self, call: wire.ProposeWhitelist) -> tuple[bytes, str, str, str, str, str]:
+        """Command, identity, target, environment, login and hash of code that the call is about."""
+        if call.request:
+            info = self._house.broker.info(call.request)
+            if info is None:
+                raise NotFound(f"no request {call.request!r} is held or was lately")
+            if info.kind not in REMEMBERED_KINDS or info.cwd:
+                raise UsageError(f"what is asked by {info.id} is not remembered", "commands of their own are")
+            code = whitelist.code_hash(info.to_model())
+            return info.command, info.identity, info.target, info.env, info.login, code
+        place = self._house.directory.targets.get(call.target)
+        if call.target and place is None:
+            raise NotFound(f"no target {call.target!r}", "`bastion target list` names them")
+        env = place.env if place is not None else call.env
+        login = call.login or (place.logins[0] if place is not None else "")
+        if not LOGIN.fullmatch(login):
+            raise UsageError(f"{login!r} is no account name", "--login USER")
+        return call.command, call.identity, call.target, env, login, ""
+
+    async def add_whitelist(self, call: wire.AddWhitelist, connection: Connection) -> object:
+        """wire.AddWhitelist"""
+        house = self._house
+        try:
+            wish = statements.decode_whitelist(call.statement)
+            command = base64.b64decode(wish.command, validate=True)
+        except ValueError as error:
+            raise UsageError(f"the statement does not read: {error}") from None
+        check_origin(house, wish.origin)
+        signer = signer_of(house, call.statement, call.signature, wire.WHITELIST_NAMESPACE, connection.caller)
+        tier = self._check(command, wish)
+        entry = WhitelistEntry(
+            id=whitelist_id(),
+            command=command,
+            identity=wish.identity,
+            target=wish.target,
+            login=wish.login,
+            by=signer.name,
+            expires=wish.expires,
+            pattern=wish.pattern,
+            env=wish.env,
+            code=wish.code,
+            tier=tier,
+        )
+
+        def plan() -> Body:
+            if house.directory.identities[signer.name].revoked:
+                raise Conflict(f"{signer.name} was revoked")
+            return {**house.directory.plan_whitelist(entry, call.statement.decode()), "signature": call.signature}
+
+        await house.commit("whitelist.added", plan, signer.name)
+        return whitelist_info(entry)
+
+    def _check(self, command: bytes, wish: statements.WhitelistStatement) -> Tier:
+        """May this be remembered, that long? The tier by the daemon's own assessment. Raises UsageError, Conflict."""
+        assessment, now = self._house.assess(command), self._house.clock.wall()
+        if wish.expires and wish.expires <= now:
+            raise UsageError("the entry would have expired already")
+        lasting = max(1, (wish.expires - now) // 1_000_000 - CLOCKS_SECONDS) if wish.expires else 0
+        reason = whitelist.refusal(command, parse(command), assessment)
+        if reason := reason or whitelist.too_long(assessment.tier, lasting):
+            raise UsageError(reason)
+        if wish.tier != assessment.tier:
+            raise Conflict(f"the command is rated {assessment.tier} here, not {wish.tier}", "look at it again")
+        if wish.code and not set(wish.code) <= set("0123456789abcdef"):
+            raise UsageError("the hash of the code is none")
+        if wish.pattern:
+            try:
+                whitelist.checked(command, wish.pattern, assessment)
+            except PatternError as error:
+                raise UsageError(str(error)) from None
+        return assessment.tier
+
+    async def remove_whitelist(self, call: wire.RemoveWhitelist, connection: Connection) -> object:
+        """wire.RemoveWhitelist"""
+        directory = self._house.directory
+        known = dict(directory.whitelist)
+        body = await self._house.withdraw(
+            "whitelist.removed", lambda: directory.plan_forgetting(call.entry), connection.caller.name
+        )
+        return whitelist_info(known[body["id"]], in_force=False)

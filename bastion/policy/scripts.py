@@ -1,0 +1,112 @@
+"""Whether a command line runs a file of commands whose content is not part of the line. Pure.
+
+What is remembered must not change its meaning by a change of a file: `./deploy.sh` today is not `./deploy.sh`
+tomorrow. Known by the program's name (an interpreter with a file, `source`, `make`) or by a path in front of it that
+is none of the system's own directories. A name without a path is taken for a program of the system; what it does is
+the facts' matter.
+
+Not seen: files that a program reads as its configuration (`docker compose up`, `npm install`, `nginx -s reload`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bastion.policy.shell import Parsed, Unparsed, parse
+from bastion.policy.words import Word
+
+SHELLS = frozenset("sh bash dash zsh ksh mksh ash fish csh tcsh busybox".split())  # noqa: SIM905
+_TAKE_CODE = (
+    "python python2 python3 perl ruby node nodejs deno bun php lua Rscript tclsh expect pwsh groovy "
+    "ansible-playbook make gmake cmake ninja just rake npx source . run-parts at batch crontab xargs parallel"
+)
+INTERPRETERS = SHELLS | frozenset(_TAKE_CODE.split())
+"""Programs that take what they do from a file or from stdin. Which of their words is the file is not looked at."""
+
+INLINE = {"-c": SHELLS - {"busybox"} | {"python", "python2", "python3"}, "-e": {"perl", "ruby", "node", "nodejs"}}
+"""Options, standing first, behind which the code is the line's own."""
+
+FROM_FILE = {
+    **dict.fromkeys(("sed", "awk", "gawk", "mawk"), ("f", ("--fi", "--exec", "-E", "-i", "-l"))),
+    **dict.fromkeys(("psql",), ("f", ("--fi",))),
+    **dict.fromkeys(("mysql", "mariadb", "sqlite3"), ("", ("--init", "-init", "--source"))),
+}
+"""Programs that take code from a file with an option only: a letter in a group of short ones, and beginnings of
+words."""
+
+SEDS_OWN = ("-E", "-i", "-l")
+"""What means something else to sed than to awk: extended expressions, in place, line length."""
+
+RUNNERS = {
+    "npm": frozenset(["run", "run-script", "test", "start", "stop", "exec", "x"]),
+    "yarn": frozenset(["run", "test", "start", "exec", "dlx"]),
+    "pnpm": frozenset(["run", "test", "start", "exec", "dlx"]),
+}
+"""Sub-commands that run a project's scripts."""
+
+PREFIXES = frozenset(
+    ["sudo", "doas", "env", "nice", "ionice", "nohup", "time", "timeout", "stdbuf", "setsid", "command", "exec"]
+)
+"""Programs that run another one, which is named by a later word."""
+
+SYSTEM = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/")
+
+DEPTH = 4
+"""Nested `bash -c` that is followed; more counts as a script."""
+
+
+def runs_script(parsed: Parsed, depth: int = DEPTH) -> str:
+    """The program or file by which the line runs a script; empty if it does not."""
+    return next((script for each in parsed.commands() if (script := _script(each.words, depth))), "")
+
+
+def _script(words: Sequence[Word], depth: int) -> str:
+    if not words:
+        return ""
+    if words[0].constant and words[0].text.rpartition("/")[2] in PREFIXES:
+        # any later word may be the program: with options that take values it is not certain which
+        later = (words[at:] for at in range(1, len(words)) if _may_be_program(words[at]))
+        return next((found for rest in later if (found := _script(rest, depth))), "")
+    return _named(words, depth)
+
+
+def _may_be_program(word: Word) -> bool:
+    return not word.text.startswith("-") and "=" not in word.text
+
+
+def _named(words: Sequence[Word], depth: int) -> str:
+    if not words[0].constant:
+        return "a program that is known only when it runs"
+    name = words[0].text
+    if name.startswith(SYSTEM):
+        name = name.rpartition("/")[2]
+    if "/" in name:
+        return f"the file {name[:80]}"
+    rest = words[1:]
+    if name in RUNNERS and any(not word.constant or word.text in RUNNERS[name] for word in rest):
+        return f"a script of {name}"
+    if name in FROM_FILE:
+        return f"a file that {name} reads" if any(_names_file(name, word) for word in rest) else ""
+    if name not in INTERPRETERS or _inline(name, rest, depth):
+        return ""
+    return f"what {name} reads"
+
+
+def _names_file(name: str, word: Word) -> bool:
+    letter, long = FROM_FILE[name]
+    if not word.constant or word.may_be_option:
+        return word.may_be_option
+    if name == "sed" and word.text.startswith(SEDS_OWN):
+        return False
+    short = word.text.startswith("-") and not word.text.startswith("--") and bool(letter) and letter in word.text
+    return short or word.text.startswith(long)
+
+
+def _inline(name: str, rest: Sequence[Word], depth: int) -> bool:
+    """Whether the code stands in the line itself, and runs no script either."""
+    if len(rest) < 2 or not rest[1].constant or name not in INLINE.get(rest[0].text, ()):
+        return False
+    if name not in SHELLS:
+        return True
+    inside: Parsed | Unparsed = parse(rest[1].text.encode()) if depth else Unparsed("is nested too deeply")
+    return isinstance(inside, Parsed) and not runs_script(inside, depth - 1)
