@@ -71,6 +71,8 @@ class EffectKind(StrEnum):
     DATABASE = "database"
     CLUSTER = "cluster"
     VCS = "vcs"
+    GATED = "gated"
+    """On a terminal: each line is a request of its own, unless the command's mode says otherwise."""
     SECRET = "secret"  # noqa: S105 -- a kind of effect
     IRREVERSIBLE = "irreversible"
 
@@ -107,6 +109,8 @@ class StdinMode(StrEnum):
     """Data, streamed after approval; recorded, but not seen beforehand."""
     BUNDLED = "bundled"
     """The command reads code: all of stdin was read to its end, is shown, and is hashed into the request."""
+    GATED = "gated"
+    """On a terminal: each line is a request of its own, unless the command's mode says otherwise."""
     SECRET = "secret"  # noqa: S105 -- a kind of stdin
     """One line typed with echo off for root's own sudo, su or passwd: shown and kept as its length only."""
 

@@ -161,6 +161,11 @@ class Editor:
         """Begin a line for a running program: cooked, without history; ^Z and ^\\ are keys. Draws nothing."""
         self._begin("", full=False, echo=echo, program=True)
 
+    def echo(self, *, on: bool) -> None:
+        """The terminal's echo changed, while a program runs."""
+        if self._program:
+            self._echo = on
+
     def interrupted(self) -> None:
         """What came so far was thrown away, a paste's end perhaps with it."""
         self._pasting, self._escape, self._after_return = False, "", False

@@ -137,6 +137,22 @@ def collecting(reason: str) -> Notice:
     return Notice("reading", f"stdin to its end first: {visible_line(reason, 200)}")
 
 
+def window(request: Request, mode: str, seconds: int) -> Notice:
+    """Keys pass to the command from now on."""
+    return Notice(
+        "keys",
+        f"{request.id}  {mode}: keys pass for {seconds} s, and are recorded",
+        {"request": request.id, "mode": mode, "seconds": seconds},
+    )
+
+
+def window_over(request: Request, reason: str) -> Notice:
+    """No key passes any more."""
+    return Notice(
+        "lines", f"{request.id}  {visible_line(reason, 200)}: from here on line by line", {"request": request.id}
+    )
+
+
 def cut(reason: str) -> Notice:
     """A person or the daemon ended the session."""
     return Notice("ended", visible_line(reason, 200))

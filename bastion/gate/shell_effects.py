@@ -99,6 +99,8 @@ class Echo:
     """Bytes for the agent's terminal that are not output of a command."""
 
     data: bytes
+    fresh: bool = False
+    """It begins on a line of its own, wherever output has left the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
