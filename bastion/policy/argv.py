@@ -2,7 +2,7 @@
 
 Follows getopt(3) as GNU programs use it, or the program's own style (see programs.py). What the facts do not know is
 listed, never guessed: an unknown option may take a value or not, so everything behind it is doubtful as well, and the
-whole command counts as unknown. Abbreviated long options (`--outp` for `--output`) are unknown options.
+whole command counts as unknown. Abbreviated long options (`--outp` for `--output`) are resolved as getopt_long(3) does.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Invocation:
     """Commands inside the expression: `find -exec … ;`."""
     separated: bool = False
     """`--` was given."""
+    unlisted: tuple[str, ...] = ()
+    """Options that the facts do not list, harmless where the program's `options` are "any"."""
 
     def has(self, names: frozenset[str]) -> bool:
         """Whether one of these options was given."""
@@ -83,6 +85,7 @@ class _Scan:
     operands: list[Word] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     unsure: list[Word] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
 
 def read(program: Program, words: Sequence[Word]) -> Invocation:
@@ -104,6 +107,10 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
             if not program.action:
                 lost = word.raw
             break
+        if program.action == "read" and (not found.action or (scan.unlisted and found.action == "read")):
+            break  # an operand: the sub-command is complete
+        if scan.unlisted and not program.action:
+            scan.unknown += scan.unlisted  # this word may be the value of one of them
         scan.words.pop(0)
         program = found
         path = f"{path} {word.text}"
@@ -118,6 +125,7 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
         lost,
         clauses,
         any(word.text == "--" for word in words),
+        tuple(scan.unlisted),
     )
 
 
@@ -185,9 +193,23 @@ def _option(program: Program, scan: _Scan, word: Word) -> bool:
             scan.options.append(Given(text, known, _value(known, scan)))
         return True
     if text.startswith("--") or program.style == "word":
+        full = _unabbreviated(program, name)
+        if full:
+            return _option(program, scan, Word(full + equals + value, word.raw, word.glob, word.splits))
         hidden = any(option.action and known.startswith(name) for known, option in table.items())
         return _unlisted(program, scan, name, hidden)
     return _bundle(program, scan, word)
+
+
+def _unabbreviated(program: Program, name: str) -> str:
+    """The one listed option that `--na` can stand for (getopt_long(3)), or nothing.
+
+    When the program has another that is not listed, it refuses the abbreviation as ambiguous and does nothing.
+    """
+    if program.style == "word" or len(name) < 4 or UNKNOWN in name:
+        return ""
+    found = [known for known in program.options if known.startswith(name)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _bundle(program: Program, scan: _Scan, word: Word) -> bool:
@@ -213,6 +235,7 @@ def _bundle(program: Program, scan: _Scan, word: Word) -> bool:
 
 def _unlisted(program: Program, scan: _Scan, name: str, hidden: bool) -> bool:
     """An option that is not in the table; `hidden`: it may be one that matters, abbreviated or bundled."""
+    scan.unlisted.append(name.replace(UNKNOWN, "…"))
     if hidden or not program.any_option or (UNKNOWN in name and program.risky_options):
         scan.unknown.append(name.replace(UNKNOWN, "…"))
     return True

@@ -235,7 +235,9 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912 - one scan, a case a t
                 yield "run-code", "a command of an awk program"
             if text in (">", ">>") and printing >= 0 and depth <= printing:
                 target = re.match(r'\s*"([^"\\]*)"\s*(?=[;}\n]|$)', program[at:])
-                if target is None or target[1] not in ("/dev/stdout", "/dev/null"):
+                if target is not None and target[1] == "/dev/stderr":
+                    yield "plain-effect", "standard error of an awk program"
+                elif target is None or target[1] not in ("/dev/stdout", "/dev/null"):
                     yield "write", target[1] if target else "a file named by an awk program"
             operand = text in (")", "]", "$", "++", "--")
             if text == "$":
@@ -268,6 +270,11 @@ def dd(word: str) -> list[Act]:
     if name == "of":
         return [("copy", value)]
     return [("read", value)] if name == "if" else []
+
+
+def tput(word: str) -> list[Act]:
+    """`tput init` and `tput reset` may run the program that terminfo names as `iprog` (tput(1))."""
+    return [("run-helper", f"terminal program of tput {word}")] if word in ("init", "reset") else []
 
 
 def subscript(word: str) -> list[Act]:

@@ -119,7 +119,10 @@ class Program:
         found = [below for branch in self.branches for below in branch.below(word)]
         if not found:
             return None
-        table = next((branch.table for branch in found if branch.table is not None), {})
+        at = next((at for at, branch in enumerate(found) if branch.table is not None), 0)
+        table = found[at].table or {}
+        if table.get("is") not in (None, "", "read"):
+            found = found[: at + 1]  # settled: no wildcard turns `vm delete` into a list by the name `list`
         program = _derived(f"{self.name} {word}", table, self, tuple(found))
         if len(self.known) < KNOWN_LIMIT:
             self.known[word] = program

@@ -29,7 +29,7 @@ from bastion.policy.places import Places
 from bastion.policy.programs import Facts, Program
 from bastion.policy.score import Finding
 from bastion.policy.shell import Assignment, Block, Command, Node, Parsed, Pipeline, Redirect, parse
-from bastion.policy.sql import Sql
+from bastion.policy.sql import DIALECTS, Sql, several_statements
 from bastion.policy.words import UNKNOWN, Word
 
 DEPTH_LIMIT = 12
@@ -258,7 +258,7 @@ class Risk:
         if len(words) > 1 and words[-1].text in ("--help", "--version") and len(given.path.split()) == len(words) - 1:
             return []
         found: list[Finding] = []
-        base = program.action or program.bare
+        base = program.action
         lists = False
         for one in given.options:
             effects = self._option(given, one.option.action, one.value, where)
@@ -274,9 +274,9 @@ class Risk:
         found += [self._find(action, given.path) for action in program.adds]
         if given.lost:
             found.append(self._find("unknown-command", f"{given.path} {given.lost}"))
-        elif lists:
+        elif lists and not given.unlisted:
             base = "read"
-        elif not given.operands and program.bare and not given.has(program.unless) and not given.clauses:
+        elif not given.operands and program.bare and not (given.has(program.unless) or given.clauses or given.unlisted):
             base = program.bare
         elif not base:
             base = "unknown-command"
@@ -417,7 +417,11 @@ class Risk:
             if UNKNOWN in word.text and language in ("sed", "awk", "perl", "python", "other"):
                 return [self._find("run-code", f"{language} code that is known only when it runs")]
             return self._effects(simple(word.text))
-        return self._effects(self._language(language, word.text))
+        found = self._effects(self._language(language, word.text))
+        several = language in DIALECTS and several_statements(word.text)
+        if several and not found:
+            return [self._find("database-several", word.text)]
+        return found
 
     def _language(self, language: str, text: str) -> list[Act]:
         if language == "redis":
@@ -447,6 +451,11 @@ class Risk:
         if given.separated or (len(given.operands) > 1 and word is not given.operands[0]):
             return [self._find("vcs-discard", word.text)]
         return self._effects(languages.checkout(word.text))
+
+    def _restore(self, given: Invocation, word: Word, _where: _Where) -> list[Finding]:
+        """Changes that are not committed are lost, unless only the index is restored (git-restore(1))."""
+        index_only = given.has(frozenset(("-S", "--staged"))) and not given.has(frozenset(("-W", "--worktree")))
+        return [self._find("vcs-local" if index_only else "vcs-discard", word.text)]
 
     def _shell_next(self, given: Invocation, _word: Word, where: _Where) -> list[Finding]:
         """`bash -c STRING`: the string is the first operand."""
@@ -608,6 +617,7 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "date": languages.date,
     "dd": languages.dd,
     "subscript": languages.subscript,
+    "tput": languages.tput,
     "python": languages.code,
     "perl": languages.code,
     "other": languages.code,
@@ -630,7 +640,7 @@ _SPECIAL: dict[str, Callable[[Risk, Invocation, Word, _Where], list[Finding]]] =
     "rehearsal": Risk._rehearsal,
     "firewall-list": Risk._firewall_list,
     "checkout": Risk._checkout,
-    "staged": Risk._only_lists,
+    "restore": Risk._restore,
     "shell-next": Risk._shell_next,
     "sudo-shell": Risk._sudo_shell,
     "remote-copy": Risk._remote_copy,

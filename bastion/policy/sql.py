@@ -94,7 +94,7 @@ class Sql:
         found = [
             (self._first[word.lower()], word)
             for word in re.findall(r"(?:^|[;(])\s*(\w+)", text)
-            if self._first.get(word.lower(), "read") not in ("read", "look")
+            if self._first.get(word.lower(), "read") not in ("read", "look", "explain", "copy")
         ]
         return [("database-unread", "SQL that cannot be parsed"), *found]
 
@@ -112,7 +112,8 @@ class Sql:
             yield from self._explain(text, upper, dialect, language)
         elif first == "pragma":
             name = upper[1].lower() if len(upper) > 1 else ""
-            if name not in self._pragmas or "=" in text:
+            argument = "(" in text and not name.endswith(("_info", "_xinfo", "_list", "_check"))
+            if name not in self._pragmas or "=" in text or argument:
                 yield "database-admin", what
         elif first == "alter" and "DROP" in upper:
             yield "database-drop", what
@@ -164,6 +165,8 @@ class Sql:
                 yield writes[kind], kind.__name__.upper()
             elif isinstance(node, exp.Into):
                 yield "database-schema", "SELECT INTO"
+            elif isinstance(node, exp.PropertyEQ):
+                yield "database-lock", "a variable of the session"
             elif isinstance(node, exp.Lock):
                 yield "database-lock", "rows"
             elif isinstance(node, (exp.Command, exp.Create, exp.Drop, exp.Merge, exp.DDL)) and not isinstance(
@@ -187,6 +190,11 @@ class Sql:
 def _name(node: Any) -> str:
     name = node.name if node.key.startswith("anonymous") else node.sql_name()
     return str(name)
+
+
+def several_statements(text: str) -> bool:
+    """Whether more than one stands there; text in quotes and comments left out."""
+    return ";" in _bare(text).strip().rstrip(";")
 
 
 def _split(text: str, tokens: list[Any]) -> Iterator[str]:
