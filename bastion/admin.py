@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
+from bastion import ledgerkey
 from bastion.config import Config
 from bastion.directory import ENTRY_TYPES, Body, Directory, WhitelistEntry
 from bastion.errors import Conflict, StoreError
 from bastion.model import Identity, Target
 from recorder.errors import RecorderError, StoreBusy
-from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
 
@@ -106,7 +106,7 @@ def reading(config: Config) -> Iterator[Reader]:
 def administering(config: Config, actor: str) -> Iterator[Admin]:
     """The store, to be changed. Raises Conflict when somebody else writes to it, StoreError."""
     try:
-        ledger = Ledger.open(config.store, key=LedgerKey.load(config.ledger_key))
+        ledger = Ledger.open(config.store, key=ledgerkey.load(config))
     except StoreBusy as error:
         raise Conflict(error.message, "a daemon that does not answer, or another command: try again") from None
     except RecorderError as error:

@@ -24,7 +24,7 @@ from typing import Any
 
 import asyncssh
 
-from bastion import __version__, audit
+from bastion import __version__, audit, ledgerkey
 from bastion.audit import Audit, Draft
 from bastion.broker import Broker
 from bastion.clock import Clock
@@ -37,6 +37,7 @@ from bastion.control.server import Caller, ControlServer
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
+from bastion.keeper import Keeper
 from bastion.model import UNRATED, Identity, Target
 from bastion.policy.stdin import reads_code
 from bastion.recovery import close_what_was_open
@@ -46,7 +47,6 @@ from bastion.ssh.limits import LoginLimits
 from bastion.ssh.services import Services
 from bastion.ssh.upstream import Pool, dial
 from recorder.errors import RecorderError, StoreBusy
-from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from recorder.reader import Reader
 
@@ -87,9 +87,12 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         ledger = open_ledger(self._config)
+        keeper = Keeper(self._config.store, ledger)
         try:
+            keeper.start()
             await self._serve(ledger, ready)
         finally:
+            await keeper.close()
             await asyncio.to_thread(ledger.close)
         if self._failure:
             raise StoreError(self._failure, "the bastion stopped: what cannot be recorded does not run")
@@ -199,7 +202,7 @@ class Daemon:
 def open_ledger(config: Config) -> Ledger:
     """Open the store for writing. Raises StoreError with a sentence that says what to do."""
     try:
-        return Ledger.open(config.store, key=LedgerKey.load(config.ledger_key))
+        return Ledger.open(config.store, key=ledgerkey.load(config))
     except StoreBusy as error:
         raise StoreError(error.message, error.hint or "another daemon, or a command that writes, has it open") from None
     except RecorderError as error:

@@ -84,6 +84,20 @@ def parse(note: str, public: bytes, sshsig: str = "") -> Checkpoint:
 
     Signatures of others (witnesses) are ignored, as signed-note demands. Raises NoteError.
     """
+    found, marks = read(note, sshsig)
+    wanted = key_id(found.origin, public)
+    for name, raw in marks:
+        if name == found.origin and raw[:4] == wanted:
+            try:
+                Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], found.text)
+            except InvalidSignature:
+                raise NoteError("its signature is wrong") from None
+            return found
+    raise NoteError("not signed by the ledger's key")
+
+
+def read(note: str, sshsig: str = "") -> tuple[Checkpoint, list[tuple[str, bytes]]]:
+    """What a note claims, unchecked, and its signatures: name, and key id with signature. Raises NoteError."""
     if len(note) > NOTE_LIMIT:
         raise NoteError("a note of more than 4 KiB")
     text, gap, rest = note.rpartition("\n\n")
@@ -96,20 +110,14 @@ def parse(note: str, public: bytes, sshsig: str = "") -> Checkpoint:
     root = _base64(root_text)
     if len(root) != 32 or not origin or "+" in origin or any(c.isspace() for c in origin):
         raise NoteError("its origin or root is malformed")
-    wanted = key_id(origin, public)
+    marks = []
     for line in rest[:-1].split("\n"):
         dash, _, tail = line.partition(" ")
         name, _, mark = tail.partition(" ")
         if dash != "—" or not name or not mark:
             raise NoteError("a malformed signature line")
-        raw = _base64(mark)
-        if name == origin and raw[:4] == wanted:
-            try:
-                Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], body(origin, int(size_text), root))
-            except InvalidSignature:
-                raise NoteError("its signature is wrong") from None
-            return Checkpoint(origin, int(size_text), root, note, sshsig)
-    raise NoteError("not signed by the ledger's key")
+        marks.append((name, _base64(mark)))
+    return Checkpoint(origin, int(size_text), root, note, sshsig), marks
 
 
 def parse_anchor(text: str) -> tuple[int, bytes]:

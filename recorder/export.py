@@ -6,7 +6,6 @@ with `python -m recorder verify BUNDLE`. Nothing is signed for it: the signature
     seg-000000.jsonl (+ .sig) …    the entries; each file's first line holds the SHA-256 of the one before
     checkpoint                     the signed head, a C2SP note
     checkpoint.txt (+ .sig)        its text, with an SSHSIG
-    allowed_signers.template       for ssh-keygen, without the key
     verify.sh  README  SHA256SUMS
     payloads.jsonl  chunks.jsonl  chunks.pack  casts/     only with `content`: opened values, recordings with their keys
 """
@@ -24,41 +23,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recorder import asciicast, replay
-from recorder.checkpoint import NAMESPACE, Checkpoint
+from recorder.checkpoint import Checkpoint
 from recorder.errors import RecorderError, StoreDamaged, StoreFailed
+from recorder.flatfiles import write_segment
 from recorder.keys import public_line
 from recorder.reader import Missing, Reader
 from recorder.readstore import ReadStore
-from recorder.schema import SegmentRow
-from recorder.segments import NAMESPACE as SEGMENT_NAMESPACE
-from recorder.segments import Segments, file_name, first_line
+from recorder.segments import Segments, file_name
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}", re.ASCII)
 
-VERIFY_SH = """\
-#!/bin/sh
-# Checks this bundle with sh, sha256sum and ssh-keygen. Usage: sh verify.sh SIGNERS
-# SIGNERS: allowed_signers.template with the log's public key filled in, which you got from elsewhere. See README.
-set -eu
-[ $# -eq 1 ] && [ -f "$1" ] || { echo "usage: sh verify.sh SIGNERS" >&2; exit 2; }
-signers=$(cd -- "$(dirname -- "$1")" && pwd)/$(basename -- "$1")
-cd -- "$(dirname -- "$0")"
-bad() { echo "TAMPER: $1" >&2; exit 1; }
-signed() { ssh-keygen -Y verify -f "$signers" -I "$origin" -n "$1@agent-bastion" -s "$2.sig" <"$2" >/dev/null 2>&1 ||
-    bad "$2 is not signed by the log's key"; }
-origin=$(sed -n 1p checkpoint.txt) size=$(sed -n 2p checkpoint.txt) number=0 entries=0 previous=
-signed checkpoint checkpoint.txt
-for file in seg-*.jsonl; do
-    [ "$file" = "$(printf seg-%06d.jsonl "$number")" ] || bad "a segment is missing before $file"
-    sed -n 1p "$file" | grep -qF "\\"previous\\":\\"$previous\\",\\"segment\\":$number," || bad "$file does not follow"
-    signed segment "$file"
-    previous=$(sha256sum <"$file" | cut -d' ' -f1)
-    entries=$((entries + $(wc -l <"$file") - 1)) number=$((number + 1))
-done
-[ "$entries" = "$size" ] || bad "$entries entries where the checkpoint signs $size"
-sha256sum -c SHA256SUMS >/dev/null 2>&1 || bad "a file is not the one that was exported"
-echo "ok: $size entries of $origin"
-"""
+VERIFY_SH = Path(__file__).with_name("verify.sh")
+"""What goes into every bundle."""
 
 README = """\
 A ledger of agent-bastion, exported for checking.
@@ -69,8 +45,9 @@ A ledger of agent-bastion, exported for checking.
 
 1. Get the log's public key from somewhere that the people under audit do not control: a ticket, a colleague, a page
    that was printed when the bastion was set up. Not from this bundle, and not from whoever sent it to you: anybody can
-   make a bundle that agrees with itself. On the bastion's host it is in entry 0, and beside the ledger key.
-2. Copy allowed_signers.template to a file of your own and put the key in the place that is marked.
+   make a bundle that agrees with itself. On the bastion's host it is in state/ledger_key.pub.
+2. Put it into a file of your own: one line, `ssh-ed25519 AAAA…`. Where the log has changed its key, any of its keys
+   will do, but one that was stolen vouches for nothing that was written while it was in force.
 3. sh verify.sh YOUR-FILE
 
 It says ok when the key signed every entry that is here, in this order, with nothing in between left out. It cannot know
@@ -123,9 +100,9 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
                 _write_payloads(store, out)
                 _write_chunks(store, out)
                 _write_casts(reader, out)
-        _put(out / "log-key.pub", public_line(reader.public_key()) + "\n")
+        _put(out / "log-key.pub", public_line(reader.keys().current) + "\n")
         _put(out / "README", README.format(origin=head.origin, size=head.size, anchor=head.anchor))
-        _put(out / "verify.sh", VERIFY_SH)
+        _put(out / "verify.sh", VERIFY_SH.read_text("utf-8"))
         _write_sums(out)
         return head
     except OSError as error:
@@ -136,31 +113,18 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
 
 def _write_segments(store: ReadStore, out: Path, head: Checkpoint) -> None:
     flat = Segments(head.origin)
-    signed = {row.number: row for row in store.segments()}
-    for row in signed.values():
-        previous = signed[row.number - 1].sha256 if row.number else ""
+    for row in store.segments():
         with _open(out / file_name(row.number)) as file:
-            file.write(first_line(head.origin, row.number, previous))
-            after, full = row.number * 1024 - 1, None
-            for entry in store.entries(after=after, limit=row.entries):
-                file.write(entry.bytes + b"\n")
-                full = flat.append(entry.bytes)
-        found = full or flat.current()
-        _check_segment(row, found.entries, found.sha256)
+            found = write_segment(store, flat, row, file)
+        if (row.entries, row.sha256) != (found.entries, found.sha256):
+            raise StoreDamaged(f"segment {row.number} is not the one that was signed", seq=found.first)
         _put(out / f"{file_name(row.number)}.sig", row.sshsig)
-
-
-def _check_segment(row: SegmentRow, entries: int, sha256: str) -> None:
-    if (row.entries, row.sha256) != (entries, sha256):
-        raise StoreDamaged(f"segment {row.number} is not the one that was signed", seq=row.number * 1024)
 
 
 def _write_head(out: Path, head: Checkpoint) -> None:
     _put(out / "checkpoint", head.note)
     _put(out / "checkpoint.txt", head.text.decode())
     _put(out / "checkpoint.txt.sig", head.sshsig)
-    line = f'{head.origin} namespaces="{NAMESPACE},{SEGMENT_NAMESPACE}" PUT-THE-PUBLIC-KEY-OF-THE-LOG-HERE\n'
-    _put(out / "allowed_signers.template", line)
 
 
 def _write_payloads(store: ReadStore, out: Path) -> None:

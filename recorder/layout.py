@@ -3,6 +3,7 @@
     ledger.sqlite3 (-wal, -shm)   entries, payloads, checkpoints, where the chunks lie and their keys
     chunks-000001.pack …          ciphertext of recordings, appended by all sessions, nothing else in it
     head                          the newest signed checkpoint, outside SQLite
+    segments/seg-000000.jsonl …   sealed segments with their signatures: copies, for stock tools and other hosts
     lock                          held by the one process that writes
 
 The head is there because SQLite alone hides loss: a WAL that was cut loses committed rows while `integrity_check` still
@@ -17,13 +18,14 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recorder import checkpoint
 from recorder.checkpoint import NOTE_LIMIT, Checkpoint
 from recorder.errors import NoteError, StoreBusy
 
-DATABASE, HEAD, LOCK = "ledger.sqlite3", "head", "lock"
+DATABASE, HEAD, LOCK, SEGMENTS = "ledger.sqlite3", "head", "lock", "segments"
 SLOT = NOTE_LIMIT
 """Bytes of one slot of the head: a page, so that one write does not touch the other."""
 LOCK_TRIES = 25
@@ -100,23 +102,35 @@ class HeadFile:
             self._fd = -1
 
 
-def read_head(directory: Path, public: bytes) -> tuple[Checkpoint | None, int]:
-    """The head that the key signed (None if there is none) and the slot to write next. Raises OSError.
-
-    A file that is not there is an OSError too (FileNotFoundError); the caller knows whether that can be.
-    """
-    return parse_head((directory / HEAD).read_bytes(), public)
+def claimed_sizes(data: bytes) -> set[int]:
+    """Sizes that the head file speaks of, unchecked."""
+    return {found.size for _, note in _slots(data) if (found := _claimed(note)) is not None}
 
 
-def parse_head(data: bytes, public: bytes) -> tuple[Checkpoint | None, int]:
-    """As `read_head`, from the file's bytes."""
+def parse_head(data: bytes, key_at: Callable[[int], bytes]) -> tuple[Checkpoint | None, int]:
+    """The head that the key of its size signed (None if there is none), and the slot to write next."""
     best, slot = None, 0
-    for number in (0, 1):
+    for number, note in _slots(data):
+        claimed = _claimed(note)
+        if claimed is None:
+            continue
         try:
-            note = data[number * SLOT : (number + 1) * SLOT].rstrip(b"\0").decode()
-            found = checkpoint.parse(note, public)
-        except (NoteError, UnicodeDecodeError):
+            found = checkpoint.parse(note, key_at(claimed.size))
+        except NoteError:
             continue
         if best is None or found.size > best.size:
             best, slot = found, 1 - number
     return best, slot
+
+
+def _slots(data: bytes) -> Iterator[tuple[int, str]]:
+    for number in (0, 1):
+        with contextlib.suppress(UnicodeDecodeError):
+            yield number, data[number * SLOT : (number + 1) * SLOT].rstrip(b"\0").decode()
+
+
+def _claimed(note: str) -> Checkpoint | None:
+    try:
+        return checkpoint.read(note)[0]
+    except NoteError:
+        return None

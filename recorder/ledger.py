@@ -15,6 +15,7 @@ Opening *is* recovery (recorder.recovery): every stored entry is hashed again an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import queue
 import threading
@@ -29,11 +30,13 @@ from recorder.checkpoint import Checkpoint
 from recorder.clock import Clock, system_clock
 from recorder.entry import Entry, Json
 from recorder.errors import EntryError, RecorderError, StoreFailed
+from recorder.keyring import NAMESPACE as ROTATION
+from recorder.keyring import TYPE as ROTATED
+from recorder.keyring import statement
 from recorder.keys import LedgerKey
-from recorder.merkle import Frontier
+from recorder.notary import Clerk, Notary, Standing
 from recorder.recovery import recover
-from recorder.schema import PayloadRow, SegmentRow
-from recorder.segments import NAMESPACE, Segment, Segments
+from recorder.schema import PayloadRow
 from recorder.store import Group, NewChunk, Store
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ GROUP_BYTES = 16 << 20
 PAYLOAD_LIMIT = 8 << 20
 """Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
 SALT_BYTES = 16
+SEGMENT_US = 3_600_000_000
+"""Microseconds after which a segment is sealed, full or not: what leaves the host as sealed files is never older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Job:
     failed: Callable[[RecorderError], None]
     chunk: tuple[bytes, bytes] | None = None
     """Ciphertext and key that belong to the only draft."""
+    seal: bool = False
+    """The group ends with it, and the open segment too. Without drafts, only that."""
 
     @property
     def weight(self) -> int:
@@ -89,21 +96,24 @@ class _Group:
     payloads: list[PayloadRow] = field(default_factory=list)
     chunks: list[NewChunk] = field(default_factory=list)
     answers: list[tuple[Job, tuple[Entry, ...]]] = field(default_factory=list)
+    seal: bool = False
 
 
 class Ledger:
     """An open ledger. `append`, `head` and `recording` may be called from any thread."""
 
-    def __init__(self, store: Store, key: LedgerKey, clock: Clock, tree: Frontier, flat: Segments, last: Entry) -> None:
+    def __init__(self, store: Store, notary: Notary, clock: Clock, origin: str, last: Entry, began: int) -> None:
         """For `create` and `open`."""
         self.on_failure: Callable[[StoreFailed], None] | None = None
         """Called once, from the writer thread, when writing has failed."""
         self.failed: StoreFailed | None = None
         """Why nothing can be written any more."""
-        self.origin = flat.origin
+        self.on_sealed: Callable[[], None] | None = None
+        """Called from the writer thread when a segment was sealed."""
+        self.origin = origin
         self.clock = clock
-        self._store, self._key, self._tree, self._flat = store, key, tree, flat
-        self._last = last
+        self._store, self._notary = store, notary
+        self._last, self._began = last, began
         self._head: Checkpoint | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -125,8 +135,9 @@ class Ledger:
             origin=host, seq=0, t=clock.wall() // 1000, mono=clock.monotonic() // 1000, boot=clock.boot, prev="",
             type="store.created", actor="bastion", session="", request="", cause="", body=body,
         )  # fmt: skip
-        flat = Segments(entries.origin_of(host, genesis.leaf))
-        ledger = cls(Store.create(directory), key, clock, Frontier(), flat, genesis)
+        clerk, origin = Clerk(key), entries.origin_of(host, genesis.leaf)
+        clerk.resume(Standing(origin))
+        ledger = cls(Store.create(directory), clerk, clock, origin, genesis, genesis.t)
         group = ledger._seal(_Group(entries=[genesis]))
         head = group.head
         try:
@@ -140,21 +151,31 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, directory: Path, *, key: LedgerKey, clock: Clock | None = None) -> Ledger:
-        """Open and recover. Raises NotAStore, StoreBusy, StoreDamaged, StoreFailed."""
-        lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
+    def open(cls, directory: Path, *, key: LedgerKey | Notary, clock: Clock | None = None) -> Ledger:
+        """Open and recover. A notary is the ledger's from then on, and closed with it.
+
+        Raises NotAStore, StoreBusy, StoreDamaged, StoreFailed.
+        """
+        notary = Clerk(key) if isinstance(key, LedgerKey) else key
+        lock = -1
         try:
-            found = recover(directory, key)
+            lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
+            found = recover(directory, notary.public)
+            notary.resume(found.standing)
             store = Store.open(directory, lock, found.slot)
         except RecorderError:
-            os.close(lock)
+            notary.close()
+            if lock >= 0:
+                os.close(lock)
             raise
-        ledger = cls(store, key, clock or system_clock(), found.tree, found.flat, found.last)
+        clock = clock or system_clock()
+        ledger = cls(store, notary, clock, found.head.origin, found.last, found.segment_began)
         try:
             if found.behind:
                 store.write_head(found.head)
         except RecorderError:
             store.close()
+            notary.close()
             raise
         ledger._start(found.head)
         return ledger
@@ -183,6 +204,30 @@ class Ledger:
                 self._queue.put(job)
                 return
         job.failed(StoreFailed("the ledger is closed"))
+
+    def seal_segment(self) -> Future[tuple[Entry, ...]]:
+        """End the open segment, if it has entries. The future is done when that is durable; it raises StoreFailed."""
+        future: Future[tuple[Entry, ...]] = Future()
+        future.set_running_or_notify_cancel()
+        self.submit(Job((), future.set_result, future.set_exception, seal=True))
+        return future
+
+    def rotate(self, new: LedgerKey, *, actor: str) -> Entry:
+        """Announce a key under the one in force, and sign with it from then on. Raises RecorderError.
+
+        For a ledger that was opened with a LedgerKey, while nobody else appends to it.
+        """
+        old = self._notary
+        if not isinstance(old, Clerk):
+            raise StoreFailed("the key of this ledger is held elsewhere", "rotate it where no daemon runs")
+        said = statement(self.origin, old.key.line, new.line)
+        proof = new.sshsig(hashlib.sha512(said).digest(), ROTATION)
+        body = {"log_key": new.line, "previous": old.key.line, "proof": proof}
+        future: Future[tuple[Entry, ...]] = Future()
+        self.submit(Job((Draft(ROTATED, actor, body),), future.set_result, future.set_exception, seal=True))
+        (entry,) = future.result()
+        old.key = new
+        return entry
 
     def head(self) -> Checkpoint:
         """The newest durable checkpoint."""
@@ -217,6 +262,7 @@ class Ledger:
         if self._thread is not None:
             self._thread.join()
         self._store.close()
+        self._notary.close()
 
     # --- the writer thread ------------------------------------------------------------------------------------
 
@@ -229,7 +275,7 @@ class Ledger:
             while job is not None:
                 jobs.append(job)
                 count, weight = count + len(job.drafts), weight + job.weight
-                if count >= GROUP_ENTRIES or weight >= GROUP_BYTES:
+                if count >= GROUP_ENTRIES or weight >= GROUP_BYTES or job.seal:
                     break
                 try:
                     job = self._queue.get_nowait()
@@ -251,7 +297,7 @@ class Ledger:
                 job.failed(error)
             except Exception as error:  # noqa: BLE001 - a draft of wrong types must not end the thread for everybody
                 job.failed(EntryError(f"no entry can be made of that: {error!r}"))
-        if group.entries:
+        if group.entries or (group.seal and self._began):
             try:
                 sealed = self._seal(group)
                 self._store.commit(sealed)
@@ -262,6 +308,9 @@ class Ledger:
                 self._fail(StoreFailed(f"the ledger cannot be written: {error!r}"), group)
                 return
             self._head = sealed.head
+            if any(row.sealed for row in sealed.segments) and self.on_sealed is not None:
+                with contextlib.suppress(Exception):  # as on_failure
+                    self.on_sealed()
         for job, made in group.answers:
             job.done(made)
 
@@ -288,24 +337,18 @@ class Ledger:
         group.payloads += payloads
         if job.chunk is not None:
             group.chunks.append(NewChunk(made[-1].seq, *job.chunk))
+        group.seal = group.seal or job.seal
         group.answers.append((job, tuple(made)))
 
     def _seal(self, group: _Group) -> Group:
-        """Sign what the entries lead to."""
-        segments = []
-        for each in group.entries:
-            self._tree.append(bytes.fromhex(each.leaf))
-            full = self._flat.append(each.bytes)
-            if full is not None:
-                segments.append(self._sign(full))
-        if self._flat.current().entries:
-            segments.append(self._sign(self._flat.current()))
-        head = self._key.seal(self.origin, self._tree.size, self._tree.root())
-        return Group(group.entries, group.payloads, group.chunks, segments, head)
-
-    def _sign(self, segment: Segment) -> SegmentRow:
-        armour = self._key.sshsig(segment.sha512, NAMESPACE)
-        return SegmentRow(segment.number, segment.entries, segment.sha256, armour)
+        """Have signed what the entries lead to. Raises RecorderError."""
+        began = self._began or group.entries[0].t
+        overdue = bool(group.entries) and group.entries[-1].t - began >= SEGMENT_US
+        signed = self._notary.seal([each.bytes for each in group.entries], close=group.seal or overdue)
+        self._began = 0 if signed.segments[-1].sealed else began
+        if len(signed.segments) > 1 and self._began:
+            self._began = group.entries[-1].t
+        return Group(group.entries, group.payloads, group.chunks, signed.segments, signed.head)
 
     def _fail(self, error: StoreFailed, group: _Group) -> None:
         self.failed = error

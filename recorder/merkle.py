@@ -32,6 +32,11 @@ class Frontier:
         if len(self._peaks) != size.bit_count():
             raise ValueError("a tree of that size has another number of peaks")
 
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """Roots of the perfect trees that it consists of, the largest first."""
+        return tuple(self._peaks)
+
     def copy(self) -> Frontier:
         """The same tree, to be grown apart."""
         return Frontier(self.size, self._peaks)

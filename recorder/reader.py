@@ -17,6 +17,8 @@ from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import EntryError, FrameError, NoteError, RecorderError, StoreDamaged
 from recorder.frames import Frame
+from recorder.keyring import TYPE as ROTATED
+from recorder.keyring import Keyring, RotationError
 from recorder.keys import public_bytes
 from recorder.readstore import ReadStore
 from recorder.schema import EntryRow
@@ -123,18 +125,24 @@ class Reader:
             raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
 
     def checkpoint(self) -> Checkpoint:
-        """The newest signed head, checked with the key in entry 0. Raises StoreDamaged."""
+        """The newest signed head, checked with the key of its size. Raises StoreDamaged."""
         row = self._store.head()
         if row is None:
             raise StoreDamaged("the store has no signed checkpoint")
         try:
-            return checkpoint.parse(row[1], self.public_key(), row[2])
+            return checkpoint.parse(row[1], self.keys().at(row[0]), row[2])
         except NoteError as error:
             raise StoreDamaged(f"the newest checkpoint: {error.message}") from None
 
-    def public_key(self) -> bytes:
-        """The ledger's public key, 32 bytes, as entry 0 states it: compare it with one from elsewhere."""
-        return public_bytes(str(self.entry(0).body.get("log_key")))
+    def keys(self) -> Keyring:
+        """The ledger's keys, as its entries state them: compare one with a key from elsewhere. Raises StoreDamaged."""
+        keys = Keyring(public_bytes(str(self.entry(0).body.get("log_key"))))
+        for entry in self.entries(types=(ROTATED,)):
+            try:
+                keys.rotate(entry.seq, entry.origin, entry.body)
+            except RotationError as error:
+                raise StoreDamaged(f"entry {entry.seq}: {error}", seq=entry.seq) from None
+        return keys
 
 
 def _decode(row: EntryRow) -> Entry:

@@ -182,8 +182,8 @@ class ReadStore:
 
     def segments(self) -> list[SegmentRow]:
         """The signed segments, in order."""
-        sql = "SELECT number, entries, sha256, sshsig FROM segments ORDER BY number"
-        return [SegmentRow(*row) for row in self._typed((int, int, str, str), sql)]
+        sql = "SELECT number, entries, sealed, sha256, sshsig FROM segments ORDER BY number"
+        return [SegmentRow(*row) for row in self._typed((int, int, int, str, str), sql)]
 
     def chunk(self, seq: int) -> ChunkRow | None:
         """Where that entry's ciphertext lies."""

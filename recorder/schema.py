@@ -11,7 +11,7 @@ from recorder.errors import NotAStore, StoreDamaged, StoreFailed
 
 APPLICATION_ID = 0x62617374
 """PRAGMA application_id: `bast`, so that file(1) and we know whose database it is."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PACK_LIMIT = 256 << 20
 """Bytes after which a new pack begins: large enough for few files, small enough to copy and to delete by retention."""
 CIPHER_LIMIT = 9 << 20
@@ -26,8 +26,8 @@ SCHEMA = (
     "CREATE TABLE payloads (seq INTEGER NOT NULL, name TEXT NOT NULL, salt BLOB NOT NULL, data BLOB NOT NULL,"
     " PRIMARY KEY (seq, name)) STRICT",
     "CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL, sshsig TEXT NOT NULL) STRICT",
-    "CREATE TABLE segments (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, sha256 TEXT NOT NULL,"
-    " sshsig TEXT NOT NULL) STRICT",
+    "CREATE TABLE segments (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, sealed INTEGER NOT NULL,"
+    " sha256 TEXT NOT NULL, sshsig TEXT NOT NULL) STRICT",
     "CREATE TABLE chunks (seq INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,"
     " length INTEGER NOT NULL, key BLOB NOT NULL) STRICT",
 )
@@ -85,6 +85,8 @@ class SegmentRow:
 
     number: int
     entries: int
+    sealed: int
+    """1: it takes no more entries; 0: it is the last and open."""
     sha256: str
     sshsig: str
 
@@ -101,10 +103,10 @@ def check_identity(connection: sqlite3.Connection, directory: Path) -> None:
         raise NotAStore(
             f"{directory} holds a store that was never finished", "remove the directory and create it again"
         )
-    if application != APPLICATION_ID or found != set(SCHEMA):
-        raise StoreDamaged(f"the database in {directory} has other tables than a store has")
-    if version != SCHEMA_VERSION:
+    if application == APPLICATION_ID and 0 < version < SCHEMA_VERSION:
         raise NotAStore(f"{directory} has schema {version}; this program knows {SCHEMA_VERSION}")
+    if application != APPLICATION_ID or version != SCHEMA_VERSION or found != set(SCHEMA):
+        raise StoreDamaged(f"the database in {directory} has other tables than a store has")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -1,17 +1,18 @@
 """The ledger as flat files, `seg-NNNNNN.jsonl`, that stock tools can walk. Pure.
 
-A segment has SPAN entries; the last one has what there is so far. Its first line names the segment before it by the
-SHA-256 of that whole file; then come the entries, one a line, exactly their bytes:
+A segment ends with its SPANth entry, at the latest an hour after its first one (the writer sees to that), and with an
+entry that announces a new log key. Its first line names the segment before it by the SHA-256 of that whole file; then
+come the entries, one a line, exactly their bytes:
 
     {"first":1024,"origin":"bastion.example/9c41ab12","previous":"…","segment":1,"v":1}
     {"actor":…
     …
 
-Each has a detached SSHSIG by the ledger's key over the file, namespace `segment@agent-bastion`: one when it is full,
+Each has a detached SSHSIG by the ledger's key over the file, namespace `segment@agent-bastion`: one when it is sealed,
 and one for the last, still open segment with every commit. So the signature of the last file and `sha256sum` bind the
 whole history, without knowing RFC 6962, and nothing need be signed when a bundle is exported.
 
-SSHSIG signs a hash of the message, so a running hash is all that the writer keeps; the files are not stored.
+SSHSIG signs a hash of the message, so a running hash is all that the signer keeps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 from dataclasses import dataclass
 
 SPAN = 1024
-"""Entries in a full segment."""
+"""Entries in a segment, at most."""
 NAMESPACE = "segment@agent-bastion"
 
 
@@ -30,48 +31,57 @@ class Segment:
     """A segment file as of some entry."""
 
     number: int
+    first: int
+    """Number of its first entry."""
     entries: int
     sha256: str
     """Of the file, hex: what the next one's first line names."""
     sha512: bytes
     """Of the file: what its SSHSIG signs."""
 
+    @property
+    def end(self) -> int:
+        """Number of the entry behind its last one: the size of the tree that it ends with."""
+        return self.first + self.entries
 
-def first_line(origin: str, number: int, previous: str) -> bytes:
+
+def first_line(origin: str, number: int, first: int, previous: str) -> bytes:
     """The line in front of the entries, with its line feed; canonical JSON. `previous` is empty in segment 0."""
-    fields = {"first": number * SPAN, "origin": origin, "previous": previous, "segment": number, "v": 1}
+    fields = {"first": first, "origin": origin, "previous": previous, "segment": number, "v": 1}
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def file_name(number: int) -> str:
-    """Of that segment, in a bundle."""
+    """Of that segment."""
     return f"seg-{number:06d}.jsonl"
 
 
 class Segments:
-    """Running hashes over the flat files."""
+    """Running hashes over the flat files, from the beginning of one on."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, number: int = 0, first: int = 0, previous: str = "") -> None:
         self.origin = origin
-        self._number = self._entries = 0
-        self._begin("")
+        self._begin(number, first, previous)
 
-    def _begin(self, previous: str) -> None:
-        line = first_line(self.origin, self._number, previous)
+    def _begin(self, number: int, first: int, previous: str) -> None:
+        line = first_line(self.origin, number, first, previous)
         self._sha256, self._sha512 = hashlib.sha256(line), hashlib.sha512(line)
-        self._entries = 0
+        self._number, self._first, self._entries = number, first, 0
+        self.previous = previous
+        """SHA-256 (hex) of the segment before the open one."""
         self._waiting: list[bytes] = []  # hashed at once when somebody asks: a third of the time
 
     def append(self, entry: bytes) -> Segment | None:
         """Add one entry's bytes; the segment, if that filled it."""
         self._waiting.append(entry)
         self._entries += 1
-        if self._entries < SPAN:
-            return None
-        full = self.current()
-        self._number += 1
-        self._begin(full.sha256)
-        return full
+        return self.close() if self._entries == SPAN else None
+
+    def close(self) -> Segment:
+        """End the open segment, which has entries; the next entry begins another."""
+        done = self.current()
+        self._begin(done.number + 1, done.end, done.sha256)
+        return done
 
     def current(self) -> Segment:
         """The open segment as it stands; it may have no entry yet."""
@@ -80,4 +90,4 @@ class Segments:
             self._sha256.update(lines)
             self._sha512.update(lines)
             self._waiting.clear()
-        return Segment(self._number, self._entries, self._sha256.hexdigest(), self._sha512.digest())
+        return Segment(self._number, self._first, self._entries, self._sha256.hexdigest(), self._sha512.digest())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 import threading
@@ -16,6 +17,7 @@ from recorder import layout
 from recorder.errors import NotAStore, RecorderError, StoreDamaged
 from recorder.readstore import ReadStore
 from recorder.schema import EntryRow, PayloadRow, SegmentRow, pending
+from recorder.segments import file_name
 
 LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
@@ -46,6 +48,9 @@ class Source(Protocol):
     def chunk_seqs(self) -> list[int]: ...
     def checkpoints(self) -> list[tuple[int, str, str]]: ...
     def segments(self) -> list[SegmentRow]: ...
+    def flat_file(self, number: int) -> tuple[str, str] | None:
+        """SHA-256 and signature of a segment's file, where the store keeps one."""
+
     def head_file(self) -> bytes | None: ...
     def tail(self) -> bool: ...
     def disturbed(self) -> bool: ...
@@ -127,6 +132,17 @@ class StoreSource:
 
     def segments(self) -> list[SegmentRow]:
         return self._store.segments()
+
+    def flat_file(self, number: int) -> tuple[str, str] | None:
+        path = self._directory / layout.SEGMENTS / file_name(number)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return digest, path.with_name(f"{path.name}.sig").read_text("ascii")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeError) as error:
+            raise StoreDamaged(f"{path.name} cannot be read: {error}") from None
 
     def head_file(self) -> bytes | None:
         return self._head
@@ -219,15 +235,16 @@ class BundleSource:
 
     def segments(self) -> list[SegmentRow]:
         """What the files are, by their own names; hashes follow from their bytes."""
-        import hashlib
-
         rows = []
         for path in self._files():
             data = _read(path) or b""
             number = int(path.name[4:-6])
             digest = hashlib.sha256(data).hexdigest()
-            rows.append(SegmentRow(number, data.count(b"\n") - 1, digest, self._text(path.name + ".sig")))
+            rows.append(SegmentRow(number, data.count(b"\n") - 1, 1, digest, self._text(path.name + ".sig")))
         return rows
+
+    def flat_file(self, number: int) -> tuple[str, str] | None:
+        return None  # the files are what is read
 
     def head_file(self) -> bytes | None:
         return None

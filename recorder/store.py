@@ -12,8 +12,9 @@ Entries and the checkpoint that covers them are one transaction, so an entry bey
 crash. After any failure this object writes nothing more: a page that failed to sync may be dropped from the cache and
 the next fsync then says ok, so a retry would acknowledge what is lost.
 
-Kept checkpoints: the newest, and the last one in every segment of 1,024 entries. Fewer signed old heads are fewer
-places to which somebody could cut the ledger back. Likewise the signature of the open segment replaces the one before.
+Kept checkpoints: the newest, the last one in every 1,024 entries, and the last one of every key. Fewer signed old heads
+are fewer places to which somebody could cut the ledger back. Likewise the signature of the open segment replaces the
+one before.
 """
 
 from __future__ import annotations
@@ -201,15 +202,20 @@ class Store:
         db.executemany(
             "INSERT INTO chunks VALUES (?,?,?,?,?)", [(c.seq, c.pack, c.offset, c.length, c.key) for c in chunks]
         )
-        if self._kept // SPAN == head.size // SPAN:
+        if self._kept == head.size or (self._kept // SPAN == head.size // SPAN and not self._ends_a_key()):
             db.execute("DELETE FROM checkpoints WHERE size = ?", (self._kept,))
         db.executemany(
-            "INSERT OR REPLACE INTO segments VALUES (?,?,?,?)",
-            [(s.number, s.entries, s.sha256, s.sshsig) for s in group.segments],
+            "INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?)",
+            [(s.number, s.entries, s.sealed, s.sha256, s.sshsig) for s in group.segments],
         )
         db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (head.size, head.note, head.sshsig))
         db.execute("COMMIT")
         self._kept = head.size
+
+    def _ends_a_key(self) -> bool:
+        """Is the newest kept checkpoint the last one of a key? It proves that this key announced the next."""
+        sql = "SELECT count(*) FROM entries WHERE seq = ? AND type = 'key.rotated'"
+        return bool(self._db.execute(sql, (self._kept - 1,)).fetchone()[0])
 
     def write_head(self, head: Checkpoint) -> None:
         """Write the head file again (it was behind after a crash). Raises StoreFailed."""

@@ -5,7 +5,8 @@ can be said about it at that point; then what was signed is compared with what w
 
     bytes       canonical, numbered without a gap, chained by prev, of one origin; columns beside them agree
     tree        the RFC 6962 root at every kept checkpoint, and at the head file; every signature (note and SSHSIG)
-    flat form   the hash of every segment, and its SSHSIG
+    flat form   the hash of every segment, its SSHSIG, and its file where there is one
+    keys        each signs within its range of sizes, and was announced under the one before
     payloads    each committed value is there and gives its commitment; none is there that no entry names
     recordings  each chunk is there, is the ciphertext that was signed, decrypts, and gives its root; none is missing
     causes      recorder.rules: what ran was allowed, by people who could, over exactly this
@@ -21,15 +22,18 @@ something from elsewhere has only checked that the store agrees with itself. The
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 from recorder import checkpoint, layout, sshsig, strict
 from recorder.checkpoint import Checkpoint
 from recorder.errors import KeyFileError, NoteError, RecorderError, StoreDamaged
+from recorder.keyring import Keyring
 from recorder.keys import public_bytes, public_line
 from recorder.report import Problem, Report, Verdict, exit_status
-from recorder.segments import NAMESPACE, SPAN
+from recorder.schema import SegmentRow
+from recorder.segments import NAMESPACE
 from recorder.source import Source, open_source
 from recorder.votes import Violation
 from recorder.walk import Broken, Findings, Walk
@@ -71,26 +75,23 @@ class _Verifier:
     ) -> None:
         self._source, self._anchor, self._trusted, self._progress = source, anchor, trusted, progress
         self._found = Findings()
-        self._public = b""
+        self._first_key = b""
 
     def run(self) -> Report:
         state, newest = None, None
         try:
-            state = self._begin()
-            signed = self._signed(state)
-            newest = signed[-1]
-            on_disk = self._head_file(state, newest)
-            wanted = {each.size for each in signed} | ({on_disk.size} if on_disk else set())
+            rows, stored = self._source.segments(), self._source.checkpoints()
+            data = self._source.head_file()
+            state = self._begin(rows)
+            wanted = {size for size, _, _ in stored} | layout.claimed_sizes(data or b"")
             wanted |= {self._anchor[0]} if self._anchor else set()
-            problems: list[str] = []
-            try:
-                with self._source.checking(problems):  # beside the reading: SQLite lets go of the interpreter
-                    state.read(wanted)
-            finally:
-                for problem in problems:
-                    self._found.bad(None, f"the database file: {problem}")
+            self._read(state, wanted)
+            signed = self._signed(state, stored)
+            newest = signed[-1]
+            on_disk = self._head_file(state, newest, data)
             self._sizes(state, signed, on_disk)
-            self._segments(state)
+            self._rotations(state, {each.size for each in signed})
+            self._segments(state, rows)
             self._leftovers(state)
         except Broken:
             pass
@@ -98,10 +99,19 @@ class _Verifier:
             self._found.bad(error.seq, error.message)
         return self._report(state, newest)
 
+    def _read(self, state: Walk, wanted: set[int]) -> None:
+        problems: list[str] = []
+        try:
+            with self._source.checking(problems):  # beside the reading: SQLite lets go of the interpreter
+                state.read(wanted)
+        finally:
+            for problem in problems:
+                self._found.bad(None, f"the database file: {problem}")
+
     # --- before the entries -----------------------------------------------------------------------------------
 
-    def _begin(self) -> Walk:
-        """Origin and key, from entry 0."""
+    def _begin(self, rows: list[SegmentRow]) -> Walk:
+        """Origin and first key, from entry 0."""
         genesis = self._source.genesis()
         if genesis is None:
             raise self._found.stop(0, "there is no entry 0")
@@ -112,21 +122,25 @@ class _Verifier:
             raise self._found.stop(0, f"entry 0: {error}") from None
         if row.type != "store.created" or "/" in row.origin:
             raise self._found.stop(0, "entry 0 does not create a ledger")
-        if self._trusted is not None and public != self._trusted:
-            raise self._found.stop(0, "the ledger is of another key than the one given")
         leaf = hashlib.sha256(b"\x00" + genesis).hexdigest()
-        self._public = public
-        return Walk(f"{row.origin}/{leaf[:8]}", self._source, self._found, self._progress)
+        self._first_key = public
+        ends = set(itertools.accumulate(row.entries for row in rows))
+        return Walk(f"{row.origin}/{leaf[:8]}", Keyring(public), self._source, ends, self._found, self._progress)
 
-    def _signed(self, state: Walk) -> list[Checkpoint]:
+    # --- behind the entries -----------------------------------------------------------------------------------
+
+    def _signed(self, state: Walk, stored: list[tuple[int, str, str]]) -> list[Checkpoint]:
         """The kept checkpoints that are properly signed, by size."""
+        if self._trusted is not None and self._trusted not in state.keys:
+            raise self._found.stop(0, "the ledger is of another key than the one given")
         good: list[Checkpoint] = []
-        for size, note, armour in self._source.checkpoints():
+        for size, note, armour in stored:
             try:
-                found = checkpoint.parse(note, self._public, armour)
+                public = state.keys.at(size)
+                found = checkpoint.parse(note, public, armour)
                 if found.size != size or found.origin != state.origin:
                     raise NoteError("it is of another size or ledger than where it stands")
-                if sshsig.verify(armour, found.text, checkpoint.NAMESPACE) != sshsig.ed25519_blob(self._public):
+                if sshsig.verify(armour, found.text, checkpoint.NAMESPACE) != sshsig.ed25519_blob(public):
                     raise NoteError("its SSHSIG is by another key")
                 good.append(found)
             except (NoteError, sshsig.SignatureError) as error:
@@ -136,11 +150,10 @@ class _Verifier:
             raise self._found.stop(None, "there is no signed checkpoint")
         return good
 
-    def _head_file(self, state: Walk, newest: Checkpoint) -> Checkpoint | None:
-        data = self._source.head_file()
+    def _head_file(self, state: Walk, newest: Checkpoint, data: bytes | None) -> Checkpoint | None:
         if not self._source.has_head_file:
             return None
-        found = layout.parse_head(data, self._public)[0] if data is not None else None
+        found = layout.parse_head(data, state.keys.at)[0] if data is not None else None
         if found is None:
             if newest.size == 1:
                 self._found.torn = "the head file was not written yet"
@@ -156,8 +169,6 @@ class _Verifier:
             self._found.torn = f"the head file is {newest.size - found.size} entries behind"
         return found
 
-    # --- behind the entries -----------------------------------------------------------------------------------
-
     def _sizes(self, state: Walk, signed: list[Checkpoint], on_disk: Checkpoint | None) -> None:
         """Do the signed roots fit the tree, and does it end where the newest says?"""
         size, good = state.tree.size, 0
@@ -171,22 +182,32 @@ class _Verifier:
         if size > signed[-1].size:
             self._found.bad(signed[-1].size, f"entry {signed[-1].size} is beyond the signed head")
 
-    def _segments(self, state: Walk) -> None:
-        rows = self._source.segments()
+    def _rotations(self, state: Walk, signed: set[int]) -> None:
+        """Each key but the last signed the head that ends with the announcement of the next."""
+        for size in state.keys.rotations:
+            if self._source.has_head_file and size not in signed:
+                self._found.bad(size - 1, f"the checkpoint at {size}, the last of its key, is missing")
+
+    def _segments(self, state: Walk, rows: list[SegmentRow]) -> None:
         found = [*state.full, *([state.flat.current()] if state.flat.current().entries else [])]
-        blob = sshsig.ed25519_blob(self._public)
         if [row.number for row in rows] != [each.number for each in found]:
             self._found.bad(None, "the segments are not those of the ledger")
             return
+        if not all(row.sealed for row in rows[:-1]):
+            self._found.bad(None, "an open segment stands before another one")
         for row, each in zip(rows, found, strict=True):
             try:
                 if (row.entries, row.sha256) != (each.entries, each.sha256):
                     raise Violation("it is not what its entries give")
                 digests = {b"sha512": each.sha512, b"sha256": bytes.fromhex(each.sha256)}
+                blob = sshsig.ed25519_blob(state.keys.at(each.end))
                 if sshsig.verify_digests(row.sshsig, digests, NAMESPACE) != blob:
                     raise Violation("signed by another key")
+                file = self._source.flat_file(each.number) if row.sealed else None
+                if file is not None and file != (each.sha256, row.sshsig):
+                    raise Violation("its file is not the one that was signed")
             except (Violation, sshsig.SignatureError) as error:
-                self._found.bad(None, f"segment {each.number}, from entry {each.number * SPAN}: {error}")
+                self._found.bad(None, f"segment {each.number}, from entry {each.first}: {error}")
 
     def _leftovers(self, state: Walk) -> None:
         """Nothing may be there that no entry speaks of."""
@@ -225,7 +246,7 @@ class _Verifier:
             sessions=len(state.sessions) if state else 0,
             head=newest.anchor if newest else "",
             origin=state.origin if state else "",
-            key=public_line(self._public) if self._public else "",
+            key=public_line(state.keys.current if state else self._first_key) if self._first_key else "",
             problems=tuple(self._found.problems),
             notes=tuple(self._found.notes),
         )

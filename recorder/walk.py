@@ -13,6 +13,8 @@ from typing import Any
 
 from recorder import chunks, strict
 from recorder.errors import FrameError, StoreDamaged
+from recorder.keyring import TYPE as ROTATED
+from recorder.keyring import Keyring, RotationError
 from recorder.merkle import EMPTY_ROOT, Frontier
 from recorder.report import PROBLEM_LIMIT, Problem
 from recorder.rules import Rules
@@ -59,9 +61,19 @@ class Findings:
 class Walk:
     """The pass, and what is known after so many entries."""
 
-    def __init__(self, origin: str, source: Source, findings: Findings, progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self,
+        origin: str,
+        keys: Keyring,
+        source: Source,
+        ends: set[int],
+        findings: Findings,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        """`ends` are the sizes with which segments end."""
         self._source, self._findings, self._progress = source, findings, progress
-        self.origin = origin
+        self._ends = ends
+        self.origin, self.keys = origin, keys
         self.size = 0
         """Entries read; `tree` may lag behind while `read` is at work."""
         self.tree = Frontier()
@@ -81,7 +93,7 @@ class Walk:
 
     def read(self, wanted: set[int]) -> None:
         """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
-        flat, sha256 = self.flat, hashlib.sha256
+        flat, ends, sha256 = self.flat, self._ends, hashlib.sha256
         waiting: list[bytes] = []
         try:
             for data, columns in self._source.entries():
@@ -96,8 +108,8 @@ class Walk:
                     if self.size in wanted:
                         self.roots[self.size] = self.tree.root()
                 full = flat.append(data)
-                if full is not None:
-                    self.full.append(full)
+                if full is not None or self.size in ends:
+                    self.full.append(full or flat.close())
                 self._entry(row, leaf, data)
                 if self._progress is not None and self.size % PROGRESS_EVERY == 0:
                     self._progress(self.size)
@@ -156,9 +168,17 @@ class Walk:
         else:
             self.leaves.add(leaf)
             try:
+                if row.type == ROTATED:
+                    self._rotated(row)
                 self.rules.feed(row, leaf.hex(), opened.get)
-            except Violation as error:
+            except (Violation, RotationError) as error:
                 self._findings.bad(row.seq, str(error))
+
+    def _rotated(self, row: strict.Row) -> None:
+        """A new key: announced as the last entry of a segment, which the old key signs."""
+        self.keys.rotate(row.seq, row.origin, row.body)
+        if row.seq + 1 not in self._ends:
+            raise RotationError("a change of keys that does not end its segment")
 
     def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
         if not self._source.has_payloads:

@@ -25,7 +25,7 @@ LIST_LIMIT = 200
 
 @click.group("ledger")
 def command() -> None:
-    """The signed record of everything: list, show, head, verify, export."""
+    """The signed record of everything: list, show, head, verify, export, rotate-key."""
 
 
 @command.command("list")
@@ -149,6 +149,29 @@ def export(settings: Settings, directory: Path, content: bool) -> None:
         output.as_json({"directory": str(directory), "origin": made.origin, "size": made.size, "anchor": made.anchor})
     else:
         output.say(f"exported {made.size} entries to {output.shown(str(directory))}; anchor {made.anchor}")
+
+
+@command.command("rotate-key")
+@local_verb
+def rotate_key(settings: Settings) -> None:
+    """Change the key that signs the ledger, on the bastion's own host while no daemon runs.
+
+    The old key signs the entry that announces the new one, and is then destroyed. Hand out the new public key.
+    """
+    from bastion import ledgerkey
+    from recorder.errors import RecorderError, StoreBusy
+
+    config = reach.here(settings).config
+    try:
+        new = ledgerkey.rotate(config, reach.local_name())
+    except StoreBusy as error:
+        raise Conflict(error.message, "stop the daemon, change the key, start it again") from None
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    if settings.json:
+        output.as_json({"key": new.line})
+    else:
+        output.say(f"the ledger is signed from here on by {new.line}")
 
 
 def _print(report: Report) -> None:

@@ -93,7 +93,7 @@ def sign(store: Path, db: sqlite3.Connection, data: list[bytes], origin: str, ke
     armour = key.sshsig(now.sha512, NAMESPACE)
     head = key.seal(origin, len(data), root(map(leaf, data)))
     db.execute("DELETE FROM segments")
-    db.execute("INSERT INTO segments VALUES (?,?,?,?)", (now.number, now.entries, now.sha256, armour))
+    db.execute("INSERT INTO segments VALUES (?,?,0,?,?)", (now.number, now.entries, now.sha256, armour))
     db.execute("DELETE FROM checkpoints")
     db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (head.size, head.note, head.sshsig))
     (store / "head").write_bytes(head.note.encode().ljust(SLOT, b"\0") * 2)

@@ -35,10 +35,8 @@ def made(told: Tell, tmp_path: Path) -> Path:
 
 
 def signers(bundle: Path, key: LedgerKey) -> Path:
-    template = (bundle / "allowed_signers.template").read_text()
-    assert key.line not in template
-    path = bundle.parent / "signers"
-    path.write_text(template.replace("PUT-THE-PUBLIC-KEY-OF-THE-LOG-HERE", key.line))
+    path = bundle.parent / "key.pub"
+    path.write_text(f"{key.line} the log's key\n")
     return path
 
 

@@ -1,0 +1,69 @@
+"""The file with the ledger's key, and its change.
+
+A change, and what a crash leaves:
+
+    1. `ledger_key.next` is made            a left-over; the next change makes it anew
+    2. `key.rotated` is durable             the ledger wants the new key: `load` finds it in `.next` and does step 3
+    3. `.next` takes the place of the key   done; the old private key is gone: it can sign nothing any more
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bastion.config import Config
+from recorder.errors import KeyFileError
+from recorder.keys import LedgerKey, sync_directory
+from recorder.ledger import Ledger
+from recorder.reader import Reader
+
+
+def load(config: Config) -> LedgerKey:
+    """The key that the ledger wants. Raises RecorderError."""
+    following = _next(config.ledger_key)
+    if following.exists():
+        with Reader.open(config.store) as reader:
+            wanted = reader.keys().current
+        try:
+            new = LedgerKey.load(following)
+        except KeyFileError:
+            new = None  # half made: its entry was never written
+        if new is not None and new.public == wanted:
+            _take_over(config.ledger_key, new)
+            return new
+    return LedgerKey.load(config.ledger_key)
+
+
+def rotate(config: Config, actor: str) -> LedgerKey:
+    """Change the ledger's key, where no daemon runs. Raises StoreBusy or another RecorderError."""
+    ledger = Ledger.open(config.store, key=load(config))
+    try:
+        following = _next(config.ledger_key)
+        try:
+            following.unlink(missing_ok=True)
+        except OSError as error:
+            raise KeyFileError(f"{following} cannot be removed: {error.strerror}") from None
+        new = LedgerKey.create(following)
+        ledger.rotate(new, actor=actor)
+        _take_over(config.ledger_key, new)
+        return new
+    finally:
+        ledger.close()
+
+
+def _next(path: Path) -> Path:
+    return path.with_name(f"{path.name}.next")
+
+
+def _take_over(path: Path, new: LedgerKey) -> None:
+    public = path.with_name(f"{path.name}.pub")
+    making = public.with_name(f".{public.name}.making")
+    try:
+        making.write_text(f"{new.line}\n", "ascii")
+        making.chmod(0o644)
+        os.replace(making, public)
+        os.replace(_next(path), path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be replaced: {error.strerror}", "start it again") from None
