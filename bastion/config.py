@@ -82,6 +82,11 @@ class Config:
         return self.state / "host_key"
 
     @property
+    def host_authority(self) -> Path:
+        """The key that certifies host keys for jumps."""
+        return self.state / "host_authority"
+
+    @property
     def ledger_key(self) -> Path:
         """The key that signs the ledger."""
         return self.state / "ledger_key"

@@ -24,7 +24,7 @@ from typing import Any
 
 import asyncssh
 
-from bastion import __version__, audit, ledgerkey
+from bastion import __version__, audit, host_authority, ledgerkey
 from bastion.audit import Audit, Draft
 from bastion.broker import Broker
 from bastion.clock import Clock
@@ -42,8 +42,9 @@ from bastion.model import UNRATED, Identity, Target
 from bastion.policy.stdin import reads_code
 from bastion.recovery import close_what_was_open
 from bastion.sessions import Sessions
-from bastion.ssh import server as ssh
+from bastion.ssh import server
 from bastion.ssh.limits import LoginLimits
+from bastion.ssh.listen import listen
 from bastion.ssh.services import Services
 from bastion.ssh.upstream import Pool, dial
 from recorder.errors import RecorderError, StoreBusy
@@ -135,7 +136,7 @@ class Daemon:
             assess=lambda _command: UNRATED,  # this release has no risk classifier, and says so everywhere
             approvals=config.approvals,
         )
-        connections = ssh.Connections()
+        connections = server.Connections()
         limits = LoginLimits(
             config.failed_logins_per_minute, config.connections, unauthenticated=config.connections // 2
         )
@@ -158,13 +159,16 @@ class Daemon:
             await control.serve(stdin, stdout, Caller(identity.name, identity.roles))
 
         host_key = read_host_key(config.host_key)  # before anything listens: a refusal leaves nothing behind
+        authority = host_authority.load_or_make(config.host_authority, config.host_name)
         await control.listen(config.socket)
         try:
-            acceptor = await ssh.listen(
+            acceptor = await listen(
                 services,
                 config.host,
                 config.port,
                 host_key=host_key,
+                authority=authority,
+                names=tuple(sorted({config.host_name, config.host})),
                 limits=limits,
                 connections=connections,
                 serve_control=serve_control,

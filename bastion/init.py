@@ -4,14 +4,14 @@ Order, and what a crash leaves:
 
     1. DIR                                      a directory; the next `init` goes on
     2. DIR/.state.making, mode 0700, locked     a left-over; nobody holds its lock, so the next `init` removes it
-    3.   host_key, ledger_key, store in there   the same
+    3.   the keys and the store in there        the same
     4. rename to DIR/state                      keys and store without a configuration; the next `init` keeps them
     5. DIR/bastion.toml, linked into place      done: from here on `init` refuses
 
 So the file is the mark of a finished init, and nothing that has a name of its own is ever half written.
 
-Written are `bastion.toml` and `state/`. There is no policy file and no certificate authority in this release, so none
-is made: what is not enforced must not lie about.
+Written are `bastion.toml` and `state/`. There is no policy file and no authority for credentials in this release, so
+none is made: what is not enforced must not lie about.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 
 import asyncssh
 
+from bastion import host_authority
 from bastion.config import FILE, KEYS, Config, load, parse
 from bastion.errors import BastionError, Conflict, StoreError, UsageError
 from recorder.errors import RecorderError
@@ -100,6 +101,7 @@ def _fill(state: Path, host: str) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519", comment=host)
     _write(state / "host_key", key.export_private_key(), 0o600)
     _write(state / "host_key.pub", key.export_public_key(), 0o644)
+    host_authority.make(state / "host_authority")
     ledger_key = LedgerKey.create(state / "ledger_key")
     _write(state / "ledger_key.pub", f"{ledger_key.line} {host}\n".encode(), 0o644)
     Ledger.create(state / "store", host=host, key=ledger_key).close()
@@ -113,6 +115,7 @@ def _check(state: Path) -> str:
             raise Conflict(f"{state} is open to others", f"chmod 700 {state}")
         asyncssh.read_private_key(state / "host_key")
         asyncssh.read_public_key(state / "host_key.pub")
+        asyncssh.read_private_key(state / "host_authority")
         ledger = Ledger.open(state / "store", key=LedgerKey.load(state / "ledger_key"))
         ledger.close()
         return ledger.origin.rpartition("/")[0]

@@ -27,6 +27,7 @@ NOUNS = {
     "demo": "See all of it, on a throwaway target, with four agents.",
     "init": "Make a configuration, keys and an empty ledger in DIR.",
     "serve": "Run the bastion's daemon.",
+    "host-ca": "The line by which ssh knows the bastion and its targets.",
     "identity": "Who connects: agents and people.",
     "target": "Where agents may go.",
     "request": "What agents ask for, and deciding it.",
@@ -35,7 +36,7 @@ NOUNS = {
     "whitelist": "Exact commands that run without asking again.",
     "tui": "The approver's console.",
 }
-"""Every noun with its line in the help. Each is a file in this package that has a command of the same name."""
+"""Every noun with its line in the help. Each is a file in this package (- as _) with a `command`."""
 
 
 class _Nouns(click.Group):
@@ -49,7 +50,7 @@ class _Nouns(click.Group):
             return None
         from importlib import import_module
 
-        command = import_module(f"bastion.cli.{cmd_name}").command
+        command = import_module(f"bastion.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101
         return command
 

@@ -18,8 +18,7 @@ def command(directory: Path, listen: str, host: str, json: bool) -> None:
     """Make bastion.toml and state/ (host key, ledger key, empty ledger) in DIR.
 
     Nothing is overwritten: where there is a bastion.toml, nothing is changed and the exit status is 1. What a crash
-    left behind is finished by running it again. There is no policy file and no certificate authority in this release,
-    so none is made.
+    left behind is finished by running it again.
     """
     from bastion.init import init
 

@@ -39,7 +39,9 @@ _FORWARD = "port forwarding is not governed here, so it is refused"
 TABLE: dict[str, Row] = {
     # channel types
     "channel session": Row(Treatment.GATED, ""),
-    "channel direct-tcpip": _refused("forwards and ProxyJump are not open in this release: use ssh TARGET@bastion"),
+    "channel direct-tcpip": _refused(
+        "a forward leads to the SSH port of a registered target (ssh -J bastion TARGET) and nowhere else"
+    ),
     "channel direct-streamlocal@openssh.com": _refused(_FORWARD),
     "channel tun@openssh.com": _refused("tunnels cannot be governed, so they are refused"),
     "channel forwarded-tcpip": _refused("only a server opens this channel"),

@@ -7,6 +7,7 @@ auditor, admin) gets the control subsystem; every other identity gets targets. N
     ssh TARGET@bastion          the target's default login
     ssh LOGIN%TARGET@bastion    another login that the target has
     ssh bastion@bastion         the bastion itself: the control subsystem, for identities with a role
+    ssh -J bastion TARGET       the same through a jump that ends here; see jump.py
 
 A connection that fails to log in costs its address a token; see limits.py. What is told before login names nothing but
 the key that the client itself just offered.
@@ -23,7 +24,8 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from bastion.gate.channels import look_up
-from bastion.model import Identity
+from bastion.model import Identity, Target
+from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
 from bastion.ssh.limits import LoginLimits
@@ -58,6 +60,9 @@ KEYS_TOLD = 6
 ServeControl = Callable[[Any, Any, Identity], Awaitable[None]]
 """(reader, writer, identity): speaks the control protocol until the connection ends."""
 
+SSH_PORT = 22
+"""Of a target, as a client asks a jump for it, whatever port the bastion itself uses to reach it."""
+
 
 class Connections:
     """All live connections, so that a revoked identity's can be cut."""
@@ -84,14 +89,23 @@ class Connections:
             server.abort()
 
 
+Jump = Callable[[Identity, str, Target], asyncssh.SSHServerConnection]
+"""(identity, client's address, target): the server at the inner end of a jump, not connected yet."""
+
+
 class BastionServer(asyncssh.SSHServer):
-    """One connection."""
+    """One connection. Without `jump` it refuses to be jumped through."""
 
     def __init__(
-        self, services: Services, limits: LoginLimits, connections: Connections, serve_control: ServeControl
+        self,
+        services: Services,
+        limits: LoginLimits,
+        connections: Connections,
+        serve_control: ServeControl,
+        jump: Jump | None,
     ) -> None:
         self._services, self._limits, self._connections = services, limits, connections
-        self._serve_control = serve_control
+        self._serve_control, self._jump = serve_control, jump
         self._connection: asyncssh.SSHServerConnection | None = None
         self._address = ""
         self._client = ""
@@ -107,10 +121,7 @@ class BastionServer(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client connected; nothing is known of it but its address."""
-        self._connection = conn
-        if conn._transport is not None:
-            conn._transport.set_write_buffer_limits(high=UNREAD_LIMIT)
-            setattr(conn, "pause_writing", self._unread)  # noqa: B010 -- asyncssh does nothing there
+        self._connect(conn)
         peer = conn.get_extra_info("peername") or ("unknown", 0)
         self._address, self._client = str(peer[0]), f"{peer[0]}:{peer[1]}"
         if reason := self._limits.admit(self, self._address, self._services.clock.monotonic()):
@@ -118,6 +129,12 @@ class BastionServer(asyncssh.SSHServer):
             conn.abort()
             return
         self._admitted = True
+
+    def _connect(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        if conn._transport is not None:
+            conn._transport.set_write_buffer_limits(high=UNREAD_LIMIT)
+            setattr(conn, "pause_writing", self._unread)  # noqa: B010 -- asyncssh does nothing there
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; its channels are told by asyncssh."""
@@ -164,6 +181,9 @@ class BastionServer(asyncssh.SSHServer):
             log.warning("turned away %s of %s: %s", self._client, identity.name, reason)
             connection.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, f"bastion: {reason}")
             return
+        self._logged_in(connection, identity, key)
+
+    def _logged_in(self, connection: asyncssh.SSHServerConnection, identity: Identity, key: str) -> None:
         self.identity, self._key = identity, key
         self._where = str(connection.get_extra_info("username"))
         connection._update_recv_pktlen(COMMAND_PACKET)
@@ -178,17 +198,7 @@ class BastionServer(asyncssh.SSHServer):
 
     def session_requested(self) -> Any:
         """RFC 4254 section 6.1: a session channel for a target, or for control."""
-        connection, identity = self._connection, self.identity
-        if connection is None or identity is None:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
-        limit = CONTROL_CHANNELS if identity.decides else CHANNELS_PER_CONNECTION
-        if self._channels >= limit:
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: at most {limit} channels a connection"
-            )
-        current = self._services.directory.identities[identity.name]
-        if current.revoked:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "bastion: identity revoked")
+        connection, identity = self._may_open()
         if identity.decides:
             return self._control_channel(connection, identity)
         channel = _make(AgentChannel, connection, algorithms.HELD_WINDOW)
@@ -197,22 +207,40 @@ class BastionServer(asyncssh.SSHServer):
         self._count(channel)
         return channel, session
 
+    def _may_open(self) -> tuple[asyncssh.SSHServerConnection, Identity]:
+        """Whether one more channel may be opened at all. Raises ChannelOpenError."""
+        connection, identity = self._connection, self.identity
+        if connection is None or identity is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not logged in")
+        limit = CONTROL_CHANNELS if identity.decides else CHANNELS_PER_CONNECTION
+        if self._channels >= limit:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: at most {limit} channels a connection"
+            )
+        if self._services.directory.identities[identity.name].revoked:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "bastion: identity revoked")
+        return connection, identity
+
     def _session(self, identity: Identity) -> AgentSession | TurnedAway:
         """What the user name means: a target, with one of its logins; else a sentence for the agent."""
         targets = self._services.directory.targets
-        login, percent, name = self._where.rpartition("%")
+        login, name = self._destination()
         target = targets.get(name)
-        if name == SELF and not percent:
+        if name == SELF and login is None:
             reason = "the bastion's own commands are not open in this release: use ssh TARGET@bastion"
         elif target is None:
             known = ", ".join(sorted(targets)[:8]) or "none yet"
             reason = f"unknown target {name[:64]}; targets: {known}"
-        elif percent and login not in target.logins:
+        elif login is not None and login not in target.logins:
             reason = f"{login[:64]} is no login of {name}; logins: {', '.join(target.logins)}"
         else:
-            login = login or target.logins[0]
-            return AgentSession(self._services, identity, self._key, target, login, self._client)
+            return AgentSession(self._services, identity, self._key, target, login or target.logins[0], self._client)
         return TurnedAway(self._services, identity.name, f"destination {self._where[:128]}", reason)
+
+    def _destination(self) -> tuple[str | None, str]:
+        """The login, None for the default one, and the target's name; nothing of it is checked."""
+        login, percent, name = self._where.rpartition("%")
+        return login if percent else None, name
 
     def _control_channel(self, connection: asyncssh.SSHServerConnection, identity: Identity) -> Any:
         channel = _make(ControlChannel, connection, 2 << 20)
@@ -226,7 +254,7 @@ class BastionServer(asyncssh.SSHServer):
 
         return channel, SSHServerStreamSession(serve)
 
-    def _count(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+    def _count(self, channel: asyncssh.SSHServerChannel[bytes] | asyncssh.SSHTCPChannel[bytes]) -> None:
         """Count a channel until it is closed."""
         self._channels += 1
 
@@ -237,8 +265,16 @@ class BastionServer(asyncssh.SSHServer):
         self._services.spawn(wait(), "channel count")
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """`direct-tcpip`: refused, by the table. It must never return True, which would be a tunnel nobody sees."""
-        self._refuse_channel("direct-tcpip")
+        """`direct-tcpip`: a jump to a target's SSH port ends here; everything else is refused, by the table. It must
+        never return True, which would be a tunnel nobody sees."""
+        connection, identity = self._may_open()
+        target = self._services.directory.targets.get(dest_host)
+        if self._jump is None or identity.decides or target is None or dest_port not in (SSH_PORT, target.port):
+            self._refuse_channel("direct-tcpip", f" to {visible_line(f'{dest_host}:{dest_port}'.encode(), 128)}")
+            return None
+        channel = connection.create_tcp_channel(None, "strict", algorithms.WINDOW, algorithms.PACKET)
+        self._count(channel)
+        return channel, self._jump(identity, self._client, target)
 
     def unix_connection_requested(self, dest_path: str) -> Any:
         """`direct-streamlocal@openssh.com`."""
@@ -260,8 +296,8 @@ class BastionServer(asyncssh.SSHServer):
         """`streamlocal-forward@openssh.com`."""
         return self._refuse_global("streamlocal-forward@openssh.com")
 
-    def _refuse_channel(self, kind: str) -> None:
-        self._note(f"channel {kind}")
+    def _refuse_channel(self, kind: str, what: str = "") -> None:
+        self._note(f"channel {kind}{what}")
         reason = look_up(f"channel {kind}").reason
         raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, f"bastion: {reason}")
 
@@ -279,47 +315,4 @@ def _make(kind: type[C], connection: asyncssh.SSHServerConnection, window: int) 
     """A server channel of our own kind: no terminal, no line editor, bytes."""
     return kind(
         connection, asyncio.get_running_loop(), False, False, False, 0, 0, None, "strict", window, algorithms.PACKET
-    )
-
-
-async def listen(
-    services: Services,
-    host: str,
-    port: int,
-    *,
-    host_key: asyncssh.SSHKey,
-    limits: LoginLimits,
-    connections: Connections,
-    serve_control: ServeControl,
-    login_seconds: float,
-    keepalive_seconds: float,
-) -> asyncssh.SSHAcceptor:
-    """Serve SSH. Raises OSError when the address cannot be had."""
-    return await asyncssh.create_server(
-        lambda: BastionServer(services, limits, connections, serve_control),
-        host,
-        port,
-        server_host_keys=[host_key],
-        server_version="agent-bastion",
-        config=None,
-        reuse_address=True,
-        kex_algs=algorithms.KEX,
-        encryption_algs=algorithms.ENCRYPTION,
-        mac_algs=algorithms.MAC,
-        compression_algs=["none"],
-        public_key_auth=True,
-        password_auth=False,
-        kbdint_auth=False,
-        host_based_auth=False,
-        gss_host=None,
-        allow_pty=False,
-        agent_forwarding=False,
-        x11_forwarding=False,
-        allow_scp=False,
-        login_timeout=login_seconds,
-        keepalive_interval=keepalive_seconds,
-        keepalive_count_max=3,
-        encoding=None,
-        window=algorithms.HELD_WINDOW,
-        max_pktsize=algorithms.PACKET,
     )

@@ -150,7 +150,7 @@ async def test_forwards(house: House, sshd: Sshd, kind: str) -> None:
         ssh.terminate()
         outcome = await house.finish(ssh)
         assert b"SSH" not in greeting
-        assert "forwards and ProxyJump are not open" in outcome.stderr
+        assert "a forward leads to the SSH port of a registered target" in outcome.stderr
 
 
 async def _greeting(port: int) -> bytes:
@@ -170,7 +170,7 @@ async def _greeting(port: int) -> bytes:
 async def test_a_jump_through_the_bastion(house: House, sshd: Sshd) -> None:
     outcome = await house.run("web-1", options=("-W", f"127.0.0.1:{sshd.port}"), stdin=b"")
     assert outcome.status == 255
-    assert "forwards and ProxyJump are not open" in outcome.stderr
+    assert "a forward leads to the SSH port of a registered target" in outcome.stderr
     assert b"SSH-2.0" not in outcome.stdout
 
 
