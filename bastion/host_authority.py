@@ -35,8 +35,8 @@ CLOCK_SECONDS = 3600
 """How far a client's clock may be behind."""
 
 HostKeys = list[asyncssh.SSHKeyPair]
-"""A host key without and with its certificate, in this order. The first is what a server guesses by, and dropbear, which
-knows no certificates, gets in only where both sides guess alike."""
+"""A host key without and with its certificate, in this order. The first is what a server guesses by, and dropbear,
+which knows no certificates, gets in only where both sides guess alike."""
 
 
 class HostAuthority:
