@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# The driver in the target's bash, read from the pipe before the first frame. $__b_k, the control process, is set first.
+#
+# Descriptors: 0 is the pipe, 7 the terminal to read from, 8 the terminal to write marks to, 9 the second output of a
+# shell without a terminal. Commands have none but the terminal. Words are backslashed against aliases, `builtin` keeps
+# functions out, functions are read-only, and nothing depends on PATH or IFS.
+#
+# A command is evaluated at top level, never in a function: `declare`, `set --`, `return` and `local` would mean something
+# else there. $? before it is what `__b_s` returns.
+#
+# PROMPT_COMMAND is what bash does before it reads a line, also after ^C has thrown it out of whatever it was doing. There
+# `__b_g` notes how the command ended, and makes sure that descriptor 0 is still the pipe: a command that re-pointed the
+# descriptor in which bash kept it (`exec 10</tmp/f`) would have turned a file into commands.
+PS1='' PS2=''
+unset PROMPT_COMMAND
+set +o history
+__b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y=''
+__b_p='{ \__b_g; } 2>/dev/null'
+# mark TEXT
+__b_m() {
+	\builtin printf '\033]7770;%s\007' "$1" >&8 && \builtin return 0
+	\builtin enable printf && \builtin printf '\033]7770;%s\007' "$1" >&8 && \builtin enable -n printf
+	\builtin return 0
+}
+# decode a command; its nonce is behind the last c
+__b_l() {
+	\builtin enable printf
+	\builtin printf -v __b_c %b "$1"
+	__b_c=${__b_c%x}
+	__b_i=${1##*c}
+	if [[ ${PROMPT_COMMAND[*]-} != "$__b_p" ]]; then
+		\builtin unset PROMPT_COMMAND
+		PROMPT_COMMAND=$__b_p
+	fi
+	\builtin return 0
+}
+# start: the command runs next, with the options that would have shown our own lines, and with $? as it was
+__b_s() {
+	if [[ $__b_i != "$1" ]]; then
+		__b_c=''
+		__b_m "L;$1"
+		\builtin return "$__b_t"
+	fi
+	__b_i='' __b_r=1
+	if [[ -n $__b_o ]]; then
+		if [[ $__b_t != 0 && $- == *e* ]]; then
+			__b_c="{ \\builtin set -$__b_o; } 2>/dev/null"$'\n'"$__b_c"
+		else
+			__b_c="{ \\builtin set -$__b_o; \\__b_q; } 2>/dev/null"$'\n'"$__b_c"
+		fi
+	fi
+	\builtin export -n __b_c __b_t __b_r __b_i __b_o __b_f __b_z __b_y
+	__b_m "B;$1"
+	\builtin return "$__b_t"
+}
+__b_q() { \builtin return "$__b_t"; }
+# ended: note once how, and put tracing off
+__b_x() {
+	if [[ -n $__b_r ]]; then
+		__b_t=$1 __b_r='' __b_o='' __b_f=$-
+		case $- in *x*) __b_o=x ;; esac
+		case $- in *v*) __b_o=v$__b_o ;; esac
+		\builtin set +xv
+	fi
+}
+__b_g() {
+	\builtin local s=$?
+	__b_x "$s"
+	if [[ -n $__b_h && ! /proc/self/fd/0 -ef $__b_h ]]; then \builtin kill -9 $$; fi
+	if [[ $s == 130 ]]; then __b_m "I;$__b_j"; fi
+	\builtin return 0
+}
+__b_d() {
+	\builtin local s=$? d=${PWD-}
+	__b_x "$s"
+	if [[ ! . -ef $d || ${#d} -gt 4096 ]]; then d=''; fi
+	\builtin enable printf
+	\builtin printf -v d %q "$d"
+	__b_m "D;$1;$__b_t;$__b_f;$d"
+	if [[ -n $__b_n ]]; then \builtin printf '\033]7770;D;%s;%s;;\007' "$1" "$__b_t" >&9; fi
+	\builtin return 0
+}
+# flush NONCE TOKEN: what was typed and not read goes
+__b_f() {
+	\builtin local l
+	__b_z='' __b_y=''
+	__b_y=$(\builtin command -p stty -g <&7) || \builtin return 0
+	\builtin command -p stty -icanon -echo -isig -ixon -icrnl -inlcr -igncr -iuclc -istrip min 1 time 0 <&7 || \builtin return 0
+	__b_m "F;$1"
+	while IFS='' \builtin read -r -u 7 l; do
+		if [[ $l == *"$2" ]]; then __b_z=1 && \builtin break; fi
+	done
+	\builtin return 0
+}
+__b_e() {
+	if [[ -n $__b_y ]]; then \builtin command -p stty "$__b_y" <&7 || __b_z=''; fi
+	__b_y=''
+	__b_m "W;$1;${__b_z:-0}"
+	\builtin return 0
+}
+# ready NONCE
+__b_a() {
+	\builtin local d
+	\builtin printf -v d %q "$PWD"
+	__b_m "R;$1;$-;$d"
+}
+__b_h=/proc/$__b_k/fd/3
+[[ /proc/self/fd/0 -ef $__b_h ]] || __b_h=''
+__b_n=''
+[[ $- == *i* ]] || __b_n=1
+\builtin readonly __b_k __b_h __b_p __b_j __b_n
+\builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_g __b_d __b_f __b_e __b_a
+PROMPT_COMMAND=$__b_p
