@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2086
 # The control channel K: copies frames from the bastion into the pipe. Joined and quoted as tty.sh is.
 #
 # $1 nonce, $2 name of the directory. The first line of its input says in which place the directory is, and the shell's

@@ -1,11 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034,SC2086,SC2254
 # The observer on channel O: for each line of input, one line of output. Joined and quoted as tty.sh is.
 #
 # $1 the terminal, $2 the shell's process id. Says whether the terminal echoes, whether it collects lines, and which of
 # the programs that ask for passwords reads from it: found among the processes of the foreground group, named by the
 # kernel, run by root, while echo is off. Where the shell itself is root's, its link to the program must also be one of
 # the usual files: anybody who is root can name a process as he likes.
-# shellcheck disable=SC2154
 while read -r a; do
 m=$(command -p stty -a <"$1" 2>/dev/null) || m=; e=0; c=0; o=;
 case " $m " in *" echo "*) e=1;; esac;

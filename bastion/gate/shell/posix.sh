@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC3013,SC2016,SC2034
 # The driver in a POSIX shell (dash, busybox ash), where the target has no bash; see bash.sh, which this follows.
 #
 # What differs: there is no PROMPT_COMMAND, so what bash does there is in PS1, which is expanded before each line is read

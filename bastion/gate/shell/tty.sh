@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2093,SC2209
 # The bootstrap on channel T: makes the pipe, says so, waits for its other end, removes its name, becomes the shell.
 #
 # $1 nonce of the mark, $2 name of the directory, $3 `tty` or `pipe`.
@@ -7,7 +7,6 @@
 # exclamation mark (csh), backslashes before digits only (fish), and each line ends where the next can follow a blank.
 # The pipe: a directory that did not exist (mkdir fails where anybody made it before), mode 0700, gone as soon as both
 # ends are open, and also when the connection dies before that.
-# shellcheck disable=SC2154,SC2093
 d=; i=0;
 for b in /tmp /dev/shm /var/tmp "$HOME"; do
 if mkdir -m 700 "$b/$2" 2>/dev/null; then

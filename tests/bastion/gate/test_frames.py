@@ -1,9 +1,10 @@
-"""Frames and marks: any split gives the same; what is not ours passes unchanged; what pretends to be ours is counted."""
+"""Frames and marks: any split gives the same; others' bytes pass unchanged; what pretends to be ours is counted."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -70,7 +71,7 @@ def test_any_split_gives_the_same(pieces: list[bytes], cuts: list[int]) -> None:
     data = b"".join(pieces)
     whole, split = expecting(), expecting()
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [data[a:b] for a, b in pairwise(edges)]
     once, each = take(whole, data), take(split, *chunks)
     assert once == each
     assert whole.spoofed == split.spoofed
