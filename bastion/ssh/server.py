@@ -28,6 +28,7 @@ from bastion.model import Identity, Target
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
+from bastion.ssh.dealings import Dealings
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.services import Services
 from bastion.ssh.session import AgentSession
@@ -234,7 +235,8 @@ class BastionServer(asyncssh.SSHServer):
         elif login is not None and login not in target.logins:
             reason = f"{login[:64]} is no login of {name}; logins: {', '.join(target.logins)}"
         else:
-            return AgentSession(self._services, identity, self._key, target, login or target.logins[0], self._client)
+            login = login or target.logins[0]
+            return AgentSession(Dealings(self._services, identity, self._key, target, login, self._client))
         return TurnedAway(self._services, identity.name, f"destination {self._where[:128]}", reason)
 
     def _destination(self) -> tuple[str | None, str]:

@@ -12,7 +12,6 @@ No callback may raise: asyncssh would drop the whole connection, and with it the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine
@@ -20,30 +19,22 @@ from typing import Any, assert_never
 
 import asyncssh
 
-from bastion import audit
-from bastion.control.wire import FrameInfo, SessionInfo
-from bastion.errors import BastionError, Conflict
+from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
 from bastion.gate import intent, notices
 from bastion.gate.channels import PASSED_ENVIRONMENT
 from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
-from bastion.history import info_of
-from bastion.ids import request_id, session_id
-from bastion.model import Decision, Identity, Request, State, Target, Verdict
-from bastion.policy.judge import Judgement, judge
+from bastion.ids import request_id
+from bastion.model import Decision, Request
+from bastion.policy.judge import judge
 from bastion.ssh.channel import AgentChannel
+from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.execution import Execution, Stdin
-from bastion.ssh.pump import drained
-from bastion.ssh.records import Records
-from bastion.ssh.services import Services
 from recorder.errors import RecorderError
 
 log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 15
-"""Between two words of progress to a waiting agent: agent tools give up on a silent call after 60-120 s."""
 
 QUIET_SECONDS = 1.0
 """Before the agent is told that its stdin is being read: most stdin ends at once, and needs no word."""
@@ -51,60 +42,38 @@ QUIET_SECONDS = 1.0
 EVENTS_QUEUED = 64
 """Events that wait for the task; beyond that, signals are dropped."""
 
-REFUSALS_TOLD = 8
-"""Refused requests that the agent is told of before its command."""
-
 
 class AgentSession(asyncssh.SSHServerSession[bytes]):
     """One session channel; see the file's header."""
 
-    def __init__(self, services: Services, identity: Identity, key: str, target: Target, login: str, client: str):
-        self._services, self._target, self._login = services, target, login
-        self.environment: dict[str, str] = {}
-        self._info = SessionInfo(
-            id=session_id(),
-            identity=identity.name,
-            key=key,
-            target=target.name,
-            login=login,
-            client=client,
-            state="open",
-            opened=services.clock.wall(),
-            closed=0,
-            end="",
-            requests=[],
-            output_bytes=0,
+    def __init__(self, dealings: Dealings) -> None:
+        self._with, self._services = dealings, dealings.services
+        self.id, self.environment = dealings.id, dealings.environment
+        self._events: Mailbox[ev.Event] = Mailbox()
+        self._execution = Execution(
+            dealings.services,
+            self.id,
+            tell=self._events.post,
+            seen=dealings.seen,
+            failed=lambda: self.cut("the recording failed, so the session ends"),
         )
-        self.id = self._info.id
-        opened = audit.session_opened(self.id, identity.name, key, target.name, login, client)
-        self._records = Records(services.audit, self.id, identity.name, opened)
-        self._execution = Execution(services, self.id, tell=self._post, seen=self._seen, failed=self._recording_failed)
         self._stdin = Stdin()
-        self._channel: AgentChannel | None = None
         self._gate: Gate | None = None
-        self._events: deque[ev.Event] = deque()
-        self._wake = asyncio.Event()
-        self._moved = asyncio.Event()
-        self._refusals: list[notices.Notice] = []
-        self._progress: asyncio.TimerHandle | None = None
-        self._collecting = self._no_terminal = self._gone = self._over = False
-        self._cut = self._end = ""
+        self._collecting = self._no_terminal = self._over = False
 
     # --- what the channel calls -----------------------------------------------------------------------------------
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """The channel is open."""
         assert isinstance(chan, AgentChannel)  # noqa: S101 -- server.py makes no other
-        self._channel = self._stdin.reading.channel = chan
+        self._with.channel = self._stdin.reading.channel = chan
         chan.set_write_buffer_limits(high=1 << 20, low=1 << 18)
 
     def refused(self, what: str, reason: str) -> None:
         """The channel table refused a request on this channel."""
-        self._records.refused(what)
+        self._with.refused(what, reason)
         if what == "pty-req":
             self._no_terminal = True
-        if reason and len(self._refusals) < REFUSALS_TOLD:
-            self._refusals.append(notices.refused(f"{what}: {reason}"))
 
     def not_open(self, what: str, reason: str) -> None:
         """A shell or subsystem was asked for, which the table refuses: say why, where people look, and end."""
@@ -117,7 +86,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             self._begin(self._turn_away())
             return
         self._stdin.hold()
-        self._events.append(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
+        self._events.post(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
         self._begin(self._run())
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
@@ -128,7 +97,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         elif upstream is not None:
             upstream.send(data)
         elif self._collecting:
-            self._post(ev.StdinReceived(data))
+            self._events.post(ev.StdinReceived(data))
         else:
             self._stdin.early.append(data)
 
@@ -138,7 +107,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if upstream is not None:
             upstream.send_eof()
         elif self._collecting:
-            self._post(ev.StdinEnded(self._services.clock.wall()))
+            self._events.post(ev.StdinEnded(self._services.clock.wall()))
         else:
             self._stdin.ended = True
         return True
@@ -146,7 +115,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def signal_received(self, signal: str) -> None:
         """RFC 4254 section 6.9. A client that floods them must not fill the memory."""
         if len(self._events) < EVENTS_QUEUED:
-            self._post(ev.SignalReceived(signal if signal.isalnum() and len(signal) <= 16 else "?"))
+            self._events.post(ev.SignalReceived(signal if signal.isalnum() and len(signal) <= 16 else "?"))
 
     def pause_writing(self) -> None:
         """The agent reads slower than its command writes."""
@@ -155,19 +124,19 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def resume_writing(self) -> None:
         """The agent caught up."""
-        self._moved.set()
+        self._with.moved.set()
         if self._execution.upstream is not None:
             self._execution.upstream.agent_drained()
 
     def left(self) -> None:
         """The agent closed the channel, or its connection is gone."""
-        if not self._gone:
-            self._gone = True
-            self._moved.set()
+        if not self._with.gone:
+            self._with.gone = True
+            self._with.moved.set()
             self._stdin.reading.channel = None
             if self._execution.upstream is not None:
                 self._execution.upstream.agent_left()
-            self._post(ev.AgentLeft())
+            self._events.post(ev.AgentLeft())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed."""
@@ -177,24 +146,13 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def cut(self, reason: str) -> None:
         """A person or the daemon ends this session."""
-        if not self._cut:
-            self._cut = reason
-            self._moved.set()
-            self._post(ev.Cut(reason))
+        if not self._with.cut:
+            self._with.cut = reason
+            self._with.moved.set()
+            self._events.post(ev.Cut(reason))
 
     def _decided(self, decision: Decision, seconds: float) -> None:
-        self._post(ev.Decided(decision, seconds))
-
-    def _recording_failed(self) -> None:
-        self.cut("the recording failed, so the session ends")
-
-    def _seen(self, kind: str, data: bytes) -> None:
-        at = self._services.clock.wall() - self._info.opened
-        self._services.sessions.output(self.id, FrameInfo(at=at, kind=kind, data=data))
-
-    def _post(self, event: ev.Event) -> None:
-        self._events.append(event)
-        self._wake.set()
+        self._events.post(ev.Decided(decision, seconds))
 
     # --- the task -------------------------------------------------------------------------------------------------
 
@@ -202,22 +160,19 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._services.spawn(work, f"session {self.id}")
 
     async def _turn_away(self) -> None:
-        self._say_refusals()
-        await self._records.closed("refused by the table")
+        self._with.say_refusals()
+        await self._with.records.closed("refused by the table")
         await self._exit(do.Exit(notices.EXIT_DENIED))
 
     async def _run(self) -> None:
-        self._services.sessions.open(self._info, self.cut)
+        self._services.sessions.open(self._with.info, self.cut)
         gate = self._gate = self._make_gate()
-        if reason := self._withdrawn():
-            self._events.appendleft(ev.Cut(reason))
+        if reason := self._with.withdrawn():
+            self._events.post_first(ev.Cut(reason))
         try:
-            self._say_refusals()
+            self._with.say_refusals()
             while gate.state is not GateState.CLOSED:
-                while not self._events:
-                    self._wake.clear()
-                    await self._wake.wait()
-                await self._execute(gate.receive(self._events.popleft()))
+                await self._execute(gate.receive(await self._events.take()))
         except (BastionError, RecorderError) as error:
             await self._fail(gate, str(error))
         except Exception:
@@ -225,19 +180,16 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             await self._fail(gate, "internal error of the bastion; its log says more")
         finally:
             self._over = True
-            if self._progress is not None:
-                self._progress.cancel()
-            self._services.sessions.close(self.id, self._services.clock.wall(), self._end)
-            self._begin(self._records.closed(self._end))
+            self._with.close()
 
     def _make_gate(self) -> Gate:
-        services, environment, info = self._services, self.environment, self._info
+        services, environment, info = self._services, self.environment, self._with.info
         where = Circumstances(
             identity=info.identity,
             key=info.key,
             session=info.id,
-            target=self._target,
-            login=self._login,
+            target=self._with.target,
+            login=self._with.login,
             environment=tuple(sorted((k, v) for k, v in environment.items() if k in PASSED_ENVIRONMENT)),
             wait=environment.get("BASTION_WAIT", "") != "no",
             approvals=services.approvals,
@@ -257,13 +209,13 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         request = gate.request
         self._execution.stop(hard=True)
         try:
-            if request is not None and self._records.unfinished:
+            if request is not None and self._with.records.unfinished:
                 await self._record_finished(request, None, "", f"its end was not seen: {reason}")
             if request is not None and gate.state is GateState.HELD:
                 await self._services.broker.withdraw(request.id, reason)
         except (BastionError, RecorderError) as error:
             log.error("session %s: %s", self.id, error)
-        self._say(notices.failed(reason))
+        self._with.say(notices.failed(reason))
         await self._exit(do.Exit(notices.EXIT_BASTION, why=reason))
 
     # --- effects, in order ------------------------------------------------------------------------------------------
@@ -278,23 +230,24 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                 case do.RecordProposed(request, judgement):
                     # "proposed, started" in one list is one commit
                     follows = waiting.popleft() if waiting and isinstance(waiting[0], do.RecordStarted) else None
-                    await self._record_proposed(request, judgement, started=follows is not None)
+                    await self._with.record_proposed(request, judgement, started=follows is not None)
                 case do.RecordAttached(request):
-                    await self._records.attached(request)
+                    await self._with.records.attached(request)
                     self._services.sessions.change(self.id, requests=[request.id])
                 case do.RecordStarted(authorization):
-                    await self._record_started(authorization.request)
+                    request = authorization.request
+                    await self._with.records.started(request, await self._with.use_approval(request))
                 case do.RecordFinished(request, status, signal, note):
                     await self._record_finished(request, status, signal, note)
                 case do.Say(notice):
-                    self._say(notice)
+                    self._with.say(notice)
                 case do.Collect():
                     self._collect()
                 case do.FindTwin(request):
                     answer = await self._find_twin(request)
                 case do.Hold(request):
-                    broker.hold(request, self._records.proposal, self.id, self._decided)
-                    self._report_progress()
+                    self._with.hold(request, self._decided)
+                    self._report_progress(request)
                 case do.Withdraw(request, reason):
                     await broker.withdraw(request.id, reason)
                 case do.Detach(request):
@@ -304,7 +257,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                 case do.ForwardSignal(name):
                     self._execution.signal(name)
                 case do.StopUpstream():
-                    self._execution.stop(hard=bool(self._cut))
+                    self._execution.stop(hard=bool(self._with.cut))
                 case do.Exit():
                     await self._exit(effect)
                 case _:
@@ -312,110 +265,46 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if answer is not None and self._gate is not None:
             await self._execute(self._gate.receive(answer))
 
-    async def _record_proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
-        broker = self._services.broker
-        if judgement.verdict is Verdict.HOLD:
-            broker.check_room(len(request.command) + len(request.stdin_code))
-        await self._records.proposed(request, judgement, started=started)
-        self._services.sessions.change(self.id, requests=[request.id])
-        if judgement.verdict is not Verdict.HOLD:
-            state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED
-            broker.record_unheld(info_of(request, state, self._records.proposal))
-
-    async def _record_started(self, request: Request) -> None:
-        broker = self._services.broker
-        if not broker.take(request.id, self.id):
-            raise Conflict(f"the approval of {request.id} was used or is void")
-        await self._records.started(request, await broker.grounds(request.id))
-
     async def _record_finished(self, request: Request, status: int | None, signal: str, note: str) -> None:
         summary = await self._execution.finish()
         if summary is not None:
             put_out = summary.bytes["output"] + summary.bytes["stderr"]
             self._services.sessions.change(self.id, output_bytes=put_out)
-        ended = await self._records.finished(request, summary, status, signal, note)
+        ended = await self._with.records.finished(request, summary, status, signal, note)
         self._services.broker.ran(request.id, ended)
 
     async def _find_twin(self, request: Request) -> ev.Event:
         found = await self._services.broker.claim(request, self.id, self._decided)
         if found is None:
             return ev.NoTwinFound(self._services.clock.wall())
-        twin, decision, self._records.proposal = found
+        twin, decision, self._with.records.proposal = found
         if decision is None:
-            self._report_progress()
+            self._report_progress(twin)
         return ev.TwinFound(twin, decision)
 
     async def _start(self, request: Request) -> ev.Event:
-        if self._progress is not None:
-            self._progress.cancel()
-        if self._channel is None or self._unwanted():
-            return ev.UpstreamFailed(self._unwanted())
-        event = await self._execution.start(request, self._target, self._channel, self._stdin, self._unwanted)
+        self._with.stop_progress()
+        channel, unwanted = self._with.channel, self._with.unwanted
+        if channel is None or unwanted():
+            return ev.UpstreamFailed(unwanted())
+        event = await self._execution.start(request, self._with.target, channel, self._stdin, unwanted)
         if isinstance(event, ev.UpstreamOpened):
             self._services.broker.ran(request.id, "running")
         return event
-
-    def _unwanted(self) -> str:
-        """Why the command shall not be started any more; empty while it shall."""
-        return self._cut or ("the agent left" if self._gone else "") or self._withdrawn()
-
-    def _withdrawn(self) -> str:
-        """Why this identity may not be on this target any more: the channel can be older than the revocation."""
-        directory, name = self._services.directory, self._info.identity
-        if directory.identities[name].revoked:
-            return f"identity {name} was revoked"
-        if directory.targets.get(self._target.name) != self._target:
-            return f"target {self._target.name} was removed"
-        return ""
 
     def _collect(self) -> None:
         """Let stdin through to the gate: first what came early, then the rest as it comes."""
         self._collecting = True
         while self._stdin.early:
-            self._post(ev.StdinReceived(self._stdin.early.popleft()))
+            self._events.post(ev.StdinReceived(self._stdin.early.popleft()))
         if self._stdin.ended:
-            self._post(ev.StdinEnded(self._services.clock.wall()))
+            self._events.post(ev.StdinEnded(self._services.clock.wall()))
         self._stdin.flow()
-        loop = asyncio.get_running_loop()
-        self._progress = loop.call_later(QUIET_SECONDS, self._post, ev.StillReading())
+        self._with.call_later(QUIET_SECONDS, lambda: self._events.post(ev.StillReading()))
 
-    def _report_progress(self) -> None:
-        clock, loop = self._services.clock, asyncio.get_running_loop()
-        begun, of = clock.monotonic(), self._services.broker.timeout
-        if self._progress is not None:
-            self._progress.cancel()
-
-        def report() -> None:
-            self._post(ev.Waited(round(clock.monotonic() - begun), of))
-            self._progress = loop.call_later(PROGRESS_SECONDS, report)
-
-        self._progress = loop.call_later(PROGRESS_SECONDS, report)
-
-    # --- to the agent -----------------------------------------------------------------------------------------------
-
-    def _say_refusals(self) -> None:
-        for notice in self._refusals:
-            self._say(notice)
-        self._refusals.clear()
-
-    def _say(self, notice: notices.Notice) -> None:
-        if self._channel is not None and not self._gone and not self._channel.is_closing():
-            as_json = self.environment.get("BASTION_OUTPUT", "") == "json"
-            self._channel.write(notices.line(notice, as_json=as_json), asyncssh.EXTENDED_DATA_STDERR)
+    def _report_progress(self, request: Request) -> None:
+        self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
 
     async def _exit(self, effect: do.Exit) -> None:
-        """Send the status after everything sent before it; a client that does not read can be cut."""
-        self._end = effect.why or (f"signal {effect.signal}" if effect.signal else f"exit {effect.status}")
         self._stdin.reading.pause("over")
-        channel = self._channel
-        if channel is None or self._gone or channel.is_closing():
-            return
-        channel.set_write_buffer_limits(high=0, low=0)  # so that asyncssh says when the last byte is gone
-        await drained(channel, self._moved, lambda: self._gone or bool(self._cut))
-        if self._gone or channel.is_closing():
-            return
-        channel.write_eof()
-        if effect.signal:
-            channel.exit_with_signal(effect.signal)
-        else:
-            channel.exit(effect.status)
+        await self._with.exit(effect)

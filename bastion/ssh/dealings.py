@@ -1,0 +1,221 @@
+"""What an exec and a shell have in common: one session channel's dealings with ledger, desk, registry and agent.
+
+Made with the channel, before anybody knows what the agent will ask for; the session that then serves it (`session.py`
+for an exec, `shell.py` for a shell) has it, and is told of things through the mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import asyncssh
+
+from bastion import audit
+from bastion.control.wire import FrameInfo, SessionInfo
+from bastion.errors import Conflict
+from bastion.gate import effects as do
+from bastion.gate import notices
+from bastion.history import info_of
+from bastion.ids import session_id
+from bastion.model import Decision, Identity, Request, State, Target, Verdict
+from bastion.policy.judge import Judgement
+from bastion.ssh.channel import AgentChannel
+from bastion.ssh.pump import drained
+from bastion.ssh.records import Records
+from bastion.ssh.services import Services
+
+E = TypeVar("E")
+
+PROGRESS_SECONDS = 15
+"""Between two words of progress to a waiting agent: agent tools give up on a silent call after 60-120 s."""
+
+REFUSALS_TOLD = 8
+"""Refused requests that the agent is told of before its command."""
+
+
+class Mailbox(Generic[E]):
+    """What happened and was not looked at yet, for the one task of a session."""
+
+    def __init__(self) -> None:
+        self._events: deque[E] = deque()
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def post(self, event: E) -> None:
+        """It happened."""
+        self._events.append(event)
+        self._wake.set()
+
+    def post_first(self, event: E) -> None:
+        """It happened before all the others."""
+        self._events.appendleft(event)
+        self._wake.set()
+
+    async def take(self) -> E:
+        """The next one, once there is one."""
+        while not self._events:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._events.popleft()
+
+
+class Dealings:
+    """See the file's header."""
+
+    def __init__(
+        self, services: Services, identity: Identity, key: str, target: Target, login: str, client: str
+    ) -> None:
+        self.services, self.target, self.login = services, target, login
+        self.environment: dict[str, str] = {}
+        self.info = SessionInfo(
+            id=session_id(),
+            identity=identity.name,
+            key=key,
+            target=target.name,
+            login=login,
+            client=client,
+            state="open",
+            opened=services.clock.wall(),
+            closed=0,
+            end="",
+            requests=[],
+            output_bytes=0,
+        )
+        self.id = self.info.id
+        opened = audit.session_opened(self.id, identity.name, key, target.name, login, client)
+        self.records = Records(services.audit, self.id, identity.name, opened)
+        self.channel: AgentChannel | None = None
+        self.moved = asyncio.Event()
+        """Set whenever the agent took something, left, or was cut."""
+        self.gone = False
+        """The agent left."""
+        self.cut = ""
+        """Why somebody ends this session; empty while nobody does."""
+        self.end = ""
+        """How it ended, for the ledger."""
+        self._refusals: list[notices.Notice] = []
+        self._progress: asyncio.TimerHandle | None = None
+
+    # --- what became of the agent -----------------------------------------------------------------------------------
+
+    def refused(self, what: str, reason: str) -> None:
+        """The channel table refused a request on this channel."""
+        self.records.refused(what)
+        if reason and len(self._refusals) < REFUSALS_TOLD:
+            self._refusals.append(notices.refused(f"{what}: {reason}"))
+
+    def take_refusals(self) -> list[notices.Notice]:
+        """Those that the agent was not told yet."""
+        told, self._refusals = self._refusals, []
+        return told
+
+    def withdrawn(self) -> str:
+        """Why this identity may not be on this target any more: the channel can be older than the revocation."""
+        directory, name = self.services.directory, self.info.identity
+        if directory.identities[name].revoked:
+            return f"identity {name} was revoked"
+        if directory.targets.get(self.target.name) != self.target:
+            return f"target {self.target.name} was removed"
+        return ""
+
+    def unwanted(self) -> str:
+        """Why nothing shall be started any more; empty while it shall."""
+        return self.cut or ("the agent left" if self.gone else "") or self.withdrawn()
+
+    # --- registry and ledger ------------------------------------------------------------------------------------------
+
+    def seen(self, kind: str, data: bytes) -> None:
+        """It put something out, or took it in: for those who watch."""
+        at = self.services.clock.wall() - self.info.opened
+        self.services.sessions.output(self.id, FrameInfo(at=at, kind=kind, data=data))
+
+    async def record_proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
+        """Commit a proposal, and with `started` the start of what is allowed without a person."""
+        broker = self.services.broker
+        if judgement.verdict is Verdict.HOLD:
+            broker.check_room(len(request.command) + len(request.stdin_code))
+        await self.records.proposed(request, judgement, started=started)
+        self.services.sessions.change(self.id, requests=[request.id])
+        if judgement.verdict is not Verdict.HOLD:
+            state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED
+            broker.record_unheld(info_of(request, state, self.records.proposal))
+
+    async def use_approval(self, request: Request) -> str:
+        """Use it, once; the leaf of what grants it. Raises Conflict, StoreError."""
+        broker = self.services.broker
+        if not broker.take(request.id, self.id):
+            raise Conflict(f"the approval of {request.id} was used or is void")
+        return await broker.grounds(request.id)
+
+    def close(self) -> None:
+        """The session's task has ended."""
+        self.stop_progress()
+        self.services.sessions.close(self.id, self.services.clock.wall(), self.end)
+        self.services.spawn(self.records.closed(self.end), f"session {self.id}")
+
+    # --- desk ---------------------------------------------------------------------------------------------------
+
+    def hold(self, request: Request, decided: Callable[[Decision, float], None]) -> None:
+        """Hand a request to the desk."""
+        self.services.broker.hold(request, self.records.proposal, self.id, decided)
+
+    def report_progress(self, request: Request, tell: Callable[[int, int], None]) -> None:
+        """Call `tell` with the seconds that passed, and of how many, from time to time."""
+        clock, loop = self.services.clock, asyncio.get_running_loop()
+        begun, of = clock.monotonic(), (request.expires - request.created) // 1_000_000
+        self.stop_progress()
+
+        def report() -> None:
+            tell(round(clock.monotonic() - begun), of)
+            self._progress = loop.call_later(PROGRESS_SECONDS, report)
+
+        self._progress = loop.call_later(PROGRESS_SECONDS, report)
+
+    def call_later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Once, unless progress is reported or stopped before."""
+        self.stop_progress()
+        self._progress = asyncio.get_running_loop().call_later(seconds, work)
+
+    def stop_progress(self) -> None:
+        """Nothing is waited for."""
+        if self._progress is not None:
+            self._progress.cancel()
+            self._progress = None
+
+    # --- to the agent -----------------------------------------------------------------------------------------------
+
+    @property
+    def as_json(self) -> bool:
+        """The agent wants its notices as JSON."""
+        return self.environment.get("BASTION_OUTPUT", "") == "json"
+
+    def say(self, notice: notices.Notice) -> None:
+        """One line on stderr."""
+        if self.channel is not None and not self.gone and not self.channel.is_closing():
+            self.channel.write(notices.line(notice, as_json=self.as_json), asyncssh.EXTENDED_DATA_STDERR)
+
+    def say_refusals(self) -> None:
+        """What the table refused so far."""
+        for notice in self.take_refusals():
+            self.say(notice)
+
+    async def exit(self, effect: do.Exit) -> None:
+        """Send the status after everything sent before it; a client that does not read can be cut."""
+        self.end = effect.why or (f"signal {effect.signal}" if effect.signal else f"exit {effect.status}")
+        channel = self.channel
+        if channel is None or self.gone or channel.is_closing():
+            return
+        channel.set_write_buffer_limits(high=0, low=0)  # so that asyncssh says when the last byte is gone
+        await drained(channel, self.moved, lambda: self.gone or bool(self.cut))
+        if self.gone or channel.is_closing():
+            return
+        channel.write_eof()
+        if effect.signal:
+            channel.exit_with_signal(effect.signal)
+        else:
+            channel.exit(effect.status)
