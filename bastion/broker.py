@@ -110,7 +110,7 @@ class Broker:
 
     def hold(self, request: Request, proposal: str, session: str, tell: Callable[[Decision, float], None]) -> None:
         """Hold a request whose proposal is durable; `tell` gets its decision. Raises Conflict."""
-        self._desk.submit(request, session=session, now=self._clock.monotonic(), timeout=self.timeout)
+        self._desk.submit(request, session=session, now=self._clock.monotonic(), timeout=request.seconds)
         filed = Filed(history.info_of(request, State.HELD, proposal), tell)
         self._filed[request.id] = filed
         self._publish(filed)

@@ -39,7 +39,9 @@ from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
 from bastion.keeper import Keeper
 from bastion.model import UNRATED, Identity, Target
+from bastion.policy.rules import built_in
 from bastion.policy.stdin import reads_code
+from bastion.policy.usage import Usage
 from bastion.recovery import close_what_was_open
 from bastion.sessions import Sessions
 from bastion.ssh import server
@@ -119,6 +121,7 @@ class Daemon:
 
         desk = Desk(ticket=config.ticket_seconds, limit=config.held_requests)
         broker = Broker(desk, writer, clock, timeout=int(config.timeout_seconds))
+        policy = built_in(config.approvals, int(config.timeout_seconds))
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds)
         services = Services(
@@ -134,6 +137,8 @@ class Daemon:
             stored=archive.stored,
             reads_code=reads_code,
             assess=lambda _command: UNRATED,  # this release has no risk classifier, and says so everywhere
+            policy=lambda: policy,
+            usage=Usage(),
             approvals=config.approvals,
         )
         connections = server.Connections()

@@ -273,6 +273,11 @@ class Request:
         object.__setattr__(self, "likeness", _digest(self._what()))
         object.__setattr__(self, "digest", _digest({**self._what(), **self._which()}))
 
+    @property
+    def seconds(self) -> int:
+        """How long it is held at most."""
+        return (self.expires - self.created) // 1_000_000
+
     def _what(self) -> dict[str, object]:
         """What would run: equal for a repeated, identical request of the same identity."""
         return {

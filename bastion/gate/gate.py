@@ -10,6 +10,9 @@ failure, so a command that runs has its entry.
 
 What the approver is asked about is fixed at the proposal: command, target, login, environment, and, where the
 command reads code from stdin, all of stdin. A command that reads data gets its stdin streamed after approval.
+
+How many must approve, and by when, is policy's to say: what is asked is judged first, and becomes the request on the
+terms of the judgement (`Judgement.settle`), which then has another digest than the draft.
 """
 
 from __future__ import annotations
@@ -161,8 +164,9 @@ class Gate:
         return self.request
 
     def _judged(self, event: ev.NoTwinFound) -> list[do.Effect]:
-        request = self._asked()
-        judgement = self._judge(request, event.now)
+        asked = self._asked()
+        judgement = self._judge(asked, event.now)
+        request = self.request = judgement.settle(asked)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
             case Verdict.ALLOW:
@@ -175,7 +179,7 @@ class Gate:
                     do.Exit(notices.EXIT_DENIED, why="refused by policy"),
                 ]
             case Verdict.HOLD:
-                hold: list[do.Effect] = [proposed, do.Hold(request), do.Say(notices.held(request, self.where.timeout))]
+                hold: list[do.Effect] = [proposed, do.Hold(request), do.Say(notices.held(request, request.seconds))]
                 return hold + self._wait_or_leave(request)
 
     def _take_up(self, event: ev.TwinFound) -> list[do.Effect]:
@@ -220,7 +224,7 @@ class Gate:
             case RequestState.DENIED:
                 return notices.denied(request, ", ".join(decision.by), decision.reason), notices.EXIT_DENIED
             case RequestState.EXPIRED:
-                return notices.expired(request, self.where.timeout), notices.EXIT_EXPIRED
+                return notices.expired(request, request.seconds), notices.EXIT_EXPIRED
             case _:
                 return notices.withdrawn(request, decision.reason), notices.EXIT_BASTION
 

@@ -253,9 +253,10 @@ class Shell:
     def _propose(self, event: sv.Described) -> list[sd.Effect]:
         mode = TtyMode.NONE if self._script is not None else modes.asked_for(self._asked)
         said = self._intent(self._asked)
-        request = self._ask(event, RequestKind.LINE, self._asked, self._assess(self._asked), mode=mode, intent=said)
+        asked = self._ask(event, RequestKind.LINE, self._asked, self._assess(self._asked), mode=mode, intent=said)
         self._nonce = event.nonce
-        judgement = self._judge(request, event.now)
+        judgement = self._judge(asked, event.now)
+        request = judgement.settle(asked)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
             case Verdict.ALLOW:
@@ -264,7 +265,7 @@ class Shell:
                 return [proposed, do.Say(notices.refused(judgement.reason)), *self._without(notices.EXIT_DENIED)]
             case Verdict.HOLD:
                 self.state, self.request = State.HELD, request
-                return [proposed, do.Hold(request), do.Say(notices.held(request, self.where.timeout))]
+                return [proposed, do.Hold(request), do.Say(notices.held(request, request.seconds))]
 
     def _ask(
         self,
@@ -336,7 +337,7 @@ class Shell:
             case RequestState.DENIED:
                 return notices.denied(request, ", ".join(decision.by), decision.reason), notices.EXIT_DENIED
             case RequestState.EXPIRED:
-                return notices.expired(request, self.where.timeout), notices.EXIT_EXPIRED
+                return notices.expired(request, request.seconds), notices.EXIT_EXPIRED
             case _:
                 return notices.withdrawn(request, decision.reason), notices.EXIT_BASTION
 
@@ -473,9 +474,10 @@ class Shell:
         if self.secret:
             command = f"password of {len(data.decode()) - 1} characters for {self._tty.owner}".encode()
             stdin = StdinMode.SECRET
-        request = self._ask(event, RequestKind.STDIN, command, UNRATED, stdin=stdin, parent=parent.id)
+        asked = self._ask(event, RequestKind.STDIN, command, UNRATED, stdin=stdin, parent=parent.id)
+        judgement = self._judge(asked, event.now)
+        request = judgement.settle(asked)
         self._stdin = _Stdin(request, data)
-        judgement = self._judge(request, event.now)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
             case Verdict.ALLOW:
@@ -485,7 +487,7 @@ class Shell:
                 return [proposed, do.Say(notices.refused(judgement.reason)), *self._take_lines()]
             case Verdict.HOLD:
                 self.state = State.LINE_HELD
-                return [proposed, do.Hold(request), do.Say(notices.held(request, self.where.timeout))]
+                return [proposed, do.Hold(request), do.Say(notices.held(request, request.seconds))]
 
     def _decided_stdin(self, event: ev.Decided) -> list[sd.Effect]:
         decision = event.decision

@@ -1,52 +1,290 @@
-"""The verdict on one request: ALLOW, HOLD or DENY. Pure.
+"""The verdict on one request: ALLOW, HOLD or DENY, and on what terms. Pure.
 
-Until the policy language lands there is one rule for everybody: what cannot be run is denied, an exact command that an
-approver whitelisted is allowed, everything else is held for approval. Nothing here falls through to ALLOW: the only
-way to it is an entry of the whitelist (policy/whitelist.py) for this identity, target and login.
+Theory of operation. The steps stand in this order, and the first that speaks decides:
+
+    limits of what can be run at all
+    never
+    deny                             break_glass lifts it
+    freeze, of the policy            break_glass lifts it; reads go on
+    freeze, set by a person          break_glass lifts it; refuses, or holds everything
+    grant required and missing       break_glass lifts it
+    something that must be said and was not; too many requests, targets or files
+    whitelist                        an exact command that an approver remembered; nothing of high risk
+    hold                             break_glass lifts it
+    allow                            all that it does must be covered, and nothing of high risk is
+    hold                             whatever nobody spoke of
+
+So deny beats hold beats allow, wherever they stand in the file. Nothing falls through to ALLOW: it takes an entry of
+the whitelist that names these very bytes, or rules that cover all that the command does. A rule covers it when the risk
+classifier could name everything: what is unrated, opaque or of high risk is held, whatever a rule says.
+
+Where several clauses say how many approve, the highest number counts, and who approves must be in every group that one
+of them names. Of several timeouts the shortest counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from bastion.directory import Directory
-from bastion.model import COMMAND_LIMIT, Request, Verdict
-from bastion.policy.admission import obstacle
+from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
+from bastion.policy import globs
+from bastion.policy.admission import Obstacle, obstacle
+from bastion.policy.question import Question
+from bastion.policy.rules import Action, Approvals, Clauses, LimitKind, Policy, Rule, Selector, Where, on_task
+from bastion.policy.selecting import covered, may_select, selects
 from bastion.policy.whitelist import find
+
+NO_POLICY = "everything is held that is not whitelisted"
+NO_RULE = "no rule of the policy allows it"
+NO_GLASS = "the policy lets nobody here break the glass"
+
+Said = tuple[str, str]
+"""The rule that decided, and a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """After so many seconds the members of a group may decide, too."""
+
+    seconds: int
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What policy says of one request, and why."""
+    """What policy says of one request, why, and on what terms."""
 
     verdict: Verdict
     digest: str
-    """Of the request that was judged: a verdict is good for nothing else."""
+    """Of the request as `settle` makes it: a verdict is good for nothing else. Empty for an action without one."""
     rule: str
-    """What decided: `default`, `whitelist w-…`, `grant`, `freeze f-…`, `limit`, `bytes`."""
+    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `break_glass`, or a statement of
+    the policy, `policy FILE:LINE: STATEMENT`."""
     reason: str
     """One sentence; with DENY the agent gets it."""
+    approvals: int = 1
+    """Distinct humans, with HOLD."""
+    approvers: tuple[str, ...] = ()
+    """Groups: who approves is in all of them. Empty: any approver."""
+    timeout: int = 60
+    """Seconds that it is held at most."""
+    escalation: tuple[Escalation, ...] = ()
+    """In the order of time."""
+    recording: bool = False
+    """It runs only while it is recorded."""
+    emergency: bool = False
+    """The glass was broken: somebody must be alerted, and look at it afterwards."""
+    policy: str = ""
+    """SHA-256 of the policy; empty without a policy file."""
+
+    def settle(self, request: Request) -> Request:
+        """The request on these terms. Raises ValueError for another request than the one that was judged."""
+        settled = _settled(request, self)
+        if settled.digest != self.digest:
+            raise ValueError("the judgement is of another request")
+        return settled
 
 
-def judge(request: Request, directory: Directory, now: int) -> Judgement:
-    """The verdict on `request` at `now` (microseconds since the epoch, never going back)."""
+def judge(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:
+    """The verdict at `now` (microseconds since the epoch, never going back). Without a directory nothing is on the
+    whitelist."""
+    said = _verdict(question, policy, directory, now)
+    if question.request is None:
+        return said
+    return replace(said, digest=_settled(question.request, said).digest)
 
-    def say(verdict: Verdict, rule: str, reason: str) -> Judgement:
-        return Judgement(verdict, request.digest, rule, reason)
 
-    if len(request.command) > COMMAND_LIMIT:
-        return say(
-            Verdict.DENY, "limit", f"a command has at most {COMMAND_LIMIT:,} bytes, this one {len(request.command):,}"
-        )
-    if not request.command.strip():
-        return say(Verdict.DENY, "bytes", "the command is empty")
-    if b"\0" in request.command:
-        # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
-        return say(Verdict.DENY, "bytes", "a command with a NUL byte cannot be handed to a shell")
-    blocked = obstacle(directory, request.kind, request.identity, request.target, now)
+def _settled(request: Request, said: Judgement) -> Request:
+    expires = request.created + said.timeout * 1_000_000
+    return replace(request, approvals=said.approvals, expires=expires, rule=said.rule)
+
+
+def _verdict(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:
+    clauses = policy.concerning(question.subject)
+    rules = [rule for rule in clauses.rules if _holds(rule.where, question)]
+    glass = _broken_glass(question, clauses)
+    terms = _terms(question, policy, clauses)
+    blocked = _obstacle(question, directory, now)
+    refusal = (
+        _impossible(question)
+        or (("break_glass", NO_GLASS) if question.emergency and glass is None else None)
+        or _forbidden(question, rules, Action.NEVER, "policy never lets this run")
+        or (glass is None and _forbidden(question, rules, Action.DENY, "policy denies it"))
+        or (glass is None and _frozen(question, clauses, now))
+        or (glass is None and blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason))
+        or (glass is None and _grant_missing(question, clauses, directory, now))
+        or _short_of(question, clauses, now)
+    )
+    if refusal:
+        return replace(terms, verdict=Verdict.DENY, rule=refusal[0], reason=refusal[1])
+    if glass is not None:
+        reason = f"emergency: {question.emergency}"
+        return replace(terms, verdict=Verdict.ALLOW, rule=glass.name, reason=reason, emergency=True)
     if blocked is not None:
-        return say(blocked.verdict, blocked.rule, blocked.reason)
-    known = find(directory, request, now)
-    if known is not None:
-        return say(Verdict.ALLOW, f"whitelist {known.id}", f"whitelisted by {known.by}")
-    return say(Verdict.HOLD, "default", "everything is held that is not whitelisted")
+        return replace(terms, rule=blocked.rule, reason=blocked.reason)
+    allowed = _whitelisted(question, directory, now)
+    held = None if allowed else _held(question, rules)
+    if allowed is None and held is None and (allowed := _allowed(question, rules)):
+        held = _doubtful(question, rules)
+    if allowed is not None and held is None:
+        return replace(terms, verdict=Verdict.ALLOW, rule=allowed[0], reason=allowed[1])
+    rule, reason = held or ("default", NO_RULE if policy.digest else NO_POLICY)
+    return replace(terms, rule=rule, reason=reason)
+
+
+def _holds(where: Where, question: Question) -> bool:
+    """Its sections and its conditions on the task; those on who and where were looked at before."""
+    return all(selects(section, question) for section in where.sections) and on_task(where, question.task)
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+def _impossible(question: Question) -> Said | None:
+    command = question.command
+    if command is None or question.kind is RequestKind.GRANT:
+        return None
+    if len(command) > COMMAND_LIMIT:
+        return "limit", f"a command has at most {COMMAND_LIMIT:,} bytes, this one {len(command):,}"
+    if not command.strip() and question.kind is not RequestKind.STDIN:
+        return "bytes", "the command is empty"
+    if b"\0" in command:
+        # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
+        return "bytes", "a command with a NUL byte cannot be handed to a shell"
+    return None
+
+
+def _forbidden(question: Question, rules: list[Rule], action: Action, words: str) -> Said | None:
+    for rule in rules:
+        if rule.action is action and (hit := _hit(question, rule.selectors)):
+            return rule.where.name, f"{words}: {hit}"
+    return None
+
+
+def _obstacle(question: Question, directory: Directory | None, now: int) -> Obstacle | None:
+    """What people set for now: a freeze, and environments that take a grant."""
+    if directory is None:
+        return None
+    return obstacle(directory, question.kind, question.identity, question.target, now)
+
+
+def _frozen(question: Question, clauses: Clauses, now: int) -> Said | None:
+    if question.assessment.tier is Tier.LOW:
+        return None
+    for freeze in clauses.freezes:
+        if freeze.holds(now) and _holds(freeze.where, question):
+            return freeze.where.name, f"frozen, only reads run: {freeze.reason}"
+    return None
+
+
+def _held(question: Question, rules: list[Rule]) -> Said | None:
+    return _forbidden(question, rules, Action.HOLD, "policy wants a person to decide")
+
+
+def _allowed(question: Question, rules: list[Rule]) -> Said | None:
+    rule = covered(question, [rule for rule in rules if rule.action is Action.ALLOW])
+    return None if rule is None else (rule.where.name, "a rule of the policy allows it")
+
+
+def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
+    """A rule that forbids something which this could turn out to be."""
+    for rule in rules:
+        if rule.action in (Action.DENY, Action.NEVER) and any(may_select(each, question) for each in rule.selectors):
+            return rule.where.name, "part of it is known only when it runs, and could be what this forbids"
+    return None
+
+
+def _hit(question: Question, selectors: Iterable[Selector]) -> Selector | None:
+    return next((selector for selector in selectors if selects(selector, question)), None)
+
+
+def _grant_missing(question: Question, clauses: Clauses, directory: Directory | None, now: int) -> Said | None:
+    """Where a clause requires a grant, and none says that it is optional, there must be one in force."""
+    rules = [rule for rule in clauses.grants if _holds(rule.where, question)]
+    needed = next((rule for rule in rules if rule.required), None)
+    if needed is None or any(not rule.required for rule in rules) or question.kind is RequestKind.GRANT:
+        return None
+    if directory is not None and directory.grant(question.identity, question.target, now) is not None:
+        return None
+    line = f"ssh bastion@bastion request-access {question.target} --for 30m --reason '…'"
+    return needed.where.name, f"access to {question.target} takes a grant; ask: {line}"
+
+
+def _short_of(question: Question, clauses: Clauses, now: int) -> Said | None:
+    """Something that must be said was not, or there is too much of something."""
+    for wanted in clauses.requirements:
+        if not _holds(wanted.where, question) or (wanted.selectors and not _hit(question, wanted.selectors)):
+            continue
+        value = str(getattr(question, wanted.what)).strip()
+        if not value or not globs.text(wanted.pattern, value):
+            like = "" if wanted.pattern == "*" else f" like {wanted.pattern}"
+            variable = f"BASTION_{wanted.what.upper()}"
+            return (
+                wanted.where.name,
+                f"policy requires a {wanted.what}{like}: say it in {variable}, or `# {wanted.what}: …`",
+            )
+    for limit in clauses.limits:
+        if not _holds(limit.where, question):
+            continue
+        since = now - limit.seconds * 1_000_000
+        match limit.kind:
+            case LimitKind.FILES:
+                files = max(question.files, len(set(question.paths)), _files_changed(question))
+                if files > limit.most:
+                    return limit.where.name, f"{files} files, and policy lets {limit.most} be touched at once"
+            case LimitKind.TARGETS:
+                reached = question.usage.targets(question.identity, since) | {question.target}
+                if len(reached) > limit.most:
+                    return limit.where.name, f"{question.target} would be target number {len(reached)} of {limit.most}"
+            case LimitKind.REQUESTS:
+                if question.usage.requests(question.identity, since) >= limit.most:
+                    return limit.where.name, f"more than {limit.most} requests in {limit.seconds} s: wait"
+    return None
+
+
+def _files_changed(question: Question) -> int:
+    kinds = (EffectKind.WRITES, EffectKind.DELETES)
+    return len({effect.what for effect in question.assessment.effects if effect.kind in kinds and effect.what})
+
+
+def _broken_glass(question: Question, clauses: Clauses) -> Where | None:
+    """The clause that lets this human break the glass; None if nobody does, or may."""
+    if not question.emergency.strip() or question.identity_kind is not IdentityKind.HUMAN:
+        return None
+    return next((each.where for each in clauses.break_glass if _holds(each.where, question)), None)
+
+
+def _whitelisted(question: Question, directory: Directory | None, now: int) -> Said | None:
+    if question.request is None or directory is None:
+        return None
+    known = find(directory, question.request, now)
+    return None if known is None else (f"whitelist {known.id}", f"whitelisted by {known.by}")
+
+
+# --- the terms --------------------------------------------------------------------------------------------------------
+
+
+def _terms(question: Question, policy: Policy, clauses: Clauses) -> Judgement:
+    """Approvals, timeout and the like, whatever the verdict will be."""
+
+    def speaks(where: Where, selectors: tuple[Selector, ...]) -> bool:
+        return _holds(where, question) and (not selectors or _hit(question, selectors) is not None)
+
+    asked: list[Approvals] = [each for each in clauses.approvals if speaks(each.where, each.selectors)]
+    timeouts = [each.seconds for each in clauses.timeouts if not each.approves and speaks(each.where, each.selectors)]
+    timeout = min(timeouts, default=policy.default_timeout)
+    later = {Escalation(each.seconds, each.group) for each in clauses.escalations if _holds(each.where, question)}
+    return Judgement(
+        Verdict.HOLD,
+        "",
+        "default",
+        "",
+        approvals=max((each.count for each in asked), default=policy.default_approvals),
+        approvers=tuple(sorted({each.group for each in asked if each.group})),
+        timeout=timeout,
+        escalation=tuple(sorted((each for each in later if each.seconds < timeout), key=lambda each: each.seconds)),
+        recording=any(_holds(each.where, question) for each in clauses.recordings),
+        policy=policy.digest,
+    )

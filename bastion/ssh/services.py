@@ -13,7 +13,11 @@ from bastion.broker import Broker
 from bastion.clock import Clock
 from bastion.directory import Directory
 from bastion.errors import BastionError
-from bastion.model import Assessment
+from bastion.model import Assessment, Request
+from bastion.policy.judge import Judgement, judge
+from bastion.policy.question import Question
+from bastion.policy.rules import Policy
+from bastion.policy.usage import Usage
 from bastion.sessions import Sessions
 from bastion.ssh.upstream import Pool
 from recorder.recording import Recording
@@ -40,8 +44,16 @@ class Services:
     """(request id, digest) -> the command's bytes as the ledger holds them."""
     reads_code: Callable[[bytes], str | None]
     assess: Callable[[bytes], Assessment]
+    policy: Callable[[], Policy]
+    """The one in force."""
+    usage: Usage
     approvals: int
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def judge(self, request: Request, now: int) -> Judgement:
+        """What the policy in force says of a request."""
+        kind = self.directory.identities[request.identity].kind
+        return judge(Question.of(request, kind, self.usage), self.policy(), self.directory, now)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A named task that the daemon owns and waits for at its end."""

@@ -28,7 +28,6 @@ from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
 from bastion.ids import request_id
 from bastion.model import Decision, Request
-from bastion.policy.judge import judge
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.execution import Execution, Stdin
@@ -200,7 +199,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             intent=lambda command: intent.read(command, environment),
             reads_code=services.reads_code,
             assess=services.assess,
-            judge=lambda request, now: judge(request, services.directory, now),
+            judge=services.judge,
         )
 
     async def _fail(self, gate: Gate, reason: str) -> None:

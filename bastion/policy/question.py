@@ -1,0 +1,266 @@
+"""What policy is asked about one request: the facts, prepared so that rules can look at them. Pure.
+
+Theory of operation. What a command does comes from the risk classifier (verbs, effects, tier); what it says comes
+from the parsed line: each simple command as its words, in every reading that a pattern could mean. A command behind a
+wrapper (`sudo`, `env`, `timeout`, `xargs` …) is read with and without it, and a word that is itself a command line
+(`sh -c '…'`, `ssh host '…'`) is parsed again. For what is forbidden every reading counts. For what is allowed only the
+plain one does: no wrapper, no redirection, no variable, no substitution.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bastion.model import (
+    Assessment,
+    Effect,
+    EffectKind,
+    IdentityKind,
+    Request,
+    RequestKind,
+    Reversible,
+    Tier,
+)
+from bastion.policy.rules import Subject
+from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
+from bastion.policy.usage import Usage
+from bastion.policy.words import Word
+
+_WRAPPERS = (
+    "sudo doas su runuser pkexec env nice ionice chrt taskset timeout nohup setsid stdbuf time xargs parallel watch "
+    "chroot unshare nsenter systemd-run at batch flock script strace ltrace unbuffer expect find exec command builtin "
+    "eval sh bash dash ash zsh ksh mksh fish tcsh busybox ssh docker podman nerdctl kubectl oc lxc machinectl"
+)
+WRAPPERS = frozenset(_WRAPPERS.split())
+"""Programs that run what stands behind them. More do; the classifier knows them, and what it says counts as well."""
+
+WRAPPED_LIMIT = 24
+"""Words behind a wrapper at which its command may begin; one with more cannot be compared with certainty."""
+
+NESTED_LIMIT = 3
+"""Command lines inside words that are read: `ssh a 'sudo sh -c "…"'` has two."""
+
+READINGS_LIMIT = 5_000
+"""Readings of one line; a script of a thousand lines has that many."""
+
+_SYSTEM = frozenset(("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"))
+_QUIET = frozenset(("/dev/null",))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request, as policy sees it."""
+
+    identity: str
+    identity_kind: IdentityKind
+    target: str
+    env: str
+    login: str
+    assessment: Assessment
+    kind: RequestKind = RequestKind.EXEC
+    command: bytes | None = None
+    """None: an action that is described and not written down as a command."""
+    unseen: bool = False
+    """Code on stdin is part of the request, and the assessment does not cover it."""
+    paths: tuple[str, ...] = ()
+    """Files that it touches, beside what the assessment says."""
+    hosts: tuple[str, ...] = ()
+    activities: frozenset[str] = frozenset()
+    """Activities and categories that the author of an action named."""
+    files: int = 0
+    """How many it touches, with those that its session touched before."""
+    task: str = ""
+    reason: str = ""
+    rollback: str = ""
+    emergency: str = ""
+    """Why a human breaks the glass; empty: nobody does."""
+    usage: Usage = field(default_factory=Usage)
+    request: Request | None = None
+    """As far as it is known; what is asked for then gets approvals, rule and end of the judgement."""
+
+    @property
+    def subject(self) -> Subject:
+        """Who, and where."""
+        return Subject(self.identity, self.identity_kind, self.target, self.env, self.login)
+
+    # --- what the classifier says ---------------------------------------------------------------------------------
+
+    @property
+    def opaque(self) -> bool:
+        """Nobody can say what it does: no rule may allow it."""
+        return (
+            self.assessment.tier is Tier.UNRATED
+            or self.unseen
+            or (self.command is not None and self.kind is not RequestKind.STDIN and self._parsed is None)
+        )
+
+    @cached_property
+    def tags(self) -> frozenset[str]:
+        """Every word of the vocabulary that is true of it, but categories."""
+        found = {*self.assessment.verbs, *(effect.kind.value for effect in self.assessment.effects), *self.activities}
+        tier = self.assessment.tier
+        found.add(Tier.HIGH.value if tier is Tier.UNRATED else tier.value)
+        if self.assessment.reversible is Reversible.NO or EffectKind.IRREVERSIBLE in self._kinds:
+            found.add("irreversible")
+        if self.assessment.reversible is Reversible.YES:
+            found.add("reversible")
+        if self.opaque:
+            found.add("opaque")
+        found.add("anything")
+        return frozenset(found)
+
+    @cached_property
+    def _kinds(self) -> frozenset[EffectKind]:
+        return frozenset(effect.kind for effect in self.assessment.effects)
+
+    @cached_property
+    def changes(self) -> tuple[Effect, ...]:
+        """Effects that do more than read."""
+        secret = {effect.what for effect in self.assessment.effects if effect.kind is EffectKind.SECRET}
+        return tuple(
+            effect for effect in self.assessment.effects if effect.kind is not EffectKind.READS or effect.what in secret
+        )
+
+    # --- what the line says ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _parsed(self) -> Parsed | None:
+        if self.command is None or self.kind is RequestKind.STDIN:
+            return None
+        parsed = parse(self.command)
+        return parsed if isinstance(parsed, Parsed) else None
+
+    @cached_property
+    def readings(self) -> tuple[tuple[Word, ...], ...]:
+        """Every simple command in every reading, for what is forbidden."""
+        if self._parsed is None:
+            return ()
+        found: list[tuple[Word, ...]] = []
+        for reading in _readings(self._parsed, 0):
+            found.append(reading)
+            if len(found) >= READINGS_LIMIT:
+                break
+        return tuple(found)
+
+    @cached_property
+    def uncertain(self) -> bool:
+        """Some reading is not known: what is forbidden may be among what is not seen."""
+        return (
+            (self.command is not None and self._parsed is None)
+            or len(self.readings) >= READINGS_LIMIT
+            or any(len(words) > WRAPPED_LIMIT and program(words[0]) in WRAPPERS for words in self.readings)
+        )
+
+    @cached_property
+    def plain(self) -> tuple[tuple[str, ...], ...] | None:
+        """The words of each simple command, if the line is nothing but such commands in lists and pipes; else None."""
+        if self._parsed is None or self._parsed.functions:
+            return None
+        found: list[tuple[str, ...]] = []
+        return tuple(found) if _plain(self._parsed.root, found) and found else None
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """Every text that may be a path, as far as it is constant."""
+        found = {*self.paths}
+        found.update(effect.what for effect in self.assessment.effects if effect.what)
+        for words in self.readings:
+            for word in words:
+                if word.constant:
+                    found.update(_paths_in(word.text))
+        found.update(self._redirected(constant=True))
+        return tuple(found)
+
+    @cached_property
+    def vague(self) -> tuple[str, ...]:
+        """Words with a shell's pattern or a variable in them, which may turn out to be any path that fits."""
+        found: set[str] = set()
+        for words in self.readings:
+            for word in words:
+                if not word.constant:
+                    found.update(_paths_in(word.text))
+        found.update(self._redirected(constant=False))
+        return tuple(found)
+
+    def _redirected(self, *, constant: bool) -> Iterator[str]:
+        for command in self._parsed.commands() if self._parsed is not None else ():
+            for redirect in command.redirects:
+                word = redirect.word
+                if word is not None and not redirect.operator.startswith("<<") and word.constant is constant:
+                    yield word.text
+
+    @classmethod
+    def of(cls, request: Request, kind: IdentityKind, usage: Usage | None = None) -> Question:
+        """Of a request as it is before it was judged."""
+        return cls(
+            identity=request.identity,
+            identity_kind=kind,
+            target=request.target,
+            env=request.env,
+            login=request.login,
+            assessment=request.assessment,
+            kind=request.kind,
+            command=request.command,
+            unseen=bool(request.stdin_code),
+            task=request.task,
+            reason=request.reason,
+            rollback=request.rollback,
+            usage=usage or Usage(),
+            request=request,
+        )
+
+
+def program(word: Word) -> str:
+    """The name of the program that a first word runs; as written where it is not in a system directory."""
+    directory, _, name = word.text.rpartition("/")
+    return name if directory in _SYSTEM or not directory else word.text
+
+
+def _readings(parsed: Parsed, depth: int) -> Iterator[tuple[Word, ...]]:
+    for command in parsed.commands():
+        words = command.words
+        if not words:
+            continue
+        yield words
+        if program(words[0]) not in WRAPPERS and posixpath.basename(words[0].text) not in WRAPPERS:
+            continue
+        for at in range(1, min(len(words), WRAPPED_LIMIT + 1)):
+            yield words[at:]
+        if depth >= NESTED_LIMIT:
+            continue
+        for word in words[1 : WRAPPED_LIMIT + 1]:
+            if word.constant and any(mark in word.text for mark in " \t\n;|&<>$`"):
+                inner = parse(word.text.encode("utf-8", "surrogateescape"))
+                if isinstance(inner, Parsed):
+                    yield from _readings(inner, depth + 1)
+
+
+def _plain(node: Node, found: list[tuple[str, ...]]) -> bool:
+    match node:
+        case Command(words=words, assignments=(), redirects=redirects):
+            for redirect in redirects:
+                word = redirect.word
+                duplicate = redirect.operator in (">&", "<&") and word is not None and word.text in ("1", "2")
+                quiet = redirect.operator in (">", "<", "2>", "&>") and word is not None and word.text in _QUIET
+                if not duplicate and not quiet:
+                    return False
+            if not words or not all(word.constant and not word.inner and not word.splits for word in words):
+                return False
+            found.append((program(words[0]), *(word.text for word in words[1:])))
+            return True
+        case Pipeline(parts=parts) | Block(kind=BlockKind.LIST, parts=parts, words=(), redirects=(), evaluates=False):
+            return all(_plain(part, found) for part in parts)
+        case _:
+            return False
+
+
+def _paths_in(text: str) -> Iterator[str]:
+    """The text, and what stands behind `=` or `:` in it (`--file=X`, `host:X`)."""
+    yield text
+    for mark in ("=", ":", "@"):
+        if mark in text:
+            yield text.split(mark, 1)[1]
+            yield text.rsplit(mark, 1)[1]
