@@ -25,6 +25,11 @@ class Obstacle:
     reason: str
     """One sentence; with DENY the agent gets it."""
 
+    @property
+    def said(self) -> tuple[str, str]:
+        """Rule and reason."""
+        return self.rule, self.reason
+
 
 def obstacle(directory: Directory, kind: RequestKind, identity: str, target: str, now: int) -> Obstacle | None:
     """What stands in the way of that identity on that target at `now` (microseconds); None if nothing does."""

@@ -60,8 +60,8 @@ class Judgement:
     digest: str
     """Of the request as `settle` makes it: a verdict is good for nothing else. Empty for an action without one."""
     rule: str
-    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `break_glass`, or a statement of
-    the policy, `policy FILE:LINE: STATEMENT`."""
+    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `break_glass`, or a statement
+    of the policy, `policy FILE:LINE: STATEMENT`."""
     reason: str
     """One sentence; with DENY the agent gets it."""
     approvals: int = 1
@@ -104,7 +104,7 @@ def _settled(request: Request, said: Judgement) -> Request:
 def _verdict(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:
     clauses = policy.concerning(question.subject)
     rules = [rule for rule in clauses.rules if _holds(rule.where, question)]
-    glass = _broken_glass(question, clauses)
+    glass = _broken_glass(question, policy, clauses)
     terms = _terms(question, policy, clauses)
     blocked = _obstacle(question, directory, now)
     refusal = (
@@ -113,7 +113,9 @@ def _verdict(question: Question, policy: Policy, directory: Directory | None, no
         or _forbidden(question, rules, Action.NEVER, "policy never lets this run")
         or (glass is None and _forbidden(question, rules, Action.DENY, "policy denies it"))
         or (glass is None and _frozen(question, clauses, now))
-        or (glass is None and blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason))
+        or (
+            glass is None and blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason)
+        )
         or (glass is None and _grant_missing(question, clauses, directory, now))
         or _short_of(question, clauses, now)
     )
@@ -249,11 +251,14 @@ def _files_changed(question: Question) -> int:
     return len({effect.what for effect in question.assessment.effects if effect.kind in kinds and effect.what})
 
 
-def _broken_glass(question: Question, clauses: Clauses) -> Where | None:
+def _broken_glass(question: Question, policy: Policy, clauses: Clauses) -> Where | None:
     """The clause that lets this human break the glass; None if nobody does, or may."""
     if not question.emergency.strip() or question.identity_kind is not IdentityKind.HUMAN:
         return None
-    return next((each.where for each in clauses.break_glass if _holds(each.where, question)), None)
+    for each in clauses.break_glass:
+        if question.identity in policy.groups.get(each.group, ()) and _holds(each.where, question):
+            return each.where
+    return None
 
 
 def _whitelisted(question: Question, directory: Directory | None, now: int) -> Said | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,11 +64,67 @@ def test_a_command_is_recorded_before_it_is_held() -> None:
     request = seek.request
     assert (request.command, request.stdin, request.expires) == (b"id", StdinMode.STREAM, NOW + 60_000_000)
     judgement = Judgement(Verdict.HOLD, request.digest, "test", "because")
+    held = dataclasses.replace(request, rule="test")
     assert gate.receive(ev.NoTwinFound(NOW)) == [
-        do.RecordProposed(request, judgement),
-        do.Hold(request),
-        do.Say(notices.held(request, 60)),
+        do.RecordProposed(held, judgement),
+        do.Hold(held),
+        do.Say(notices.held(held, 60)),
     ]
+
+
+def on_terms(verdict: Verdict, **terms: Any) -> Callable[[Request, int], Judgement]:
+    """A policy that wants two approvals within five minutes."""
+
+    def judge(request: Request, _now: int) -> Judgement:
+        rough = Judgement(verdict, "", "policy p:1: hold *", "because", approvals=2, timeout=300, **terms)
+        final = dataclasses.replace(request, approvals=2, expires=NOW + 300_000_000)
+        return dataclasses.replace(rough, digest=final.digest)
+
+    return judge
+
+
+def gate_with(judge: Callable[[Request, int], Judgement]) -> Gate:
+    return Gate(WHERE, intent=lambda _: Intent(), reads_code=lambda _: None, assess=lambda _: UNRATED, judge=judge)
+
+
+def test_the_request_is_held_on_the_terms_of_the_judgement() -> None:
+    gate = gate_with(on_terms(Verdict.HOLD))
+    (seek,) = gate.receive(ev.ExecRequested(b"id", "r-1", NOW))
+    assert isinstance(seek, do.FindTwin)
+    recorded, hold, said = gate.receive(ev.NoTwinFound(NOW))
+    assert isinstance(hold, do.Hold)
+    request = hold.request
+    assert (request.approvals, request.seconds, request.rule) == (2, 300, "policy p:1: hold *")
+    assert request.digest != seek.request.digest
+    assert request.likeness == seek.request.likeness
+    assert isinstance(recorded, do.RecordProposed)
+    assert recorded.request == request
+    assert recorded.judgement.digest == request.digest
+    assert said == do.Say(notices.held(request, 300))
+    old = decision(seek.request, RequestState.APPROVED)
+    with pytest.raises(ValueError, match="another digest"):
+        gate.receive(ev.Decided(old, 1.0))
+
+
+def test_what_is_allowed_runs_as_it_was_judged_and_recorded() -> None:
+    gate = gate_with(on_terms(Verdict.ALLOW))
+    gate.receive(ev.ExecRequested(b"id", "r-1", NOW))
+    recorded, started, run = gate.receive(ev.NoTwinFound(NOW))
+    assert isinstance(recorded, do.RecordProposed)
+    assert isinstance(started, do.RecordStarted)
+    assert isinstance(run, do.Run)
+    assert run.authorization is started.authorization
+    assert run.authorization.request == recorded.request == gate.request
+
+
+def test_a_judgement_of_another_request_is_good_for_nothing() -> None:
+    def judge(request: Request, now: int) -> Judgement:
+        return on_terms(Verdict.ALLOW)(dataclasses.replace(request, command=b"ls"), now)
+
+    gate = gate_with(judge)
+    gate.receive(ev.ExecRequested(b"rm -rf /", "r-1", NOW))
+    with pytest.raises(ValueError, match="another request"):
+        gate.receive(ev.NoTwinFound(NOW))
 
 
 def test_approval_records_the_start_and_then_runs() -> None:
