@@ -19,6 +19,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,6 @@ class Daemon:
 
         desk = Desk(ticket=config.ticket_seconds, limit=config.held_requests)
         broker = Broker(desk, writer, clock, timeout=int(config.timeout_seconds))
-        policy = built_in(config.approvals, int(config.timeout_seconds))
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds)
         services = Services(
@@ -137,7 +137,7 @@ class Daemon:
             stored=archive.stored,
             reads_code=reads_code,
             assess=lambda _command: UNRATED,  # this release has no risk classifier, and says so everywhere
-            policy=lambda: policy,
+            policy=partial(built_in, config.approvals, int(config.timeout_seconds)),
             usage=Usage(),
             approvals=config.approvals,
         )
