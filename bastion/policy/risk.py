@@ -29,7 +29,7 @@ from bastion.policy.places import Places
 from bastion.policy.programs import Facts, Program
 from bastion.policy.score import Finding
 from bastion.policy.shell import Assignment, Block, Command, Node, Parsed, Pipeline, Redirect, parse
-from bastion.policy.sql import DIALECTS, Sql, several_statements
+from bastion.policy.sql import DIALECTS, Sql
 from bastion.policy.words import UNKNOWN, Word
 
 DEPTH_LIMIT = 12
@@ -418,7 +418,7 @@ class Risk:
                 return [self._find("run-code", f"{language} code that is known only when it runs")]
             return self._effects(simple(word.text))
         found = self._effects(self._language(language, word.text))
-        several = language in DIALECTS and several_statements(word.text)
+        several = language in DIALECTS and self._sql.several(word.text, language)
         if several and not found:
             return [self._find("database-several", word.text)]
         return found

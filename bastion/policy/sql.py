@@ -1,7 +1,7 @@
 """What SQL does, statement by statement. Pure; sqlglot parses.
 
-Theory of operation. The text is cut into statements by sqlglot's tokenizer of that dialect. The first keyword settles
-most of them (table `first` of facts/table_sql.toml). Those that may only read (SELECT, WITH, VALUES, TABLE, EXPLAIN)
+Theory of operation. The text is cut into statements and client commands by sqltext.py. The first keyword settles most
+of them (table `first` of facts/table_sql.toml). Those that may only read (SELECT, WITH, VALUES, TABLE, EXPLAIN)
 are parsed: every part of the tree must be of a kind that reads, and every function must be known as one that reads.
 What is not listed, not parsed or holds something that servers read differently (MySQL's `/*!`) is never low.
 
@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bastion.policy.languages import Act
+from bastion.policy.sqltext import Unfollowed, pieces
 from bastion.policy.words import UNKNOWN
 
 LIMIT = 20_000
@@ -41,64 +42,55 @@ class Sql:
         """What this text does beside reading; `language` is psql, mysql, sqlite or ansi. Never raises."""
         if UNKNOWN in text or len(text) > LIMIT:
             return [("database-unread", "SQL that is known only when it runs" if UNKNOWN in text else "very long SQL")]
-        if "/*!" in text or "/*+" in text or "/*M!" in text:
-            return [("database-unread", "SQL in a comment that some servers run")]
+        try:
+            found = pieces(text, language)
+        except Unfollowed as error:
+            return [*self._by_words(text), ("database-unread", str(error))]
         effects: list[Act] = []
-        plain: list[str] = []
-        for line in text.splitlines(keepends=True):
-            if self._is_meta(line, language):
-                effects += self._meta_command(line.strip(), language)
-            else:
-                plain.append(line)
-        rest = "".join(plain)
-        if language == "mysql":
-            rest = re.sub(r"\\[gG]\s*;?\s*$", "", rest)
-        if language == "psql" and _has_backslash(rest):
-            effects.append(("database-code", "a client command inside SQL"))
-        elif rest.strip():
-            effects += self._statements(rest, language)
+        for piece in found:
+            effects += self._client(piece.text, language) if piece.client else self._one(piece.text, language)
         return effects
 
-    def _is_meta(self, line: str, language: str) -> bool:
-        first = line.lstrip()[:1]
-        return first == {"psql": "\\", "mysql": "\\", "sqlite": "."}.get(language, "\\")
+    def several(self, text: str, language: str) -> bool:
+        """Whether more than one statement stands there."""
+        try:
+            return sum(not piece.client for piece in pieces(text, language)) > 1
+        except Unfollowed:
+            return False
 
-    def _meta_command(self, line: str, language: str) -> list[Act]:
-        word = line.split(maxsplit=1)[0]
-        known = word in self._meta[language] if language in self._meta else False
-        if language == "psql" and re.search(r"[`|!]|\\[^a-zA-Z?]", line[1:]):
-            known = False
-        if language == "psql" and line.count("\\") > 1:
-            known = False
-        if language == "sqlite" and word == ".dump" and "|" in line:
-            known = False
-        return [] if known else [("database-code", f"client command {word}")]
-
-    def _statements(self, text: str, language: str) -> list[Act]:
+    def _one(self, text: str, language: str) -> list[Act]:
+        """One statement."""
         import sqlglot
         from sqlglot.errors import SqlglotError
 
         sqlglot.parser.logger.disabled = True  # it warns of each statement that it keeps as text
-        dialect = DIALECTS[language] or None
-        effects: list[Act] = []
         try:
-            tokens = sqlglot.tokenize(text, read=dialect)
-            for statement in _split(text, tokens):
-                effects += self._statement(statement, dialect, language)
+            return list(self._statement(text, DIALECTS[language] or None, language))
         except (SqlglotError, RecursionError, ValueError, IndexError, KeyError, AttributeError, TypeError):
-            effects += self._by_words(text)
-        return effects
+            return self._by_words(text)
+
+    def _client(self, line: str, language: str) -> list[Act]:
+        """A command to the client: only the listed ones, without shell, file or second command."""
+        word = line.split(maxsplit=1)[0]
+        known = word in self._meta.get(language, ())
+        if language == "psql" and (re.search(r"[`|!]", line) or line.count("\\") > 1):
+            known = False
+        if language == "sqlite" and "|" in line:
+            known = False
+        return [] if known else [("database-code", f"client command {word}")]
 
     def _by_words(self, text: str) -> list[Act]:
         """SQL that the parser refuses: unread, and worse by the words that begin a statement."""
         found = [
             (self._first[word.lower()], word)
             for word in re.findall(r"(?:^|[;(])\s*(\w+)", text)
-            if self._first.get(word.lower(), "read") not in ("read", "look", "explain", "copy")
+            if self._first.get(word.lower(), "read") not in ("read", "look", "explain", "copy", "transaction")
         ]
         return [("database-unread", "SQL that cannot be parsed"), *found]
 
-    def _statement(self, text: str, dialect: str | None, language: str) -> Iterator[Act]:
+    def _statement(  # noqa: PLR0912 - a case for each kind of statement
+        self, text: str, dialect: str | None, language: str
+    ) -> Iterator[Act]:
         words = re.findall(r"[A-Za-z_]+", _bare(text))
         if not words:
             return
@@ -106,8 +98,10 @@ class Sql:
         action = self._first.get(first, "database-unread")
         upper = [word.upper() for word in words]
         what = " ".join(_bare(text).split()[:4])
+        if "OUTFILE" in upper or "DUMPFILE" in upper:
+            yield "database-code", "a result into a file"
         if action == "look":
-            yield from self._look(text, upper, dialect, language)
+            yield from self._look(text, dialect)
         elif action == "explain":
             yield from self._explain(text, upper, dialect, language)
         elif first == "pragma":
@@ -117,8 +111,11 @@ class Sql:
                 yield "database-admin", what
         elif first == "alter" and "DROP" in upper:
             yield "database-drop", what
-        elif first in ("update", "delete") and "WHERE" not in upper:
+        elif first in ("update", "delete") and _every_row(text, dialect):
             yield "database-delete-all", what
+        elif action == "transaction":
+            if not _TRANSACTION.fullmatch(text):
+                yield "database-unread", what
         elif first == "copy":
             yield from self._copy(text, upper, what)
         elif first == "show" and len(upper) > 1 and upper[1] in ("GRANTS",):
@@ -139,7 +136,7 @@ class Sql:
             r"^\s*(?:EXPLAIN|DESCRIBE|DESC)\s*(?:\((?:[^()']|'[^']*')*\)\s*)?"
             r"(?:(?:ANALYZE|ANALYSE|VERBOSE|EXTENDED|PARTITIONS|QUERY\s+PLAN|FORMAT\s*=?\s*\w+)\s+)*",
             "",
-            _uncommented(text),
+            text,
             flags=re.IGNORECASE,
         )
         if re.fullmatch(r"[\w.`\"]+\s*(?:[\w`\"%']+)?\s*", inner) and upper[0] != "EXPLAIN":
@@ -148,14 +145,12 @@ class Sql:
             if "ANALYZE" in upper or "ANALYSE" in upper or effect[0] == "database-unread":
                 yield effect
 
-    def _look(self, text: str, upper: list[str], dialect: str | None, language: str) -> Iterator[Act]:
+    def _look(self, text: str, dialect: str | None) -> Iterator[Act]:
         """SELECT, WITH, VALUES, TABLE: parsed, and everything inside must read."""
         import sqlglot
         from sqlglot import expressions as exp
 
-        if "OUTFILE" in upper or "DUMPFILE" in upper:
-            yield "database-code", "SELECT INTO a file"
-        if upper[0] == "TABLE" and re.fullmatch(r"\s*TABLE\s+[\w.\"]+\s*", text, re.IGNORECASE):
+        if re.fullmatch(r"\s*TABLE\s+[\w.\"]+\s*", text, re.IGNORECASE):
             return
         tree = sqlglot.parse_one(text, read=dialect)
         writes = {exp.Insert: "database-write", exp.Update: "database-write", exp.Delete: "database-delete"}
@@ -192,30 +187,25 @@ def _name(node: Any) -> str:
     return str(name)
 
 
-def several_statements(text: str) -> bool:
-    """Whether more than one stands there; text in quotes and comments left out."""
-    return ";" in _bare(text).strip().rstrip(";")
+_TRANSACTION = re.compile(
+    r"\s*(?:(?:begin|commit|rollback|end|abort)(?:\s+(?:work|transaction|tran))?|start\s+transaction"
+    r"|(?:savepoint|release(?:\s+savepoint)?|rollback(?:\s+(?:work|transaction))?\s+to(?:\s+savepoint)?)\s+\w+)"
+    r"(?:[\s,]+(?:isolation|level|read|committed|uncommitted|repeatable|serializable|only|write|and|no|chain|release"
+    r"|deferred|with|consistent|snapshot))*\s*",
+    re.IGNORECASE,
+)
+"""What opens and closes transactions, and nothing besides (no `commit prepared`, no `begin delete …`)."""
 
 
-def _split(text: str, tokens: list[Any]) -> Iterator[str]:
-    start = 0
-    for token in tokens:
-        if token.token_type.name == "SEMICOLON":
-            yield text[start : token.start]
-            start = token.end + 1
-    yield text[start:]
+def _every_row(text: str, dialect: str | None) -> bool:
+    """An UPDATE or DELETE whose condition is missing, or names no column (`WHERE 1=1`)."""
+    import sqlglot
+    from sqlglot import expressions as exp
 
-
-def _uncommented(text: str) -> str:
-    return re.sub(r"/\*.*?\*/|--[^\n]*", " ", text, flags=re.DOTALL)
+    where = sqlglot.parse_one(text, read=dialect).args.get("where")
+    return where is None or where.find(exp.Column) is None
 
 
 def _bare(text: str) -> str:
-    """Without comments and the contents of strings, for looking at keywords."""
-    text = re.sub(r"'(?:[^']|'')*'", "''", _uncommented(text))
-    return text.lstrip(" \t\n(")
-
-
-def _has_backslash(text: str) -> bool:
-    """Outside quotes, where psql would take it for a command of its own."""
-    return "\\" in re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$", "", _uncommented(text), flags=re.DOTALL)
+    """Without the contents of quotes, for looking at keywords; comments are gone already."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "''", text).lstrip(" \t\n(")
