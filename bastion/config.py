@@ -309,6 +309,13 @@ def xdg(environment: Mapping[str, str] = os.environ) -> Path:
     return root / "agent-bastion"
 
 
+def xdg_state(environment: Mapping[str, str] = os.environ) -> Path:
+    """The person's own directory for what their tools remember (XDG Base Directory Specification 0.8)."""
+    base = environment.get("XDG_STATE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".local/state"
+    return root / "agent-bastion"
+
+
 def _syntax(message: str, text: str, path: Path) -> ConfigError:
     """tomllib names the place within its message only (attributes came with Python 3.14)."""
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)

@@ -8,6 +8,7 @@
     ├── NotAllowed          this identity may not do this                               exit 1
     ├── Unreachable         the daemon or a target did not answer                       exit 1
     │   └── HostKeyMismatch a target showed another key than the pinned one             exit 1
+    ├── HeadMismatch        a bastion's record is not the one that was seen before      exit 1
     └── StoreError          the ledger or a recording cannot be written or read         exit 2
 
 Messages are lower case without a full stop; the hint says what to do next.
@@ -65,6 +66,10 @@ class Unreachable(BastionError):
 
 class HostKeyMismatch(Unreachable):
     """A target showed a host key that is not the pinned one."""
+
+
+class HeadMismatch(BastionError):
+    """A bastion cannot prove that its ledger continues the one that was seen before."""
 
 
 class StoreError(BastionError):

@@ -21,7 +21,7 @@ from typing import Any
 
 from recorder import sshsig
 from recorder.errors import KeyFileError
-from recorder.keys import public_bytes
+from recorder.publickey import public_bytes
 
 NAMESPACE = "rotation@agent-bastion"
 TYPE = "key.rotated"

@@ -8,7 +8,6 @@ by itself would keep the passphrase beside it.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import stat
@@ -26,6 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from recorder import checkpoint, sshsig
 from recorder.errors import KeyFileError
+from recorder.publickey import public_bytes, public_line
+
+__all__ = ["LedgerKey", "public_bytes", "public_line", "sync_directory"]
 
 KEY_FILE_LIMIT = 16 * 1024
 """Bytes of a key file; an Ed25519 one has about 400."""
@@ -107,22 +109,6 @@ class LedgerKey:
         if not isinstance(private, Ed25519PrivateKey):
             raise KeyFileError(f"{path} is no Ed25519 key")
         return cls(private)
-
-
-def public_line(public: bytes) -> str:
-    """`ssh-ed25519 base64` of 32 raw bytes."""
-    return f"ssh-ed25519 {base64.b64encode(sshsig.ed25519_blob(public)).decode()}"
-
-
-def public_bytes(line: str) -> bytes:
-    """The 32 raw bytes of an `ssh-ed25519` line. Raises KeyFileError."""
-    try:
-        blob = sshsig.key_blob(line)
-    except sshsig.SignatureError as error:
-        raise KeyFileError(str(error)) from None
-    if blob[:-32] != sshsig.ed25519_blob(bytes(32))[:-32] or len(blob) != 51:
-        raise KeyFileError("not an Ed25519 public key")
-    return blob[-32:]
 
 
 def sync_directory(path: Path) -> None:

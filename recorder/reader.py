@@ -75,6 +75,18 @@ class Reader:
             raise Missing(f"there is no entry {seq}")
         return _decode(row)
 
+    def leaves(self, first: int, end: int) -> list[bytes]:
+        """Leaf hashes of the entries [first, end), as many as there are; as stored, unchecked."""
+        return self._store.leaves(first, end)
+
+    def checkpoints(self) -> list[tuple[int, str, str]]:
+        """Size, note and SSHSIG of every kept checkpoint, the oldest first; unchecked."""
+        return self._store.checkpoints()
+
+    def rotations(self, size: int) -> list[int]:
+        """Numbers of the entries below `size` that announce a key."""
+        return [row.seq for row in self._store.entries(types=(ROTATED,)) if row.seq < size]
+
     def size(self) -> int:
         """Number of entries."""
         return self._store.size()

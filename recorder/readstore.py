@@ -136,6 +136,11 @@ class ReadStore:
             left -= len(rows)
             after = int(str(rows[-1][0]))
 
+    def leaves(self, first: int, end: int) -> list[bytes]:
+        """The leaf column of the entries [first, end), in order."""
+        sql = "SELECT leaf FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
+        return [leaf for (leaf,) in self._typed((bytes,), sql, first, end)]
+
     def newest(self, kind: str = "", page: int = 256) -> Iterator[EntryRow]:
         """Rows of one type, or of all, from the newest back. Read page by page."""
         before = 1 << 62

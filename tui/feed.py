@@ -52,7 +52,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each further attempt; the last one repeats. A daemon that restarts is back within a second or two."""
 CONNECT_LIMIT = 30.0
 """Seconds for one attempt, signatures with a touch included."""
-HOPELESS = (errors.UsageError, errors.NotAllowed, errors.HostKeyMismatch)
+HOPELESS = (errors.UsageError, errors.NotAllowed, errors.HostKeyMismatch, errors.HeadMismatch)
 """Failures that another attempt will not mend."""
 
 

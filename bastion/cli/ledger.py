@@ -15,6 +15,7 @@ from bastion.errors import BastionError, Conflict, NotFound, StoreError, UsageEr
 
 if TYPE_CHECKING:
     from bastion.cli.sources import Source
+    from bastion.control.client import Client
     from bastion.control.wire import LedgerLine
     from recorder.checkpoint import Checkpoint
     from recorder.verify import Report
@@ -25,7 +26,7 @@ LIST_LIMIT = 200
 
 @click.group("ledger")
 def command() -> None:
-    """The signed record of everything: list, show, head, verify, export, rotate-key."""
+    """The signed record of everything: list, show, head, verify, export, rotate-key, accept."""
 
 
 @command.command("list")
@@ -174,6 +175,51 @@ def rotate_key(settings: Settings) -> None:
         output.say(f"the ledger is signed from here on by {new.line}")
 
 
+@command.command("accept")
+@click.argument("anchor")
+@remote_verb
+def accept(settings: Settings, anchor: str) -> None:
+    """Say that ANCHOR is the bastion's head from now on, whatever it showed before: you know why, from its people.
+
+    Your tools refuse a bastion that cannot prove that its ledger continues the one that they saw. After a move or a
+    restore from a backup this tells them that it is right. The bastion must still prove that it continues ANCHOR.
+    """
+    from bastion.control.endpoints import Local
+    from recorder import checkpoint
+    from recorder.entry import leaf_hash
+    from recorder.errors import NoteError
+    from recorder.proof import Pin, ProofError, check
+
+    try:
+        size, root = checkpoint.parse_anchor(anchor)
+    except NoteError as error:
+        raise UsageError(error.message, error.hint) from None
+
+    async def work() -> Pin:
+        async with reach.unpinned(settings) as (client, endpoint):
+            found = await source_of(client).proof(size)
+            try:
+                pin = Pin(client.welcome.origin, size, root, leaf_hash(found.genesis))
+                pin = check(found, pin)[2]
+            except ProofError as error:
+                raise Conflict(f"this bastion does not continue {anchor}: {error}", "nothing was changed") from None
+            reach.pins().accept("" if isinstance(endpoint, Local) else str(endpoint), pin)
+            return pin
+
+    pin = reach.run(work())
+    if settings.json:
+        output.as_json({"origin": pin.origin, "size": pin.size, "anchor": pin.anchor})
+    else:
+        output.say(f"{output.shown(pin.origin)} is held to {pin.anchor} from now on")
+
+
+def source_of(client: Client) -> Source:
+    """A daemon as a source."""
+    from bastion.cli.sources import DaemonSource
+
+    return DaemonSource(client)
+
+
 def _print(report: Report) -> None:
     if report.good:
         # The one line of the README; an anchor's first digits are enough to recognise it.
@@ -230,15 +276,12 @@ def _log_key(given: str) -> str:
 
 
 async def _head(source: Source) -> Checkpoint:
-    """The newest head, its signature checked with the key in entry 0. Raises StoreError."""
-    from recorder import checkpoint
-    from recorder.errors import RecorderError
-    from recorder.keys import public_bytes
+    """The newest head, proved by the ledger's own keys. Raises StoreError."""
+    from recorder import proof
 
-    first = await source.entries(-1, 1)
     try:
-        return checkpoint.parse(await source.head(), public_bytes(str(as_entry(first[0])["body"]["log_key"])))
-    except (RecorderError, LookupError) as error:
+        return proof.check(await source.proof(0), None)[0]
+    except proof.ProofError as error:
         raise StoreError(f"the head cannot be read: {error}") from None
 
 

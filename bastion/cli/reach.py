@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from bastion.config import Config, Key
     from bastion.control import wire
     from bastion.control.client import Client
-    from bastion.control.endpoints import Remote
+    from bastion.control.endpoints import Endpoint, Remote
+    from bastion.control.pins import Pins
     from bastion.control.signers import Signer
 
 T = TypeVar("T")
@@ -76,6 +77,14 @@ def here(settings: Settings) -> Here:
     return Here(config.load(config.find(settings.config)))
 
 
+def pins() -> Pins:
+    """What this person's tools have seen of bastions' ledgers."""
+    from bastion import config
+    from bastion.control.pins import Pins
+
+    return Pins(config.xdg_state())
+
+
 def local_name() -> str:
     """Who the ledger says did it, when a verb works on the store: the daemon says the same of its socket's peers."""
     return f"local:{os.geteuid()}"
@@ -98,11 +107,23 @@ async def daemon(settings: Settings, *, why: str) -> AsyncIterator[Client]:
 
     spot = place(settings)
     if isinstance(spot, Elsewhere):
-        client = await Client.open(await _remote(spot))
+        client = await Client.open(await _remote(spot), pins=pins())
     else:
         client = await local_client(spot.config, why=why)
     async with client:
         yield client
+
+
+@asynccontextmanager
+async def unpinned(settings: Settings) -> AsyncIterator[tuple[Client, Endpoint]]:
+    """A daemon that is held to nothing yet: for `ledger accept` alone."""
+    from bastion.control.client import Client
+    from bastion.control.endpoints import Local
+
+    spot = place(settings)
+    endpoint: Endpoint = await _remote(spot) if isinstance(spot, Elsewhere) else Local(spot.config.socket)
+    async with await Client.open(endpoint) as client:
+        yield client, endpoint
 
 
 @asynccontextmanager
@@ -122,7 +143,7 @@ async def source(settings: Settings) -> AsyncIterator[Source]:
 
     spot = place(settings)
     if isinstance(spot, Elsewhere):
-        async with await Client.open(await _remote(spot)) as client:
+        async with await Client.open(await _remote(spot), pins=pins()) as client:
             yield DaemonSource(client)
         return
     try:
@@ -143,7 +164,7 @@ async def local_client(config: Config, *, why: str = "") -> Client:
     from bastion.control.endpoints import Local
 
     try:
-        return await Client.open(Local(config.socket))
+        return await Client.open(Local(config.socket), pins=pins())
     except Unreachable as error:
         if why and not config.socket.exists():
             raise Unreachable(f"no daemon runs, and {why}", "start it with `bastion serve`") from None

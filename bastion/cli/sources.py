@@ -9,8 +9,7 @@ from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.control.client import Client
 from bastion.control.infos import identity_info, target_info, whitelist_info
-from bastion.errors import NotFound, StoreError
-from recorder.errors import RecorderError
+from bastion.errors import NotFound
 from recorder.reader import Reader
 
 LEDGER_PAGE = 1000
@@ -45,8 +44,8 @@ class Source(Protocol):
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         """Entries with seq > after, at most `limit`."""
 
-    async def head(self) -> str:
-        """The newest signed checkpoint, a C2SP note."""
+    async def proof(self, old_size: int) -> wire.HeadProof:
+        """The newest signed head, and that it extends the one of `old_size` entries."""
 
 
 class DaemonSource:
@@ -90,8 +89,8 @@ class DaemonSource:
             after = page[-1].seq
         return rows
 
-    async def head(self) -> str:
-        return await self._client.call(wire.LedgerHead, str)
+    async def proof(self, old_size: int) -> wire.HeadProof:
+        return await self._client.call(wire.ProveHead, wire.HeadProof, size=old_size)
 
 
 class StoreSource:
@@ -133,11 +132,8 @@ class StoreSource:
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         return await self._archive.lines(after, limit)
 
-    async def head(self) -> str:
-        try:
-            return self._reader.checkpoint().note
-        except RecorderError as error:
-            raise StoreError(error.message, error.hint) from None
+    async def proof(self, old_size: int) -> wire.HeadProof:
+        return await self._archive.proof(old_size)
 
 
 async def one_target(source: Source, name: str) -> wire.TargetInfo:

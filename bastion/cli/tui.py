@@ -26,7 +26,7 @@ def command(settings: Settings) -> None:
     endpoint, signer = reach.run(_first(settings))
 
     async def connect() -> Client:
-        return await Client.open(endpoint, signer=signer)
+        return await Client.open(endpoint, signer=signer, pins=reach.pins())
 
     BastionConsole(connect, str(endpoint)).run()
 

@@ -12,10 +12,11 @@ from itertools import islice
 from typing import TypeVar
 
 from bastion import history
-from bastion.control.wire import FrameInfo, LedgerLine, RequestInfo, SessionInfo
+from bastion.control.wire import FrameInfo, HeadProof, LedgerLine, RequestInfo, RotationProof, SessionInfo
 from bastion.directory import pick
 from bastion.errors import NotFound, StoreError
 from recorder.errors import RecorderError
+from recorder.prover import Prover
 from recorder.reader import Missing, Reader
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class Archive:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.prover = Prover(reader)
 
     async def requests(self, limit: int, *, without: Collection[str] = ()) -> list[RequestInfo]:
         """The newest `limit` requests, oldest first."""
@@ -56,6 +58,10 @@ class Archive:
     async def lines(self, after: int, limit: int) -> list[LedgerLine]:
         """Entries with seq > after."""
         return await self._read(lambda: self.lines_now(after, limit))
+
+    async def proof(self, old_size: int) -> HeadProof:
+        """That the newest head extends the one of `old_size` entries."""
+        return await self._read(lambda: self.proof_now(old_size))
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
@@ -111,6 +117,25 @@ class Archive:
         except RecorderError as error:
             raise StoreError(error.message, error.hint) from None
         return [LedgerLine(seq=entry.seq, leaf=entry.leaf, entry=entry.bytes) for entry in entries]
+
+    def proof_now(self, old_size: int) -> HeadProof:
+        """See `proof`. Raises StoreError."""
+        try:
+            found = self.prover.head(old_size)
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return HeadProof(
+            checkpoint=found.checkpoint,
+            genesis=found.genesis,
+            genesis_inclusion=found.genesis_inclusion,
+            rotations=[
+                RotationProof(
+                    entry=each.entry, checkpoint=each.checkpoint, inclusion=each.inclusion, consistency=each.consistency
+                )
+                for each in found.rotations
+            ],
+            consistency=found.consistency,
+        )
 
     def stored(self, request: str, digest: str) -> bytes:
         """The bytes of the command as the ledger holds them, checked against the digest that was approved.

@@ -55,6 +55,7 @@ class Calls:
             wire.AddWhitelist: (DECIDES, remembering.add_whitelist),
             wire.RemoveWhitelist: (DECIDES, remembering.remove_whitelist),
             wire.LedgerHead: (EVERYBODY, viewing.ledger_head),
+            wire.ProveHead: (EVERYBODY, viewing.prove_head),
             wire.ListLedger: (EVERYBODY, viewing.list_ledger),
         }
 

@@ -22,10 +22,11 @@ import asyncssh
 import msgspec
 
 from bastion.control import statements, wire
-from bastion.control.endpoints import Endpoint, Link
+from bastion.control.endpoints import Endpoint, Link, Local
 from bastion.control.lines import LineReader, abort
+from bastion.control.pins import Pins
 from bastion.control.signers import Signer
-from bastion.errors import BastionError, Conflict, Unreachable, UsageError
+from bastion.errors import BastionError, Conflict, HeadMismatch, Unreachable, UsageError
 from bastion.model import Choice
 
 CALL_SECONDS = 60.0
@@ -64,10 +65,12 @@ class Client:
         self._task = asyncio.get_running_loop().create_task(self._read(), name="control client")
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, *, signer: Signer | None = None) -> Client:
+    async def open(cls, endpoint: Endpoint, *, signer: Signer | None = None, pins: Pins | None = None) -> Client:
         """Connect and greet. `signer` signs votes; over SSH it defaults to the key that logged in.
 
-        Raises Unreachable, HostKeyMismatch, NotAllowed, or whatever the daemon refuses with.
+        With `pins`, which every tool of a person has, the daemon must prove that its ledger continues the one that
+        was seen before. Raises Unreachable, HostKeyMismatch, HeadMismatch, NotAllowed, or whatever the daemon refuses
+        with.
         """
         link = await endpoint.dial()
         try:
@@ -76,7 +79,22 @@ class Client:
         except BaseException:
             await _hang_up(link)
             raise
-        return cls(link, welcome, lines, signer or link.signer, str(endpoint))
+        client = cls(link, welcome, lines, signer or link.signer, str(endpoint))
+        if pins is not None:
+            try:
+                await client._hold_to(pins, "" if isinstance(endpoint, Local) else str(endpoint))
+            except BaseException:
+                await client.close()
+                raise
+        return client
+
+    async def _hold_to(self, pins: Pins, address: str) -> None:
+        """Raises HeadMismatch."""
+        pinned = pins.wanted(self.welcome.origin)
+        found = await self.call(wire.ProveHead, wire.HeadProof, size=pinned.size if pinned else 0)
+        pin = pins.check(address, found, pinned)
+        if pin.origin != self.welcome.origin:
+            raise HeadMismatch("the bastion proves the head of another ledger than the one it named")
 
     async def __aenter__(self) -> Client:
         return self

@@ -107,6 +107,10 @@ class Viewing:
         """wire.LedgerHead"""
         return self._house.audit.head_note()
 
+    async def prove_head(self, call: wire.ProveHead, _: Connection) -> object:
+        """wire.ProveHead"""
+        return await self._house.archive.proof(call.size)
+
     async def list_ledger(self, call: wire.ListLedger, _: Connection) -> object:
         """wire.ListLedger"""
         return await self._house.archive.lines(call.after, min(max(call.limit, 1), LIST_LIMIT))
