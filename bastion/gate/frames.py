@@ -10,7 +10,7 @@ drop the first part of that line, then the rest is one word that no file, functi
 command is. Nothing else on the line follows the word. The lines after it are ours and constant but for nonces.
 
     load    \\__b_l ls\\\\0040\\\\055lx\\\\c1234…    decode the command into a variable
-    start   \\__b_s 1234… && \\builtin eval "$__b_c" <&7 7<&- 8>&- 9>&-
+    start   \\__b_s 1234… && \\builtin eval "$__b_c" <&7 7<&- 8>&- 9>&-; …
     done    \\__b_d 5678…                     print how it ended
 
 The nonce of `done` is unread in the pipe, or in the shell's own input buffer, while the command runs: a command cannot
@@ -28,6 +28,10 @@ from dataclasses import dataclass, field
 
 COMMAND_LIMIT = 131_071
 """Bytes in one command, as for exec (model.COMMAND_LIMIT)."""
+
+NOTED = b"\n\n{ \\__b_u; } 2>/dev/null\n"
+"""Behind a command, in a shell with `set -e`: notes its status and succeeds. `false && true` ends no such shell, but an
+eval that returns its status would. Not behind a here-document, which could swallow it, nor behind an open pipe."""
 
 FRAME_LIMIT = 6 * COMMAND_LIMIT + 1024
 """Bytes in one frame: each byte of a command takes at most six, and our own lines take less than 1 KiB."""
@@ -72,8 +76,8 @@ def word(data: bytes) -> bytes:
     return b"".join([_TABLE[byte] for byte in data])
 
 
-def run(command: bytes, start: str, done: str, *, kind: str, succeeded: bool) -> bytes:
-    """The frame of one command for a shell of this kind. `succeeded`: the status before it was 0.
+def run(command: bytes, start: str, done: str, *, kind: str, succeeded: bool, flags: str = "") -> bytes:
+    """The frame of one command for a shell of this kind. `succeeded`: the status before it was 0; `flags`: its `$-`.
 
     The start function returns that status, so that `$?` is kept. In `a || b` a failure of `a` counts neither for
     `set -e` nor for an ERR trap; and it must be `&&` where `a` succeeds.
@@ -84,11 +88,13 @@ def run(command: bytes, start: str, done: str, *, kind: str, succeeded: bool) ->
         raise FrameError("an empty command")
     if len(command) > COMMAND_LIMIT:
         raise FrameError(f"a command of more than {COMMAND_LIMIT} bytes")
+    if "e" in flags and b"<<" not in command and not command.rstrip().endswith((b"|", b"&&")):
+        command += NOTED
     then = b"&&" if succeeded else b"||"
     name, evaluate = start.encode(), b"\\builtin eval" if kind == "bash" else b"\\eval"
     load = b"\\__b_l %sx\\\\c%s\n" % (word(command), name)
-    begin = b'\\__b_s %s %s %s "$__b_c" <&7 7<&- 8>&- 9>&-\n' % (name, then, evaluate)
-    frame = load + begin + finish(done)
+    begin = b'\\__b_s %s %s %s "$__b_c" <&7 7<&- 8>&- 9>&-' % (name, then, evaluate)
+    frame = load + begin + b"; { \\__b_u; } 2>/dev/null\n" + finish(done)
     assert len(frame) <= FRAME_LIMIT  # noqa: S101 -- by construction; tested at the edge
     return frame
 

@@ -172,7 +172,7 @@ class Driver:
         self._name = f".bastion-{secrets.token_hex(12)}"
         self._made: frames.Made | None = None
         self._ready = self._over = self._paused = self._dirty = False
-        self._succeeded = True
+        self._succeeded, self._flags = True, ""
         self._controlled = False
         self._repeats = 0
         self._settled: asyncio.Future[None] = self._loop.create_future()
@@ -217,7 +217,7 @@ class Driver:
             raise DriverError("the shell does not wait for a command")
         start, done = _nonce(), _nonce()
         kind = self._made.kind if self._made is not None else ""
-        frame = frames.run(command, start, done, kind=kind, succeeded=self._succeeded)
+        frame = frames.run(command, start, done, kind=kind, succeeded=self._succeeded, flags=self._flags)
         self._running = _Running(nonce, start, {done}, {})
         self._repeats = 0
         if not await self.flush():
@@ -455,7 +455,7 @@ class Driver:
         running.ended = True
         self._running = None
         status, cwd = running.streams[False].status, running.streams[False].cwd
-        self._succeeded = status == 0
+        self._succeeded, self._flags = status == 0, running.streams[False].flags
         self._listener.tell(ev.CommandDone(running.nonce, status, cwd))
 
     def _interrupted(self) -> None:

@@ -11,7 +11,7 @@
 # PROMPT_COMMAND is what bash does before it reads a line, also after ^C has thrown it out of whatever it was doing. There
 # `__b_g` notes how the command ended, and makes sure that descriptor 0 is still the pipe: a command that re-pointed the
 # descriptor in which bash kept it (`exec 10</tmp/f`) would have turned a file into commands.
-PS1='' PS2=''
+PS1='' PS2='' BASH_ARGV0=-bash
 unset PROMPT_COMMAND
 set +o history
 __b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y=''
@@ -63,16 +63,25 @@ __b_x() {
 		\builtin set +xv
 	fi
 }
+# behind a command: note how it ended, and whether descriptor 0 is still the pipe
+__b_u() {
+	__b_x "$?"
+	if [[ -n $__b_h && ! /proc/self/fd/0 -ef $__b_h ]]; then \builtin kill -9 $$; fi
+	\builtin return 0
+}
+# before each line that is read
 __b_g() {
-	\builtin local s=$?
+	\builtin local s
+	s=$?
 	__b_x "$s"
 	if [[ -n $__b_h && ! /proc/self/fd/0 -ef $__b_h ]]; then \builtin kill -9 $$; fi
 	if [[ $s == 130 ]]; then __b_m "I;$__b_j"; fi
 	\builtin return 0
 }
 __b_d() {
-	\builtin local s=$? d=${PWD-}
-	__b_x "$s"
+	__b_x "$?"
+	\builtin local d
+	d=${PWD-}
 	if [[ ! . -ef $d || ${#d} -gt 4096 ]]; then d=''; fi
 	\builtin enable printf
 	\builtin printf -v d %q "$d"
@@ -109,5 +118,5 @@ __b_h=/proc/$__b_k/fd/3
 __b_n=''
 [[ $- == *i* ]] || __b_n=1
 \builtin readonly __b_k __b_h __b_p __b_j __b_n
-\builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_g __b_d __b_f __b_e __b_a
+\builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_u __b_g __b_d __b_f __b_e __b_a
 PROMPT_COMMAND=$__b_p

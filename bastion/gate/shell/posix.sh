@@ -2,8 +2,8 @@
 # The driver in a POSIX shell (dash, busybox ash), where the target has no bash; see bash.sh, which this follows.
 #
 # What differs: there is no PROMPT_COMMAND, so what bash does there is in PS1, which is expanded before each line is read
-# and runs in a process of its own; how a command ended is noted by the line after it. After ^C dash forgets what it had
-# read of the pipe: the bastion sends the line again when PS1 says that an interrupt came.
+# and runs in a process of its own; how a command ended is noted by the line after it. After ^C
+# or a syntax error dash forgets what it had read of the pipe: PS1 says so, and the bastion sends the line again.
 PS2='' PS4='+ '
 __b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y=''
 __b_m() { \printf '\033]7770;%s\007' "$1" >&8; }
@@ -21,12 +21,13 @@ return "$__b_t"
 fi
 __b_i='' __b_r=1
 if [ -n "$__b_o" ]; then
-__b_c="{ \\set -$__b_o; } 2>/dev/null
+__b_c="{ \\set -$__b_o; \\__b_q; } 2>/dev/null
 $__b_c"
 fi
 __b_m "B;$1"
 return "$__b_t"
 }
+__b_q() { return "$__b_t"; }
 __b_x() {
 if [ -n "$__b_r" ]; then
 __b_t=$1 __b_r='' __b_o='' __b_f=$-
@@ -35,8 +36,9 @@ case $- in *v*) __b_o=v$__b_o ;; esac
 \set +xv
 fi
 }
+__b_u() { __b_x "$?" 2>/dev/null; }
 __b_g() {
-if [ "$1" = 130 ]; then __b_m "I;$__b_j"; fi
+if [ "$1" = 130 ] || [ -n "$__b_r" ]; then __b_m "I;$__b_j"; fi
 if [ -n "$__b_h" ] && ! [ /proc/self/fd/0 -ef "$__b_h" ]; then \kill -9 $$; fi
 }
 __b_d() {
