@@ -39,7 +39,8 @@ from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
 from bastion.keeper import Keeper
-from bastion.model import UNRATED, Identity, Target
+from bastion.model import Identity, Target
+from bastion.policy.risk import loaded
 from bastion.policy.rules import built_in
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import Usage
@@ -136,7 +137,7 @@ class Daemon:
             ),
             stored=archive.stored,
             reads_code=reads_code,
-            assess=lambda _command: UNRATED,  # this release has no risk classifier, and says so everywhere
+            assess=loaded().assess,
             policy=partial(built_in, config.approvals, int(config.timeout_seconds)),
             usage=Usage(),
             approvals=config.approvals,
@@ -155,7 +156,7 @@ class Daemon:
             cut_connections=connections.cut,
             drop_links=pool.drop,
             probe=lambda target: probe(target, config),
-            assess=services.assess,
+            assess=loaded().assess,
         )
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))

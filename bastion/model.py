@@ -214,7 +214,7 @@ class Assessment:
     """Words of the policy language for what it does: `restart`, `delete`, `drop_table` …"""
 
 
-UNRATED = Assessment(None, Tier.UNRATED, ("this release has no risk classifier",))
+UNRATED = Assessment(None, Tier.UNRATED, ("nobody judged it",))
 
 
 @dataclass(frozen=True, slots=True)

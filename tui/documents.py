@@ -19,6 +19,8 @@ from tui.items import Item
 from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
 from tui.words import amount, clock_time, ending, risk, state_badge, tier_badge
 
+UNDO = {"partly": ", can partly be undone", "no": ", cannot be undone"}
+"""What is said beside the score, by model.Reversible."""
 NONE_GIVEN = "none given"
 VOTED = {Choice.APPROVE.value: "approved", Choice.DENY.value: "denied"}
 
@@ -77,9 +79,12 @@ def _text(title: str, data: bytes, note: str, width: int, offset: int) -> list[R
 def _fields(item: Item, width: int) -> list[Row]:
     info = item.info
     badge = tier_badge(info.tier)
-    rows = field_rows("risk", f"{badge.glyph} {risk(info)}", width, badge.style)
-    for reason in info.reasons:
-        rows += field_rows("", visible(reason), width)
+    rows = field_rows("risk", f"{badge.glyph} {risk(info)}{UNDO.get(info.reversible, '')}", width, badge.style)
+    weights = info.weights if len(info.weights) == len(info.reasons) else [0] * len(info.reasons)
+    for reason, weight in zip(info.reasons, weights, strict=True):
+        rows += field_rows("", (f"+{weight} " if weight else "") + visible(reason), width)
+    for words in _effects(info):
+        rows += field_rows("effects", visible(words), width)
     where = f"{visible(info.login)}@{visible(info.target)}" + (f"  ({visible(info.env)})" if info.env else "")
     rows += field_rows("target", where, width, "strong")
     rows += field_rows("agent", visible(info.identity), width, "strong")
@@ -99,6 +104,18 @@ def _fields(item: Item, width: int) -> list[Row]:
     for key in info.host_keys:
         rows += field_rows("host key", host_key(key), width)
     return rows
+
+
+def _effects(info: wire.RequestInfo) -> list[str]:
+    """One line a kind: `deletes: /srv/data`. What cannot be undone is said with the risk."""
+    kinds: dict[str, list[str]] = {}
+    for kind, what in info.effects:
+        things = kinds.setdefault(kind, [])
+        if what and what not in things:
+            things.append(what)
+    return [
+        kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items() if kind != "irreversible"
+    ]
 
 
 def _votes(info: wire.RequestInfo, width: int) -> list[Row]:

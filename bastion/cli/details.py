@@ -6,7 +6,7 @@ import time
 
 from bastion.cli import output
 from bastion.control.wire import RequestInfo
-from bastion.model import StdinMode
+from bastion.model import StdinMode, Tier
 
 
 def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes]]:
@@ -17,9 +17,10 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
         ("identity", f"{info.identity}, key {info.key}"),
         ("target", f"{info.login}@{info.target} ({info.env})"),
         ("session", info.session),
-        ("risk", info.tier if info.score is None else f"{info.score} {info.tier}"),
+        ("risk", _risk(info)),
     ]
-    rows += [("", reason) for reason in info.reasons]
+    rows += [("", reason) for reason in _reasons(info)]
+    rows += [("effects", text) for text in _effects(info)]
     rows += [("command", output.size_of(info.command)), ("", info.command)]
     if info.stdin == StdinMode.BUNDLED:
         rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))
@@ -40,6 +41,33 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     ]
     rows += [("decision", info.decision_reason), ("status", info.status)]
     return [(name, text) for name, text in rows if text]
+
+
+UNDO = {"yes": ", can be undone", "partly": ", can partly be undone", "no": ", cannot be undone"}
+
+
+def _risk(info: RequestInfo) -> str:
+    """`86 high, cannot be undone`; of what is low there is nothing to undo."""
+    words = info.tier if info.score is None else f"{info.score} {info.tier}"
+    return words + (UNDO.get(info.reversible, "") if info.score and info.tier != Tier.LOW else "")
+
+
+def _reasons(info: RequestInfo) -> list[str]:
+    """Each with what it adds to the score, when that is known."""
+    if len(info.weights) != len(info.reasons):
+        return list(info.reasons)
+    return [
+        f"+{weight} {reason}" if weight else reason for weight, reason in zip(info.weights, info.reasons, strict=True)
+    ]
+
+
+def _effects(info: RequestInfo) -> list[str]:
+    """One line a kind: `deletes: /srv/data`."""
+    kinds: dict[str, list[str]] = {}
+    for kind, what in info.effects:
+        kinds.setdefault(kind, []).extend([what] if what and what not in kinds.get(kind, []) else [])
+    kinds.pop("irreversible", None)  # said with the risk
+    return [kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items()]
 
 
 def _standing(info: RequestInfo, now: int) -> str:

@@ -70,7 +70,7 @@ class Gate:
         *,
         intent: Callable[[bytes], Intent],
         reads_code: Callable[[bytes], str | None],
-        assess: Callable[[bytes], Assessment],
+        assess: Callable[[bytes, bytes], Assessment],
         judge: Callable[[Request, int], Judgement],
     ) -> None:
         self.state = State.OPEN
@@ -150,7 +150,7 @@ class Gate:
             reason=intent.reason,
             rollback=intent.rollback,
             task=intent.task,
-            assessment=self._assess(self._command),
+            assessment=self._assess(self._command, bytes(self._stdin)),
             approvals=where.approvals,
             created=now,
             expires=now + where.timeout * 1_000_000,

@@ -197,6 +197,8 @@ def _option(program: Program, scan: _Scan, word: Word) -> bool:
         if full:
             return _option(program, scan, Word(full + equals + value, word.raw, word.glob, word.splits))
         hidden = any(option.action and known.startswith(name) for known, option in table.items())
+        if equals:
+            scan.options.append(Given(name, _NONE, _part(word, value)))
         return _unlisted(program, scan, name, hidden)
     return _bundle(program, scan, word)
 

@@ -1,20 +1,26 @@
 """Where a path points: temporary, system, data, backup, start-up file, secret. Pure.
 
 Paths are compared as text after normalising; nothing is looked up, so a link or a mount that leads elsewhere is not
-seen. A part that only run time knows can be anything within its component.
+seen. A relative path is tried below every directory that the line may have changed to, and, when it climbs (`../..`),
+from the root; the worst place counts. A name with gaps (`/etc/sha*`, `$dir/shadow`) counts as a secret when it could
+spell one and says enough of it; a name that is nothing but a gap could be any file, and is not counted.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bastion.policy.programs import Place
 from bastion.policy.words import UNKNOWN
 
 _PARTS = re.compile(r"\*\*/|\*\*|\*|\?")
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_ELSEWHERE = re.compile(r"/proc/[^/]+/(?:task/[^/]+/)?(?:root|cwd)(?=/|$)")
+"""Other names of the root directory (proc(5)); `cwd` may be it."""
+TELLING = 2
+"""Letters that a name with gaps must have in common with a secret's to count."""
 
 
 class Places:
@@ -24,25 +30,54 @@ class Places:
         self._changes = [(place, _compile(place.patterns)) for place in places if place.changes]
         self._reads = [(place, _compile(place.patterns)) for place in places if not place.changes]
         self._samples = [
-            pattern.replace("**/", "/x/").replace("**", "x").replace("*", "")
-            for place, _ in self._reads
-            for pattern in place.patterns
+            (sample, place) for place, _ in self._reads for pattern in place.patterns for sample in _samples(pattern)
         ]
 
-    def of_change(self, path: str) -> Place | None:
-        """The class that counts for writing or deleting this path."""
-        path = normal(path)
-        return next((place for place, pattern in self._changes if pattern.fullmatch(path)), None)
+    def of_change(self, path: str, directories: tuple[str, ...] = ()) -> Place | None:
+        """The class that counts for writing or deleting this path: the worst of what it may be."""
+        worst: Place | None = None
+        for position, candidate in enumerate(spellings(path, directories)):
+            found = next((place for place, pattern in self._changes if pattern.fullmatch(candidate)), None)
+            if not position or _weight(found) > _weight(worst):
+                worst = found
+        return worst
 
-    def of_read(self, path: str, *, glob: bool = False) -> Place | None:
-        """The class that counts for reading it. A glob counts when it could stand for a member of the class."""
-        path = normal(path)
-        for place, pattern in self._reads:
-            if pattern.fullmatch(path):
-                return place
-            if glob and any(_glob(path).fullmatch(sample) for sample in self._samples):
+    def of_read(self, path: str, directories: tuple[str, ...] = (), *, wild: bool = False) -> Place | None:
+        """The class that counts for reading it; `wild`: it holds a glob or a gap."""
+        for candidate in spellings(path, directories):
+            for place, pattern in self._reads:
+                if pattern.fullmatch(candidate):
+                    return place
+            if wild and (found := self._spelled(candidate)) is not None:
+                return found
+        return None
+
+    def _spelled(self, path: str) -> Place | None:
+        *parents, last = path.split("/")
+        letters = len(re.sub(rf"\[[^\]]*\]|[*?.{UNKNOWN}]", "", last))
+        parent = parents[-1] if parents else ""
+        known = parent not in ("", "~", ".", "..") and not re.search(rf"[*?\[{UNKNOWN}]", parent)
+        if letters < TELLING and not known:
+            return None
+        expression = _glob(path)
+        for sample, place in self._samples:
+            if expression.fullmatch(sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
                 return place
         return None
+
+
+def spellings(path: str, directories: tuple[str, ...]) -> Iterator[str]:
+    """The paths that this one may be, normal."""
+    clean = normal(path)
+    yield clean
+    if clean.startswith("/proc/") and (short := _ELSEWHERE.sub("", clean)) != clean:
+        yield normal(short or "/")
+    if clean.startswith(("/", "~")):
+        return
+    if clean.startswith("../"):
+        yield "/" + clean.replace("../", "")
+    for directory in directories:
+        yield normal(f"{directory}/{path}")
 
 
 def normal(path: str) -> str:
@@ -51,6 +86,10 @@ def normal(path: str) -> str:
         return path
     clean = posixpath.normpath(path)
     return clean[1:] if clean.startswith("//") else clean
+
+
+def _weight(place: Place | None) -> int:
+    return place.weight if place is not None else 0
 
 
 def _compile(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -65,7 +104,19 @@ def _regex(pattern: str) -> str:
     return "".join([*parts, re.escape(pattern[at:])])
 
 
+def _samples(pattern: str) -> Iterator[str]:
+    """Members of a class, to hold a glob against."""
+    body = pattern.removeprefix("**/").replace("**", "x")
+    body = re.sub(r"(?<=/)\*(?=/)", "1", body).replace("*", "")
+    if body == pattern.replace("*", "") or not pattern.startswith("**/"):
+        yield body
+        return
+    for start in ("", "/", "/h/", "~/"):
+        yield start + body
+
+
 def _glob(path: str) -> re.Pattern[str]:
-    """A shell's glob as an expression; anything unusual in brackets matches everything there."""
-    text = re.sub(r"\[[^\]/]*\]", "?", path.replace(UNKNOWN, "*"))
-    return re.compile("".join({"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char)) for char in text), re.DOTALL)
+    """A shell's glob, and gaps, as an expression; brackets stand for anything in one place."""
+    text = re.sub(r"\[[^\]/]*\]", "?", path)
+    signs = {"*": "[^/]*", "?": "[^/]", UNKNOWN: ".*"}
+    return re.compile("".join(signs.get(char, re.escape(char)) for char in text), re.DOTALL)

@@ -165,6 +165,8 @@ class Place:
     """Matters to what writes or deletes; otherwise to what reads."""
     writes: int | None = None
     """Added instead to what writes without deleting."""
+    verbs: tuple[str, ...] = ()
+    """Words of the policy language for what touches it (`auth`, `billing`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,7 @@ def _place(name: str, table: Mapping[str, Any]) -> Place:
             tuple(str(pattern) for pattern in table["patterns"]),
             bool(table.get("changes", True)),
             table.get("writes"),
+            tuple(str(table.get("verb", "")).split()),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ConfigError("places.toml", f"[{name}] is not well-formed: {error}") from error

@@ -8,48 +8,18 @@ hidden among them. Combinations that are worse than their parts (a download that
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from bastion.model import Assessment, Effect, Reversible, Tier
-from bastion.policy.programs import Action
-from bastion.policy.visible import visible_line
+from bastion.model import Assessment, Reversible, Tier
+from bastion.policy.findings import HIGH, MEDIUM, Finding
 
-MEDIUM, HIGH = 25, 60
-"""Scores from which the tier is medium, high."""
 SHARE = 5
 """Further findings count for a fifth."""
 REASONS_LIMIT = 12
 """Sentences that are listed; a person reads three. The rest is counted in the last."""
-WHAT_WIDTH = 80
-"""Characters of what a sentence names; the whole command stands beside it."""
+EFFECTS_LIMIT = 200
+"""Effects that are listed; policy looks at kinds and paths, and more than this is judged by tier anyway."""
 
 _REVERSIBLE = {Reversible.YES: 0, Reversible.UNKNOWN: 1, Reversible.PARTLY: 2, Reversible.NO: 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a command does."""
-
-    action: Action
-    what: str = ""
-    """What it touches, as in the command; agent's text."""
-    place: str = ""
-    """What its place adds, as words."""
-    weight: int = 0
-    """After its place."""
-
-    @property
-    def effects(self) -> tuple[Effect, ...]:
-        """What it does to what it touches."""
-        what = self.what.replace("\0", "…")
-        return tuple(Effect(kind, what) for kind in self.action.effects)
-
-    @property
-    def sentence(self) -> str:
-        """For a person."""
-        what = visible_line(self.what.replace("\0", "…"), WHAT_WIDTH) if self.what else ""
-        text = self.action.say.replace("{what}", what).rstrip(" :")
-        return f"{text} ({self.place})" if self.place else text
 
 
 def tier(score: int) -> Tier:
@@ -57,20 +27,33 @@ def tier(score: int) -> Tier:
     return Tier.LOW if score < MEDIUM else Tier.MEDIUM if score < HIGH else Tier.HIGH
 
 
+def _distinct(ranked: Iterable[Finding]) -> list[Finding]:
+    """Without those that say less of the same thing: `deletes x` beside `deletes x recursively`."""
+    kept: list[Finding] = []
+    said: dict[str, list[frozenset[str]]] = {}
+    for finding in ranked:
+        kinds = frozenset(finding.action.effects)
+        before = said.setdefault(finding.what, [])
+        if not (finding.action.path and any(kinds <= more for more in before)):
+            kept.append(finding)
+            before.append(kinds)
+    return kept
+
+
 def assess(findings: Iterable[Finding]) -> Assessment:
     """The assessment that these findings add up to."""
     unique = {(finding.action.name, finding.what, finding.place): finding for finding in findings}
     ranked = sorted(unique.values(), key=lambda finding: -finding.weight)
-    effects = tuple(dict.fromkeys(effect for finding in ranked for effect in finding.effects))
-    verbs = tuple(dict.fromkeys(verb for finding in ranked for verb in finding.action.verbs))
-    told = [finding for finding in ranked if finding.weight > 0]
+    effects = tuple(dict.fromkeys(effect for finding in ranked for effect in finding.effects))[:EFFECTS_LIMIT]
+    verbs = tuple(dict.fromkeys(verb for finding in ranked for verb in (*finding.action.verbs, *finding.verbs)))
+    told = _distinct(finding for finding in ranked if finding.weight > 0)
     if not told:
         return Assessment(0, Tier.LOW, ("only reads",), (0,), Reversible.YES, effects, verbs)
     ceiling = next((limit - 1 for limit in (MEDIUM, HIGH) if told[0].weight < limit), 100)
     reasons: dict[str, int] = {}
     score = 0
     for finding in told:
-        added = min(finding.weight // SHARE if score else finding.weight, ceiling - score)
+        added = min(finding.weight // SHARE if reasons else finding.weight, ceiling - score)
         score += added
         reasons[finding.sentence] = reasons.get(finding.sentence, 0) + added
     sentences, weights = list(reasons), list(reasons.values())

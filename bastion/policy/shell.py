@@ -104,6 +104,8 @@ class Block:
     words: tuple[Word, ...] = ()
     """Values of a `for` or `case`, the words of a test, the name of a function."""
     redirects: tuple[Redirect, ...] = ()
+    variable: str = ""
+    """What a `for` sets."""
     evaluates: bool = False
     """Evaluates a variable as arithmetic, where `a[$(cmd)]` inside its value would run (bash(1) ARITHMETIC)."""
 
@@ -383,7 +385,9 @@ class _Reader:
         if body is None:
             raise Differs("has a loop without a body")
         self._free.append((node.start_byte, body.start_byte))
-        return Block(BlockKind.LOOP, (self.statement(body, depth + 1),), tuple(values))
+        variable = node.child_by_field_name("variable")
+        name = self._text(variable) if variable is not None else UNKNOWN
+        return Block(BlockKind.LOOP, (self.statement(body, depth + 1),), tuple(values), variable=name)
 
     def _c_for(self, node: tree_sitter.Node, depth: int) -> Block:
         body = node.child_by_field_name("body")

@@ -40,7 +40,7 @@ def make_gate(verdict: Verdict = Verdict.HOLD, *, where: Circumstances = WHERE, 
         where,
         intent=lambda _command: Intent(),
         reads_code=lambda _command: code,
-        assess=lambda _command: UNRATED,
+        assess=lambda _command, _stdin: UNRATED,
         judge=lambda request, _now: Judgement(verdict, request.digest, "test", "because"),
     )
 
@@ -84,7 +84,9 @@ def on_terms(verdict: Verdict, **terms: Any) -> Callable[[Request, int], Judgeme
 
 
 def gate_with(judge: Callable[[Request, int], Judgement]) -> Gate:
-    return Gate(WHERE, intent=lambda _: Intent(), reads_code=lambda _: None, assess=lambda _: UNRATED, judge=judge)
+    return Gate(
+        WHERE, intent=lambda _: Intent(), reads_code=lambda _: None, assess=lambda _, _stdin: UNRATED, judge=judge
+    )
 
 
 def test_the_request_is_held_on_the_terms_of_the_judgement() -> None:

@@ -54,3 +54,20 @@ def test_a_prompt_of_a_database_is_judged_like_its_client(language: str) -> None
 
 def test_an_unknown_language_is_opaque() -> None:
     assert assess(b"1", language="cobol").tier is HIGH
+
+
+@pytest.mark.parametrize("command", ["less /var/log/syslog", "more README", "man ls", "systemctl status nginx"])
+def test_a_pager_counts_where_it_opens(command: str) -> None:
+    """On a terminal only, and not when its output goes elsewhere (less(1), systemctl(1))."""
+    assert assess(command.encode()).tier is LOW
+    assert assess(command.encode(), terminal=True).tier is MEDIUM
+    assert assess(f"{command} | head".encode(), terminal=True).tier is LOW
+
+
+def test_code_on_stdin_is_judged_where_it_was_read() -> None:
+    assert assess(b"bash -s").tier is HIGH
+    assert assess(b"bash -s", b"uptime\n").tier is LOW
+    assert assess(b"sudo bash", b"rm -rf /srv").tier is HIGH
+    assert assess(b"psql app", b"select 1;").tier is LOW
+    assert "drop_table" in assess(b"psql app", b"drop table users;").verbs
+    assert assess(b"bash -s", b"\xff").tier is HIGH

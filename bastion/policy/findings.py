@@ -1,0 +1,107 @@
+"""What was found in a command, one thing at a time, with its weight. Pure.
+
+A finding is an action of facts/actions.toml on something; where that something is (facts/places.toml) adds to its
+weight. The classifier collects findings, score.py adds them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bastion.model import Effect
+from bastion.policy.places import Places
+from bastion.policy.programs import Action
+from bastion.policy.visible import visible_line
+from bastion.policy.words import UNKNOWN, Word
+
+MEDIUM, HIGH = 25, 60
+"""Scores from which the tier is medium, high."""
+WHAT_WIDTH = 80
+"""Characters of what a sentence names; the whole command stands beside it."""
+THINGS_LIMIT = 50
+"""Paths, services … that one finding lists as its effects."""
+NOWHERE = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2", "/dev/full"))
+"""Writing there changes nothing."""
+SOCKETS = ("/dev/tcp/", "/dev/udp/")
+"""bash(1) REDIRECTION: names that open a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a command does."""
+
+    action: Action
+    what: str = ""
+    """What it touches, as in the command; agent's text."""
+    place: str = ""
+    """What its place adds, as words."""
+    weight: int = 0
+    """After its place."""
+    verbs: tuple[str, ...] = ()
+    """What its place adds to the action's verbs."""
+    things: tuple[str, ...] = field(default=(), compare=False)
+    """The single things that `what` names."""
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What it does to what it touches."""
+        things = [thing.replace(UNKNOWN, "…") for thing in self.things[:THINGS_LIMIT] or (self.what,)]
+        return tuple(Effect(kind, thing) for kind in self.action.effects for thing in things)
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        what = visible_line(self.what, WHAT_WIDTH) if UNKNOWN not in self.what else _with_gaps(self.what)
+        text = self.action.say.replace("{what}", what).rstrip(" :")
+        return f"{text} ({self.place})" if self.place else text
+
+
+def _with_gaps(text: str) -> str:
+    """Harmless to show, `…` where only run time knows."""
+    shown = visible_line(text.replace(UNKNOWN, "\ue000"), WHAT_WIDTH)
+    return shown.replace(visible_line("\ue000", WHAT_WIDTH), "…")
+
+
+class Finder:
+    """Makes findings by the facts about actions and places."""
+
+    def __init__(self, actions: Mapping[str, Action], places: Places) -> None:
+        self.actions = actions
+        self.places = places
+
+    def find(self, name: str, what: str = "", things: Sequence[str] = ()) -> Finding:
+        """An action on something that is no path."""
+        action = self.actions[name]
+        return Finding(action, what, "", action.weight, (), tuple(things))
+
+    def path(self, name: str, word: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
+        """An action on a path: where it points counts. `directories`: what `cd` may have made the current one."""
+        action = self.actions[name]
+        text = word.text
+        if text in NOWHERE or (text == "-" and not action.code):
+            return []
+        if text.startswith(SOCKETS):
+            return [self.find("connect" if name == "read" else "send", text)]
+        if name == "read":
+            return self.reading(word, directories) or [Finding(action, text, "", 0)]
+        place = self.places.of_change(text, directories)
+        verbs = place.verbs if place is not None else ()
+        deletes = "deletes" in action.effects
+        if place is None and text.startswith(UNKNOWN) and deletes:
+            return [Finding(action, text, "known only when it runs", max(action.weight, HIGH))]
+        if place is None:
+            return [self.find(name, text)]
+        gentle = place.writes is not None and not deletes and "recursively" not in action.say
+        weight = action.weight + (place.writes if gentle and place.writes is not None else place.weight)
+        if place.weight < 0:
+            weight = max(weight, MEDIUM)
+        return [Finding(action, text, place.say, min(weight, 100), verbs)]
+
+    def reading(self, word: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
+        """What is found when the contents of a path are read: a secret, or nothing."""
+        place = self.places.of_read(word.text, directories, wild=word.glob or UNKNOWN in word.text)
+        if place is None:
+            return []
+        action = self.actions["read-secret"]
+        return [Finding(action, word.text, place.say, action.weight, place.verbs)]

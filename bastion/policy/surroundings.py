@@ -1,0 +1,40 @@
+"""What a command stands in: its stdin, how deep it is, which functions and directories the line knows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a command's stdin is."""
+
+    text: str | None = None
+    """When it is known: written in the command line, or read and bound beforehand."""
+    piped: bool = False
+    """Comes from another command or a file."""
+    fetched: bool = False
+    """Through something that came over the network."""
+    decoded: bool = False
+    """Through a decoder."""
+    secret: bool = False
+    """A secret flows in it."""
+    anchored: bool = False
+    """Names of files, each ended by NUL and beginning with `/`, `./` or `~`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Surroundings of a command."""
+
+    stdin: Input
+    depth: int = 0
+    """Commands inside commands."""
+    functions: frozenset[str] = frozenset()
+    """Names that this line defines."""
+    directories: tuple[str, ...] = ()
+    """What the current directory may be, as far as it is known."""
+    terminal: bool = False
+    """The line runs on a terminal, where programs open pagers."""
+    captured: bool = False
+    """Its output goes to another program or a file."""

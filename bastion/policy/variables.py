@@ -1,0 +1,44 @@
+"""Setting a variable: which make programs run or load something, and which mean nothing to anybody. Pure.
+
+What counts is the name (facts/table_env.toml). A name with a subscript is evaluated as arithmetic, where `a[$(cmd)]`
+runs (bash(1) ARRAYS). A variable set on its own, whose name no program obeys, changes nothing by itself; what uses it
+later is judged as unknown there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
+from typing import Any
+
+from bastion.policy.words import UNKNOWN
+
+_SUBSCRIPT = re.compile(r"\w+\[(?:\d+|[@*])\]")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+class Variables:
+    """The table, compiled."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._plain = frozenset(name for name in table["harmless"] if "=" in name)
+        self._harmless = _any([name for name in table["harmless"] if "=" not in name])
+        self._code = _any(table["code"])
+
+    def action(self, name: str, value: str, *, exported: bool) -> str:
+        """The action of setting it, empty for none; `exported`: a program gets it in its environment."""
+        base = name.partition("[")[0].removesuffix("+")
+        if UNKNOWN in name or not _NAME.fullmatch(base):
+            return "evaluates"
+        if (base == name and self._harmless.fullmatch(base)) or f"{name}={value}" in self._plain:
+            return ""
+        if self._code.fullmatch(base):
+            return "environment-code"
+        if "[" in name and not _SUBSCRIPT.fullmatch(name.removesuffix("+")):
+            return "evaluates"
+        return "environment" if exported else ""
+
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns) or r"(?!)")
