@@ -26,17 +26,17 @@ from bastion.policy.words import Word
 
 class Language(StrEnum):
     """What a line means to the program that reads it. The client's own commands (`\\!`, `.shell`) belong to it, so
-    each SQL client is a language."""
+    each SQL client is a language. The values are those that `risk.assess` takes."""
 
     BASH = "bash"
     PSQL = "psql"
     MYSQL = "mysql"
-    SQLITE = "sqlite3"
+    SQLITE = "sqlite"
     PYTHON = "python"
     NODE = "node"
     RUBY = "ruby"
     PHP = "php"
-    MONGOSH = "mongosh"
+    MONGOSH = "mongo"
     REDIS = "redis"
     BC = "bc"
 

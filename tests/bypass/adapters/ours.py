@@ -1,0 +1,148 @@
+"""This bastion: the real daemon, a real sshd behind it, an approver at a control connection."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import asyncssh
+
+from bastion.control import wire
+from bastion.control.client import Client
+from bastion.errors import BastionError
+from bastion.gate.channels import Treatment, look_up
+from bastion.model import Choice, RequestKind
+from bastion.policy.visible import visible
+from tests.bypass.adapter import Item
+from tests.bypass.vector import Channel
+from tests.support.house import House
+from tests.support.sshd import LOGIN, Sshd
+
+SHELLS = look_up("request shell").treatment is not Treatment.REFUSED
+"""Whether this release gives out shells; one without them refuses every shell, which the suite sees."""
+
+ALWAYS = frozenset({Channel.EXEC, Channel.PROTOCOL, Channel.APPROVER, Channel.AUTOMATIC})
+
+
+class Ours:
+    """One house for all vectors of a run."""
+
+    name = "agent-bastion"
+    offers = ALWAYS | ({Channel.SHELL, Channel.PIPE} if SHELLS else frozenset())
+    refuses = frozenset(Channel) - offers
+    abilities = frozenset({"raw"}) if SHELLS else frozenset[str]()
+    holds = True
+
+    def __init__(self, settings: str = "") -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="bypass-")
+        self.work = Path(self._directory.name) / "target"
+        self.work.mkdir()
+        self.house = House(Path(self._directory.name) / "house")
+        self._sshd = Sshd(Path(self._directory.name) / "sshd", extra="SetEnv HISTFILE=/dev/null")
+        if settings:
+            self.house.configure(settings)
+        self._ana: Client | None = None
+
+    async def __aenter__(self) -> Ours:
+        self._sshd.start()
+        self.house.add_target("web-1", self._sshd)
+        self.house.start()
+        self._ana = await self.house.remote("ana")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._ana is not None:
+            await self._ana.close()
+        self.house.stop()
+        self._sshd.stop()
+        self._directory.cleanup()
+
+    @property
+    def ana(self) -> Client:
+        """The approver's connection."""
+        assert self._ana is not None
+        return self._ana
+
+    def ssh(self, *words: str | bytes, options: tuple[str, ...] = ()) -> list[str | bytes]:
+        return [*self.house.ssh_command("web-1", options=options), *words]
+
+    async def connect(self) -> asyncssh.SSHClientConnection:
+        return await asyncssh.connect(
+            "127.0.0.1",
+            self.house.port,
+            username="web-1",
+            client_keys=[str(self.house.work / "agent-7")],
+            known_hosts=str(self.house.work / "known_hosts"),
+            config=None,
+        )
+
+    async def held(self) -> list[Item]:
+        infos = await self.ana.call(wire.ListRequests, list[wire.RequestInfo], state="held")
+        return [item(info) for info in sorted(infos, key=lambda each: each.created)]
+
+    async def approve(self, item: Item, mode: str = "") -> bool:
+        return await self._vote(item, Choice.APPROVE, mode)
+
+    async def deny(self, item: Item) -> bool:
+        return await self._vote(item, Choice.DENY, "")
+
+    async def _vote(self, item: Item, choice: Choice, mode: str) -> bool:
+        try:
+            info = await self.ana.call(wire.ShowRequest, wire.RequestInfo, request=item.id)
+            assert info.digest == item.digest
+            await vote(self.ana, info, choice, mode)
+        except BastionError:
+            return False
+        return True
+
+    async def allow(self, command: bytes) -> None:
+        listed = await self.ana.call(wire.ListWhitelist, list[wire.WhitelistInfo])
+        if not any(each.command == command for each in listed):
+            await self.ana.whitelist(command, "agent-7", "web-1", LOGIN, 0)
+
+    async def refuses_certificates(self) -> bool:
+        """Whether a target whose credential would be certificates is turned down."""
+        root = await self.house.local()
+        try:
+            await root.call(
+                wire.AddTarget,
+                wire.TargetInfo,
+                name="web-ca",
+                address="127.0.0.1:22",
+                logins=[LOGIN],
+                env="test",
+                host_keys=[self._sshd.host_key],
+                credential="ca",
+            )
+        except BastionError as error:
+            return "certificates" in error.hint
+        finally:
+            await root.close()
+        return False
+
+    async def cut(self) -> None:
+        for session in await self.ana.call(wire.ListSessions, list[wire.SessionInfo]):
+            if session.state == "open":
+                try:
+                    await self.ana.call(wire.KillSession, wire.SessionInfo, session=session.id, reason="end of vector")
+                except BastionError:
+                    continue  # it has ended meanwhile
+
+
+async def vote(ana: Client, info: wire.RequestInfo, choice: Choice, mode: str) -> None:
+    """A signed vote on what was displayed. Raises BastionError."""
+    await ana.vote(info, choice, "by the suite")
+
+
+def item(info: wire.RequestInfo) -> Item:
+    """A held request as the suite sees it."""
+    stdin = info.kind == RequestKind.STDIN.value
+    return Item(
+        info.id,
+        info.command.removesuffix(b"\n") if stdin else info.command,
+        info.stdin_code,
+        line=not stdin,
+        digest=info.digest,
+        shown=visible(info.command),
+        reasons=tuple(info.reasons) if info.tier != "unrated" or info.score is not None else (),
+    )

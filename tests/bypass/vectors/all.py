@@ -1,0 +1,13 @@
+"""All vectors, and those of the corpus that stand elsewhere."""
+
+from __future__ import annotations
+
+from tests.bypass.vectors import commands, protocol, shell, state
+
+VECTORS = shell.VECTORS + commands.VECTORS + protocol.VECTORS + state.VECTORS
+
+ELSEWHERE = {
+    "DR-28": "the driver's own tests: who else can make its directory",
+    "SI-16": "needs a vault of passwords, which this release does not have; sudo asks, and what is typed is masked",
+}
+"""Vectors that are no step of an agent's."""
