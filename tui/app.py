@@ -22,10 +22,13 @@ from textual.binding import Binding, BindingType
 from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
-from tui import keys, messages
+from tui import deciding, keys, messages
 from tui.feed import Connect, Feed, words_of
+from tui.items import Item
 from tui.lines import Link
+from tui.remembering import Memory, remember
 from tui.screens import Drawn
+from tui.screens.dialogs import RememberScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.watch import WatchScreen
@@ -211,6 +214,40 @@ class BastionConsole(App[None], inherit_bindings=False):
         self.view.voting |= {info.id}
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
         self.run_worker(self.feed.vote(info, choice, reason), name=f"vote {info.id}")
+
+    def ask_memory(self, item: Item) -> None:
+        """Asks what may be remembered of a request, and opens the dialog for it."""
+        self.tell(f"asking what may be remembered of {cell(item.id, 12)} ...")
+        self.run_worker(self._propose(item), name=f"propose {item.id}")
+
+    async def _propose(self, item: Item) -> None:
+        try:
+            proposal = await self.feed.call(wire.ProposeWhitelist, wire.ProposalInfo, request=item.id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
+            self.tell(f"nothing can be remembered: {words_of(error)}", "bad")
+            self._news()
+            return
+        memory = remember(item, proposal, self.daemon_time)
+        if isinstance(memory, str):
+            self.tell(memory, "warning")
+        elif isinstance(self.screen, MainScreen):
+            self.told = None
+            self.view.guard.display_changed(self.clock())
+            self.push_screen(RememberScreen(memory), self._remembered)
+        self._news()
+
+    def _remembered(self, memory: Memory | None) -> None:
+        if memory is None:
+            return
+        match deciding.remembered(self.view, memory.item, self.feed.me, self.pressed):
+            case deciding.Cast(info=info):
+                self.view.voting |= {info.id}
+                self.tell(f"approving {cell(info.id, 12)} and remembering it: being signed and sent ...")
+                work = self.feed.vote_and_remember(info, memory.proposal, memory.candidate.pattern, **memory.limits)
+                self.run_worker(work, name=f"vote {info.id}")
+            case deciding.Refused(words=words):
+                self.tell(words, "warning")
+        self.draw()
 
     def kill_session(self, session: wire.SessionInfo) -> None:
         """Ends a session."""

@@ -6,6 +6,7 @@ very `RequestInfo` that was on display, and the vote is computed from that and f
 
     approve   low and medium: one key, once the whole text has been on the screen
               high and unrated, or where parts were jumped over: arms, and a second, different key confirms
+    remember  the same checks; then a dialog shows what would be remembered, and another key confirms both
     deny      opens a dialog for the reason; the dialog is bound to the request it was opened for
     kill      opens a dialog that a different key confirms
 
@@ -52,6 +53,13 @@ class AskReason:
 
 
 @dataclass(frozen=True, slots=True)
+class AskMemory:
+    """Ask the bastion what may be remembered, then open the dialog for it."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class AskKill:
     """Open the dialog that confirms the end of a session."""
 
@@ -65,11 +73,45 @@ class Refused:
     words: str
 
 
-Outcome = Cast | Ask | AskReason | AskKill | Refused
+Outcome = Cast | Ask | AskReason | AskMemory | AskKill | Refused
 
 
 def approve(view: View, me: str, now: float) -> Outcome:
     """The first key of an approval. `me` is the approver's name; empty when not connected."""
+    item = _approvable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    skipped = _skipped(view, item)
+    if item.info.tier in ONE_KEY and not skipped:
+        return Cast(item.info, Choice.APPROVE)
+    view.guard.arm(item.id, item.digest, now)
+    if skipped:
+        return Ask(item, f"{amount(skipped, 'character')} never were on your screen")
+    return Ask(item, "nobody rated it" if item.info.tier == Tier.UNRATED else f"{cell(item.info.tier, 10)} risk")
+
+
+def remember(view: View, me: str, now: float) -> Outcome:
+    """The key that approves and remembers."""
+    item = _approvable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    if item.info.tier == Tier.HIGH:
+        return Refused("what is rated high is never remembered: a approves it once")
+    if _skipped(view, item):
+        return Refused("what is remembered must have been on your screen, all of it: read on with space")
+    return AskMemory(item)
+
+
+def remembered(view: View, item: Item, me: str, now: float) -> Outcome:
+    """The approval of what the dialog was opened for, at the moment it is sent."""
+    problem = standing(view, view.items.get(item.id, item), me) or view.guard.refusal(now)
+    if problem:
+        return Refused(problem)
+    return Cast(item.info, Choice.APPROVE)
+
+
+def _approvable(view: View, me: str, now: float) -> Item | Refused:
+    """The request on display, if a first approving key counts."""
     item = _votable(view, me, now)
     if isinstance(item, Refused):
         return item
@@ -80,13 +122,13 @@ def approve(view: View, me: str, now: float) -> Outcome:
     seen, total = view.reading.get(item.digest, Seen()), view.totals.get(item.digest)
     if total is None or not seen.reached(total):
         return Refused("not all of it has been on your screen: read on with space, or jump to the end with End")
-    skipped = seen.missing(total)
-    if item.info.tier in ONE_KEY and not skipped:
-        return Cast(item.info, Choice.APPROVE)
-    view.guard.arm(item.id, item.digest, now)
-    if skipped:
-        return Ask(item, f"{amount(skipped, 'character')} never were on your screen")
-    return Ask(item, "nobody rated it" if item.info.tier == Tier.UNRATED else f"{cell(item.info.tier, 10)} risk")
+    return item
+
+
+def _skipped(view: View, item: Item) -> int:
+    """Characters that were jumped over."""
+    total = view.totals.get(item.digest)
+    return 0 if total is None else view.reading.get(item.digest, Seen()).missing(total)
 
 
 def confirm(view: View, me: str, now: float) -> Outcome:

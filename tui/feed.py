@@ -42,6 +42,11 @@ class Connection(Protocol):
     async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, /) -> wire.RequestInfo:
         """Computes the digest of `info`, signs, sends. Raises bastion.errors."""
 
+    async def remember(
+        self, proposal: wire.ProposalInfo, /, *, pattern: str, everywhere: bool, expires: int
+    ) -> wire.WhitelistInfo:
+        """Signs and sends a whitelist entry. Raises bastion.errors."""
+
     async def close(self) -> None: ...
 
 
@@ -96,11 +101,26 @@ class Feed:
             raise errors.Unreachable("not connected to the bastion")
         return await self._client.call(call_type, result, **fields)
 
-    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> None:
-        """One vote; how it went is posted. Never raises but when cancelled."""
+    async def vote_and_remember(
+        self, info: wire.RequestInfo, proposal: wire.ProposalInfo, pattern: str, *, everywhere: bool, expires: int
+    ) -> None:
+        """An approval, and once it counted the whitelist entry; how both went is posted."""
+        if not await self.vote(info, Choice.APPROVE, ""):
+            return
+        try:
+            if self._client is None:
+                raise errors.Unreachable("not connected")
+            entry = await self._client.remember(proposal, pattern=pattern, everywhere=everywhere, expires=expires)
+        except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
+            self._post(messages.Told(f"approved once, but not remembered: {words_of(error)}", "bad"))
+        else:
+            self._post(messages.Told(f"approved, and remembered as {visible(entry.id, newlines=False)}", "good"))
+
+    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> bool:
+        """One vote; how it went is posted, and whether it counted is returned. Never raises but when cancelled."""
         if self._client is None:
             self._post(messages.VoteFailed(info.id, "not connected: nothing was sent"))
-            return
+            return False
         try:
             after = await self._client.vote(info, choice, reason)
         except errors.Unreachable as error:
@@ -110,6 +130,8 @@ class Feed:
             self._post(messages.VoteFailed(info.id, f"the vote did not count: {words_of(error)}"))
         else:
             self._post(messages.Voted(after, choice))
+            return True
+        return False
 
     async def recheck(self, requests: tuple[str, ...]) -> None:
         """Asks again for requests that were held here and that the daemon did not speak of after a new connection."""

@@ -32,6 +32,13 @@ class Key:
 DECIDE = (
     Key("request.approve", "a", "approve", "approve", "approve the request on display"),
     Key("request.confirm", "y", "confirm", "yes, approve", "confirm an approval that needs a second key"),
+    Key(
+        "request.remember",
+        "A",
+        "remember",
+        "and remember",
+        "approve it and remember it: shows exactly what, where, how long",
+    ),
     Key("request.deny", "d", "deny", "deny", "deny it; the reason that you type goes to the agent"),
     Key("session.watch", "w", "watch", "watch", "watch its session live"),
     Key("session.kill", "x", "kill", "kill", "end its session at once (asks first)"),

@@ -203,6 +203,9 @@ class Bastion:
         ]
         self.votes: list[tuple[str, Choice, str]] = []
         """Request, choice and reason of every vote that arrived."""
+        self.remembered: list[wire.WhitelistInfo] = []
+        self.not_remembered = ""
+        """While set, nothing may be remembered, for this reason."""
         self.calls: list[wire.Call] = []
         self.clients: list[SampleClient] = []
         self.down: errors.BastionError | None = None
@@ -211,6 +214,24 @@ class Bastion:
         self.hold_votes = asyncio.Event()
         self.hold_votes.set()
         """Cleared, votes wait, as for somebody who touches a key."""
+
+    def propose(self, info: wire.RequestInfo) -> wire.ProposalInfo:
+        """As the daemon does for the commands of this file: exactly it, and a pattern where there is a unit."""
+        candidates = [wire.CandidateInfo(pattern="", words="exactly this command")]
+        if info.command == b"systemctl restart nginx":
+            candidates.append(wire.CandidateInfo(pattern="systemctl restart {unit}", words="any unit"))
+        return wire.ProposalInfo(
+            refused=self.not_remembered,
+            command=info.command,
+            identity=info.identity,
+            target=info.target,
+            env=info.env,
+            login=info.login,
+            code="",
+            tier=info.tier,
+            until=0 if info.tier == "low" else NOW + 7 * 86400 * S,
+            candidates=candidates,
+        )
 
     async def connect(self) -> SampleClient:
         """What the console is given as `connect`."""
@@ -282,6 +303,8 @@ class SampleClient:
                 one = self.bastion.sessions[id]
                 self.bastion.put_session(msgspec.structs.replace(one, state="closed", closed=NOW, end="killed by ana"))
                 return self.bastion.sessions[id]
+            case wire.ProposeWhitelist(request=id):
+                return self.bastion.propose(self.bastion.requests[id])
             case _:
                 raise errors.UsageError(f"no {type(call).__name__} here")
 
@@ -307,6 +330,25 @@ class SampleClient:
             after = msgspec.structs.replace(after, state="approved", decided=NOW)
         self.bastion.put(after)
         return after
+
+    async def remember(
+        self, proposal: wire.ProposalInfo, /, *, pattern: str, everywhere: bool, expires: int
+    ) -> wire.WhitelistInfo:
+        entry = wire.WhitelistInfo(
+            id=f"w-{len(self.bastion.remembered) + 1:08x}",
+            command=proposal.command,
+            identity=proposal.identity,
+            target="" if everywhere else proposal.target,
+            login=proposal.login,
+            by=self.welcome.identity,
+            expires=expires,
+            pattern=pattern,
+            env=proposal.env if everywhere else "",
+            code=proposal.code,
+            tier=proposal.tier,
+        )
+        self.bastion.remembered.append(entry)
+        return entry
 
     async def close(self) -> None:
         if self in self.bastion.clients:

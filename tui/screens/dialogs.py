@@ -1,4 +1,4 @@
-"""The two dialogs: the reason of a denial, and the end of a session. Typed: they answer with a value or None.
+"""The dialogs: the reason of a denial, what to remember, the end of a session. Typed: they answer with a value or None.
 
 A dialog is bound to what it was opened for. It never closes by itself: if it did, the rest of what a person types
 would act on the screen under it. When its subject ends meanwhile, it says so and only lets itself be closed.
@@ -18,7 +18,8 @@ from textual.widgets import Input
 from bastion.control import wire
 from tui.deciding import standing
 from tui.items import Item
-from tui.widgets.bars import Bar
+from tui.remembering import Memory
+from tui.widgets.bars import Bar, Block
 from tui.words import cell
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 REASON_LIMIT = 500
 """Characters. It must fit into a signed statement and a ledger entry (16 KiB) with room for the rest."""
+
+
+FRAME = 9
+"""Rows that a dialog takes beside its text, with a row of what lies under it."""
 
 
 class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
@@ -86,6 +91,85 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
             self.draw()
         else:
             self.dismiss(reason)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
+    """Shows exactly what would be remembered; answers with the choice, or None when it was given up."""
+
+    app: BastionConsole
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "confirm", "approve and remember", id="remember.confirm"),
+        Binding("down,tab,j", "step(1)", "next", id="remember.next"),
+        Binding("up,shift+tab,k", "step(-1)", "before", id="remember.previous"),
+        Binding("e", "wider", "target or environment", id="remember.wider"),
+        Binding("t", "shorter", "how long", id="remember.shorter"),
+        Binding("escape", "cancel", "cancel", id="remember.cancel"),
+    ]
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Bar("dialog-title")
+            yield Bar("dialog-choice")
+            yield Block("dialog-text")
+            yield Bar("dialog-scope")
+            yield Bar("dialog-term")
+            yield Bar("dialog-keys")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the choice as it stands, and whether it can still be approved."""
+        if not self.query("#dialog-keys"):
+            return
+        memory = self.memory
+        self.query_one("#dialog-title", Bar).draw(
+            ((f" APPROVE {cell(memory.item.id, 12)} AND REMEMBER, so that it runs without asking:", "strong"),)
+        )
+        self.query_one("#dialog-choice", Bar).draw(memory.choice())
+        self.query_one("#dialog-text", Block).draw(memory.text, self.size.height - FRAME)
+        self.query_one("#dialog-scope", Bar).draw(memory.scope())
+        self.query_one("#dialog-term", Bar).draw(memory.term())
+        problem = self._problem()
+        words = " Enter approves and remembers, Down next form, t how long, e where, Esc goes back"
+        self.query_one("#dialog-keys", Bar).draw(
+            ((f" Esc closes: {problem}", "alarm"),) if problem else ((words, "quiet"),)
+        )
+
+    def _problem(self) -> str:
+        view, item = self.app.view, self.memory.item
+        if problem := standing(view, view.items.get(item.id, item), self.app.feed.me):
+            return problem
+        if self.query_one("#dialog-text", Block).cut:
+            return "it is too long to be shown whole in this window"
+        return ""
+
+    def action_confirm(self) -> None:
+        refusal = self._problem() or self.app.view.guard.refusal(self.app.pressed)
+        if refusal:
+            self.query_one("#dialog-keys", Bar).draw(((f" {refusal}", "alarm"),))
+        else:
+            self.dismiss(self.memory)
+
+    def action_step(self, by: int) -> None:
+        self._now(self.memory.step(by))
+
+    def action_wider(self) -> None:
+        self._now(self.memory.wider())
+
+    def action_shorter(self) -> None:
+        self._now(self.memory.shorter())
+
+    def _now(self, memory: Memory) -> None:
+        self.memory = memory
+        self.draw()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

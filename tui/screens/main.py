@@ -169,6 +169,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def action_confirm(self) -> None:
         self._do(deciding.confirm(self.app.view, self.app.feed.me, self.app.pressed))
 
+    def action_remember(self) -> None:
+        self._do(deciding.remember(self.app.view, self.app.feed.me, self.app.pressed))
+
     def action_deny(self) -> None:
         self._do(deciding.deny(self.app.view, self.app.feed.me, self.app.pressed))
 
@@ -183,6 +186,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
                 self.app.armed_why = why
             case deciding.AskReason(item=item):
                 self.app.push_screen(DenyScreen(item), lambda reason: self._denied(item, reason))
+            case deciding.AskMemory(item=item):
+                self.app.ask_memory(item)
             case deciding.AskKill(session=session):
                 self.app.push_screen(KillScreen(session), lambda yes: self._killed(session, yes))
             case deciding.Refused(words=words):

@@ -1,13 +1,16 @@
-"""The one-row widgets: status, tabs, headline, notice. Each shows parts that somebody else made."""
+"""The widgets of one row (status, tabs, headline, notice) and of as many as a text takes. Each shows what somebody else
+made."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.geometry import Size
 from textual.strip import Strip
 
 from bastion.policy.visible import CUT
-from tui.paper import Parts
+from tui.paper import Parts, marked
+from tui.reading import wrap
 from tui.widgets.paint import COMPONENTS, Painted
 
 
@@ -54,3 +57,43 @@ class Bar(Painted, can_focus=False):
     def text(self) -> str:
         """What it shows, for tests and for screen readers."""
         return "".join(text for text, _ in self.left + self.right)
+
+
+class Block(Painted, can_focus=False):
+    """A visible text, wrapped, as high as it is. Where the screen has no room for that, whoever shows it must say so."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.shown = ""
+        self.room = 1
+
+    def draw(self, shown: str, room: int) -> None:
+        """Shows this text, in at most `room` rows."""
+        if (shown, room) != (self.shown, self.room):
+            self.shown, self.room = shown, max(1, room)
+            self.refresh(layout=True)
+
+    @property
+    def cut(self) -> bool:
+        """Not all of it is on the screen."""
+        return self.rows(self.size.width) > self.room
+
+    def rows(self, width: int) -> int:
+        """That it takes at this width."""
+        return len(wrap(self.shown, width - 1))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return min(self.rows(width), self.room)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        wrapped = wrap(self.shown, width - 1)
+        parts = ((" ", "value"), *marked(wrapped.row(y), "command")) if y < len(wrapped) else ()
+        return self.strip(parts, width)
+
+    @property
+    def text(self) -> str:
+        """What it shows, for tests and for screen readers."""
+        return self.shown
