@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import asyncssh
+import pytest
 
+from bastion.gate import driver
 from bastion.gate import shell_events as ev
 from bastion.ssh.driver import Driver, Terminal
 from tests.support.ports import until
@@ -107,3 +109,11 @@ async def governed(
             await shell.driver.close()
         connection.abort()
         await connection.wait_closed()
+
+
+def posix(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Have the target run this POSIX shell, as one without bash would; `bash` changes nothing."""
+    if program != "bash":
+        text = driver.TTY.replace("s=$(command -v bash)", "s=").replace("exec /bin/sh", f"exec {program}")
+        assert text != driver.TTY
+        monkeypatch.setattr(driver, "TTY", text)

@@ -14,7 +14,7 @@
 PS1='' PS2='' BASH_ARGV0=-bash
 unset PROMPT_COMMAND
 set +o history
-__b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y=''
+__b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y='' __b_v=0
 __b_p='{ \__b_g; } 2>/dev/null'
 # mark TEXT
 __b_m() {
@@ -49,7 +49,7 @@ __b_s() {
 			__b_c="{ \\builtin set -$__b_o; \\__b_q; } 2>/dev/null"$'\n'"$__b_c"
 		fi
 	fi
-	\builtin export -n __b_c __b_t __b_r __b_i __b_o __b_f __b_z __b_y
+	\builtin export -n __b_c __b_t __b_r __b_i __b_o __b_f __b_z __b_y __b_v
 	__b_m "B;$1"
 	\builtin return "$__b_t"
 }
@@ -63,19 +63,25 @@ __b_x() {
 		\builtin set +xv
 	fi
 }
+# the shell's input is still the pipe, or the shell is none any more
+__b_w() {
+	\builtin local f
+	for f in "${__b_w[@]}"; do
+		if [[ ! $f -ef $__b_h ]]; then \builtin kill -9 $$; fi
+	done
+}
 # behind a command: note how it ended, and whether descriptor 0 is still the pipe
 __b_u() {
 	__b_x "$?"
-	if [[ -n $__b_h && ! /proc/self/fd/0 -ef $__b_h ]]; then \builtin kill -9 $$; fi
+	__b_w
 	\builtin return 0
 }
 # before each line that is read
 __b_g() {
-	\builtin local s
-	s=$?
-	__b_x "$s"
-	if [[ -n $__b_h && ! /proc/self/fd/0 -ef $__b_h ]]; then \builtin kill -9 $$; fi
-	if [[ $s == 130 ]]; then __b_m "I;$__b_j"; fi
+	__b_v=$?
+	__b_x "$__b_v"
+	__b_w
+	if [[ $__b_v == 130 ]]; then __b_m "I;$__b_j"; fi
 	\builtin return 0
 }
 __b_d() {
@@ -113,10 +119,16 @@ __b_a() {
 	\builtin printf -v d %q "$PWD"
 	__b_m "R;$1;$-;$d"
 }
-__b_h=/proc/$__b_k/fd/3
-[[ /proc/self/fd/0 -ef $__b_h ]] || __b_h=''
+# The pipe, as the control process has it: where /proc can tell. Which descriptors are the pipe (without a terminal, bash
+# keeps its input in another one than 0 from the first redirection on) is seen once, and holds from then on.
+__b_h=/proc/$__b_k/fd/1 __b_w=()
+: </dev/null
+for __b_v in /proc/$$/fd/*; do
+	if [[ $__b_v -ef $__b_h ]]; then __b_w+=("$__b_v"); fi
+done
+__b_v=0
 __b_n=''
 [[ $- == *i* ]] || __b_n=1
-\builtin readonly __b_k __b_h __b_p __b_j __b_n
+\builtin readonly __b_k __b_h __b_w __b_p __b_j __b_n
 \builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_u __b_g __b_d __b_f __b_e __b_a
 PROMPT_COMMAND=$__b_p

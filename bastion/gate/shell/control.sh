@@ -10,7 +10,7 @@ case $i in 0) d=/tmp;; 1) d=/dev/shm;; 2) d=/var/tmp;; *) d=$HOME;; esac;
 exec 3>"$d/$2/f" || exit 1;
 printf "K;%s;%s\012" "$1" "$$";
 m=; if q "$p"; then m=$n; fi;
-command -p cat >&3 3>&-; exec 3>&-;
+exec >&3 3>&-; command -p cat; exec >&-;
 if [ -n "$m" ] && q "$p" && [ "$m" = "$n" ]; then
 kill -HUP "$p"; kill -CONT "$p"; sleep 1;
 if q "$p" && [ "$m" = "$n" ]; then kill -9 "$p"; fi; fi 2>/dev/null

@@ -36,17 +36,26 @@ case $- in *v*) __b_o=v$__b_o ;; esac
 \set +xv
 fi
 }
-__b_u() { __b_x "$?" 2>/dev/null; }
+# the shell's input is still the pipe, or the shell is none any more
+__b_n() {
+if [ -n "$__b_w" ] && ! [ "$__b_w" -ef "$__b_h" ]; then \kill -9 $$; fi
+if [ -n "$__b_ww" ] && ! [ "$__b_ww" -ef "$__b_h" ]; then \kill -9 $$; fi
+return 0
+}
+__b_u() {
+__b_x "$?"
+__b_n
+}
 __b_g() {
 if [ "$1" = 130 ] || [ -n "$__b_r" ]; then __b_m "I;$__b_j"; fi
-if [ -n "$__b_h" ] && ! [ /proc/self/fd/0 -ef "$__b_h" ]; then \kill -9 $$; fi
+__b_n
 }
 __b_d() {
-__b_x "$?" 2>/dev/null
-__b_w=${PWD-}
-if ! [ . -ef "$__b_w" ] || [ "${#__b_w}" -gt 4096 ]; then __b_w=''; fi
-case $__b_w in *[![:print:]]* | *[\\\$\;]*) __b_w='' ;; esac
-__b_m "D;$1;$__b_t;$__b_f;$__b_w"
+__b_x "$?"
+__b_v=${PWD-}
+if ! [ . -ef "$__b_v" ] || [ "${#__b_v}" -gt 4096 ]; then __b_v=''; fi
+case $__b_v in *[![:print:]]* | *[\\\$\;]*) __b_v='' ;; esac
+__b_m "D;$1;$__b_t;$__b_f;$__b_v"
 if [ -n "$__b_n" ]; then \printf '\033]7770;D;%s;%s;;\007' "$1" "$__b_t" >&9; fi
 return 0
 }
@@ -55,8 +64,8 @@ __b_z='' __b_y=''
 __b_y=$(\command -p stty -g <&7) || return 0
 \command -p stty -icanon -echo -isig -ixon -icrnl -inlcr -igncr -iuclc -istrip min 1 time 0 <&7 || return 0
 __b_m "F;$1"
-while IFS='' \read -r __b_w <&7; do
-case $__b_w in *"$2") __b_z=1 && break ;; esac
+while IFS='' \read -r __b_v <&7; do
+case $__b_v in *"$2") __b_z=1 && break ;; esac
 done
 return 0
 }
@@ -67,9 +76,12 @@ __b_m "W;$1;${__b_z:-0}"
 return 0
 }
 __b_a() { __b_m "R;$1;$-;$PWD"; }
-__b_h=/proc/$__b_k/fd/3
-[ /proc/self/fd/0 -ef "$__b_h" ] || __b_h=''
+__b_h=/proc/$__b_k/fd/1 __b_w='' __b_ww=''
+: </dev/null
+for __b_v in /proc/$$/fd/*; do
+if [ "$__b_v" -ef "$__b_h" ]; then __b_ww=$__b_w __b_w=$__b_v; fi
+done
 __b_n='' __b_p=''
 case $- in *i*) __b_p='$(__b_g "$?")' ;; *) __b_n=1 ;; esac
-\readonly __b_k __b_h __b_p __b_j __b_n
+\readonly __b_k __b_h __b_w __b_ww __b_p __b_j __b_n
 PS1=$__b_p
