@@ -34,6 +34,7 @@ NOUNS = {
     "session": "What agents did: list, watch, replay, end.",
     "ledger": "The signed record: list, export, verify.",
     "risk": "What a command would do, and how risky that is.",
+    "policy": "Rules: lint, check, explain, test.",
     "whitelist": "Exact commands that run without asking again.",
     "tui": "The approver's console.",
 }

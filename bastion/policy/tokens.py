@@ -151,8 +151,8 @@ def statements(source: str, file: str) -> Iterator[Token]:
 def _check_seen(raw: str, place: Place) -> None:
     if raw.isprintable():
         return
-    for offset, char in enumerate(raw):
-        if not char.isprintable() and not (char in "\t\r" and raw[0] == "#"):
+    for offset, char in enumerate(raw.rstrip("\r") if raw[0] == "#" else raw):
+        if not char.isprintable() and not (char == "\t" and raw[0] == "#"):
             where = Place(place.file, place.line, place.column + offset)
             raise where.error(f"found {visible(char)}, which cannot be seen; expected characters that can")
 
