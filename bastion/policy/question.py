@@ -204,7 +204,6 @@ class Question:
             assessment=request.assessment,
             kind=request.kind,
             command=request.command,
-            unseen=bool(request.stdin_code),
             task=request.task,
             reason=request.reason,
             rollback=request.rollback,
