@@ -60,7 +60,7 @@ class Bar(Painted, can_focus=False):
 
 
 class Block(Painted, can_focus=False):
-    """A visible text, wrapped, as high as it is. Where the screen has no room for that, whoever shows it must say so."""
+    """A visible text, wrapped, as high as it is; who shows it must say so where there is no room for all of it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
 
