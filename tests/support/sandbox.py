@@ -20,11 +20,11 @@ SECONDS = 4.0
 """For one command; what runs on (`tail -f`) has done by then what it does."""
 
 CALLS = (
-    "open openat openat2 creat unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat rmdir "
-    "truncate chmod fchmod fchmodat chown fchown lchown fchownat mknod mknodat setxattr lsetxattr fsetxattr removexattr "
-    "utimensat utimes utime mount umount2 swapon swapoff connect kill tkill tgkill reboot sethostname setdomainname "
-    "init_module finit_module delete_module settimeofday clock_settime"
-).split()
+    "open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,"
+    "rmdir,truncate,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,mknod,mknodat,setxattr,lsetxattr,fsetxattr,"
+    "removexattr,utimensat,utimes,utime,mount,umount2,swapon,swapoff,connect,kill,tkill,tgkill,reboot,sethostname,"
+    "setdomainname,init_module,finit_module,delete_module,settimeofday,clock_settime"
+)
 
 LOCAL = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/", "/run/dbus/", "/run/udev/", "/var/run/dbus/")
 """Sockets of this machine that the C library and systemd's tools ask for names and states."""
@@ -71,7 +71,7 @@ def attempts(command: str, scratch: Path) -> list[str]:
     log.mkdir()
     stage(command, home)
     limits = ["prlimit", "--as=2000000000", "--fsize=20000000", "--nproc=500", "--"]
-    trace = ["strace", "-f", "-qq", "-y", "-s", "200", "-o", "/mnt/trace", "-e", f"trace={','.join(CALLS)}", "--"]
+    trace = ["strace", "-f", "-qq", "-y", "-s", "200", "-o", "/mnt/trace", "-e", f"trace={CALLS}", "--"]
     process = subprocess.Popen(
         [*_bwrap(home, log), *limits, *trace, "bash", "-c", command],
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """What is called low only reads: each such command runs in a sandbox, and what it tries is looked at.
 
-A fixed sample here; all of them with BASTION_SOUNDNESS=all (some minutes). The commands are the project's own cases and,
-where the folder of labelled commands lies beside the checkout or BASTION_CORPUS names it, those too.
+A fixed sample here; all of them with BASTION_SOUNDNESS=all (some minutes). The commands are the project's own cases
+and, where the folder of labelled commands lies beside the checkout or BASTION_CORPUS names it, those too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ SAMPLE = 120
 """Commands that are run when not all are, spread evenly: 5-20 s."""
 TOGETHER = 2
 CLIENTS = frozenset(
-    "psql mysql mariadb redis-cli mongosh kubectl docker podman helm gh aws az gcloud gsutil terraform pg_isready pip npm".split()
+    (  # noqa: SIM905 - a table
+        "psql mysql mariadb redis-cli mongosh pg_isready kubectl docker podman helm gh aws az gcloud gsutil terraform "
+        "pip npm"
+    ).split()
 )
 """Programs that read by asking a server, which is what the facts say of them; that they connect is no finding."""
 SQLITE_OPENS = "O_RDWR|O_CREAT|O_NOFOLLOW"
