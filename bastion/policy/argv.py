@@ -115,11 +115,13 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
         program = found
         path = f"{path} {word.text}"
     _options(program, scan, stop=program.style == "posix")
+    operands = (*scan.operands, *scan.words)
+    scan.unsure += [word for word in _spread(program, operands) if word not in scan.unsure]
     return Invocation(
         program,
         path,
         tuple(scan.options),
-        (*scan.operands, *scan.words),
+        operands,
         tuple(scan.unknown),
         tuple(scan.unsure),
         lost,
@@ -127,6 +129,23 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
         any(word.text == "--" for word in words),
         tuple(scan.unlisted),
     )
+
+
+_SAME = frozenset(("skip", "read", "host"))
+"""Kinds of operands between which it does not matter which is which."""
+
+
+def _spread(program: Program, operands: Sequence[Word]) -> list[Word]:
+    """Words that may become several, where it matters how many: `uniq a*` overwrites its second name."""
+    kinds = [kind.removeprefix("last:") for kind in program.operands]
+    found = []
+    for at, word in enumerate(operands):
+        if not (word.glob or word.splits):
+            continue
+        rest = {kind.removesuffix("*") for kind in kinds[min(at, len(kinds) - 1) :]} if kinds else set()
+        if len(rest) > 1 and not rest <= _SAME:
+            found.append(word)
+    return found
 
 
 def _clauses(scan: _Scan) -> tuple[tuple[Word, ...], ...]:

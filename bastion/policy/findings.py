@@ -6,6 +6,7 @@ weight. The classifier collects findings, score.py adds them up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ THINGS_LIMIT = 50
 """Paths, services … that one finding lists as its effects."""
 NOWHERE = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2", "/dev/full"))
 """Writing there changes nothing."""
+_DEVICES = re.compile(r"/dev/(?:null|zero|full|u?random|tty|std(?:in|out|err)|fd/\d+|shm/.*)", re.DOTALL)
+"""What may be read without a second thought; others are disks, keyboards, memory, or act when they are opened."""
 SOCKETS = ("/dev/tcp/", "/dev/udp/")
 """bash(1) REDIRECTION: names that open a connection."""
 
@@ -100,6 +103,8 @@ class Finder:
 
     def reading(self, word: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
         """What is found when the contents of a path are read: a secret, or nothing."""
+        if word.text.startswith("/dev/") and not _DEVICES.fullmatch(word.text):
+            return [Finding(self.actions["read-secret"], word.text, "is a device", self.actions["read-secret"].weight)]
         place = self.places.of_read(word.text, directories, wild=word.glob or UNKNOWN in word.text)
         if place is None:
             return []

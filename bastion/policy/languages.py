@@ -191,7 +191,7 @@ def awk(program: str) -> list[Act]:
         return [("run-code", "an awk program that cannot be followed")]
 
 
-def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912 - one scan, a case a token
+def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a case a token
     at, size = 0, len(program)
     operand = False
     depth = 0
@@ -222,6 +222,8 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912 - one scan, a case a t
             operand = text not in ("print", "printf", "return", "in", "getline", "case", "do", "else", "delete", "exit")
         elif kind in ("string", "number"):
             operand = True
+            if text.startswith(('"/', '"~')):
+                yield "read", text[1:-1]  # it may be opened by getline
         elif text == "/" and operand and _after_parenthesis(program, start):
             raise _Lost
         else:
@@ -267,9 +269,21 @@ def date(word: str) -> list[Act]:
 def dd(word: str) -> list[Act]:
     """`of=` writes."""
     name, _, value = word.partition("=")
+    if UNKNOWN in name:
+        return [("copy", value or word)]
     if name == "of":
         return [("copy", value)]
     return [("read", value)] if name == "if" else []
+
+
+_SET_OPTIONS = frozenset(
+    ("errexit", "errtrace", "functrace", "noclobber", "noexec", "noglob", "nounset", "pipefail", "verbose", "xtrace")
+)
+
+
+def set_option(word: str) -> list[Act]:
+    """`set -o NAME`; others change how words are read (`posix`, `keyword`) or what is kept (`history`)."""
+    return [] if word in _SET_OPTIONS else [("session-change", f"option {word}")]
 
 
 def tput(word: str) -> list[Act]:

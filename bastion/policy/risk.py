@@ -27,7 +27,18 @@ from bastion.policy.findings import MEDIUM, NOWHERE, SOCKETS, Finder, Finding
 from bastion.policy.places import Places, normal
 from bastion.policy.programs import Facts
 from bastion.policy.running import DEPTH_LIMIT, Runner, anchored
-from bastion.policy.shell import Assignment, Block, BlockKind, Command, Node, Parsed, Pipeline, Redirect, parse
+from bastion.policy.shell import (
+    Assignment,
+    Block,
+    BlockKind,
+    Command,
+    Node,
+    Parsed,
+    Pipeline,
+    Redirect,
+    commands,
+    parse,
+)
 from bastion.policy.surroundings import Input, Where
 from bastion.policy.words import Word
 
@@ -153,6 +164,8 @@ class Risk:
             found += [one for word in node.words if word.constant for one in self._finder.reading(word)]
         if node.kind is BlockKind.FUNCTION and self._runner.knows(node.words[0].text):
             found.append(self._finder.find("shadow", node.words[0].text))
+        if node.kind is BlockKind.FUNCTION and _calls(node, node.words[0].text):
+            found.append(self._finder.find("recursion", node.words[0].text))
         inner = replace(where, stdin=self._redirected(node.redirects, where.stdin, where))
         for redirect in node.redirects:
             if redirect.word is not None:
@@ -237,6 +250,11 @@ class Risk:
         if assignment.name == "IFS" and (not node.words or node.words[0].text == "read"):
             return []
         return self._runner.variable(assignment.name, assignment.value.text, exported=bool(node.words))
+
+
+def _calls(node: Node, name: str) -> bool:
+    """A function that calls itself: `:(){ :|:& }` fills the machine with processes."""
+    return any(command.words and command.words[0].text == name for command in commands(node))
 
 
 def _bound(stdin: bytes) -> Input:

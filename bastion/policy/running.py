@@ -125,6 +125,8 @@ class Runner:
             base = "read-secret"
         if base in ("pager", "paged") and (where.captured or given.has(_NO_PAGER)):
             base = "read"
+        if base == "interactive" and where.stdin.text is not None and _takes_code(given):
+            base = "read"  # what it reads is judged instead
         if base == "pager" and not where.terminal:
             base = "read"
         if base == "read":
@@ -192,6 +194,8 @@ class Runner:
         """Operands that are a command."""
         if kind == "env-argv":
             return self._with_environment(given, words, where)
+        if kind == "argv" and any(one.option.action == "code:lookup" for one in given.options):
+            return []  # `command -v rm` only says where it is
         if kind == "argv":
             if given.program.action == "elsewhere" and words[0].text == "--":
                 words = words[1:]
@@ -349,12 +353,18 @@ class Runner:
             return [self.finder.find("download", word.text)]
         return self.finder.path("read", word, where.directories)
 
-    def _declared(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
+    def _declared(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """`export NAME=value`, `declare NAME`."""
-        name, _, value = word.text.partition("=")
-        if word.splits:
-            return [self.finder.find("evaluates", word.raw)]
+        name, equals, value = word.text.partition("=")
+        array = any(one.name in ("-a", "-A") for one in given.options)
+        if word.splits or (equals and value.startswith("(")) or (array and UNKNOWN in value):
+            return [self.finder.find("evaluates", word.raw)]  # '(…)' is read as an array, and expanded
         return self.variable(name, value, exported=False)
+
+    def _exported(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
+        """`docker exec -e NAME=value`: for the command that follows."""
+        name, _, value = word.text.partition("=")
+        return self.variable(name, value, exported=True)
 
     def _variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """A name that a builtin assigns to: `read NAME`, `printf -v NAME`."""
@@ -461,6 +471,7 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "date": languages.date,
     "dd": languages.dd,
     "tput": languages.tput,
+    "set-option": languages.set_option,
     "python": languages.code,
     "perl": languages.code,
     "other": languages.code,
@@ -491,6 +502,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "remote-read": Runner._remote_read,
     "assignment": Runner._declared,
     "variable": Runner._variable,
+    "environment": Runner._exported,
     "test": Runner._tested,
     "remote-line": Runner._remote_line,
     "psql-variable": Runner._psql_variable,

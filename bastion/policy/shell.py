@@ -232,6 +232,12 @@ _COMPARISONS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R"))
 """Operators of `[[` and `test` that evaluate arithmetic or a subscript."""
 
 
+_NAMED = re.compile(r"[\w.,:/=!<>()-]*|\w+\[\d+\]|\[|\]|-\w+")
+"""Leaves of `[ … ]` that can hide no subscript."""
+_NUMERIC = re.compile(r"-?\d+|\$[#?$!]|\$\{#\w+\}|\"\$[#?]\"|\$\(\(.*\)\)", re.DOTALL)
+"""Sides of a comparison that are numbers; what stands in `$((…))` is looked at by itself."""
+
+
 class _Reader:
     """Turns tree-sitter's nodes into ours. Raises Differs on whatever it does not know."""
 
@@ -365,16 +371,31 @@ class _Reader:
     def _test(self, node: tree_sitter.Node, depth: int, kind: BlockKind) -> Block:
         """`[ … ]`, `[[ … ]]`, `((…))`: only what its words substitute is run."""
         self._free.append((node.start_byte, node.end_byte))
-        words, variables, compares = [], False, False
+        words, evaluates = [], False
+        double = node.children[0].type == "[["
+        names = False
         for leaf in _descend(node):
             if leaf.type in _EXPANSIONS or leaf.type == "arithmetic_expansion":
                 words += self.words(leaf, depth)
-            variables = variables or leaf.type in ("simple_expansion", "expansion", "variable_name", "subscript")
-            compares = compares or (leaf.type == "test_operator" and self._text(leaf) in _COMPARISONS)
-        arithmetic = kind == BlockKind.ARITHMETIC
-        bracket = node.children[0].type == "[["
-        evaluates = variables and (arithmetic or (compares and (bracket or b"-v" in self._bytes(node))))
+            if kind is BlockKind.ARITHMETIC:
+                evaluates = evaluates or (leaf.is_named and not leaf.named_child_count and leaf.type != "number")
+            elif double and any(child.type == "test_operator" for child in leaf.children):
+                evaluates = evaluates or self._compares(leaf)
+            names = names or (not leaf.named_child_count and self._text(leaf) in ("-v", "-R"))
+        if names and not double:
+            evaluates = any(
+                not leaf.named_child_count and not _NAMED.fullmatch(self._text(leaf)) for leaf in _descend(node)
+            )
         return Block(kind, (), tuple(words), evaluates=evaluates)
+
+    def _compares(self, node: tree_sitter.Node) -> bool:
+        """`-eq` and its like take both sides as arithmetic, `-v` a subscript (bash(1) CONDITIONAL EXPRESSIONS)."""
+        operator = next(self._text(child) for child in node.children if child.type == "test_operator")
+        if operator not in _COMPARISONS:
+            return False
+        sides = [self._text(child) for child in node.named_children if child.type != "test_operator"]
+        plain = _NAMED if operator in ("-v", "-R") else _NUMERIC
+        return any(not plain.fullmatch(side) for side in sides)
 
     def _for(self, node: tree_sitter.Node, depth: int) -> Block:
         values: list[Word] = []
@@ -556,6 +577,8 @@ class _Reader:
             return Piece(UNKNOWN, False)
         if self._text(node) in ("$HOME", "${HOME}"):
             return Piece("~", True)
+        if kind == "expansion" and (b"<(" in self._bytes(node) or b">(" in self._bytes(node)):
+            raise Differs("may run a command inside ${…}")
         for leaf in _descend(node):
             if leaf.type in _SUBSTITUTIONS:
                 self._expansion(leaf, depth + 1, inner)
@@ -569,6 +592,9 @@ class _Reader:
                 inner.append(Block(BlockKind.ARITHMETIC, (), evaluates=True))
             return Piece("1", True)
         if kind == "expansion":
+            assigns = _ASSIGNING.match(self._text(node))
+            if assigns is not None:
+                inner.append(Command((), (Assignment(assigns[1], Word(UNKNOWN, self._text(node))),)))
             evaluates = _HARMLESS_EXPANSION.fullmatch(self._text(node)) is None
             if evaluates or any(leaf.type == "arithmetic_expansion" for leaf in _descend(node)):
                 inner.append(Block(BlockKind.ARITHMETIC, (), evaluates=True))
@@ -630,6 +656,8 @@ class _Reader:
 
 
 _DECLARATIONS = frozenset(("declare", "typeset", "export", "readonly", "local", "unset", "unsetenv"))
+_ASSIGNING = re.compile(r"\$\{(\w+(?:\[[^\]]*\])?):?=")
+"""`${name:=word}` sets the variable (bash(1) Parameter Expansion)."""
 _HARMLESS_EXPANSION = re.compile(
     r"\$\{#?(?:\w+|[@*#?$!-])(?:\[(?:\d+|[@*])\])?(?:\}|(?::?[-+=?]|##?|%%?|//?|\^\^?|,,?|: *-?\d+(?::\d+)?\}).*)",
     re.DOTALL,
