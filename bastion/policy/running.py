@@ -194,8 +194,8 @@ class Runner:
         """Operands that are a command."""
         if kind == "env-argv":
             return self._with_environment(given, words, where)
-        if kind == "argv" and any(one.option.action == "code:lookup" for one in given.options):
-            return []  # `command -v rm` only says where it is
+        if kind == "argv" and len(words) == 1 and any(one.option.action == "code:lookup" for one in given.options):
+            return []  # `command -v rm` only says where it is; with more words somebody means something else
         if kind == "argv":
             if given.program.action == "elsewhere" and words[0].text == "--":
                 words = words[1:]
