@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from recorder.screen import Screen
 from tests.support.ports import PATIENCE
 
+DRAWN = 1 << 17
+"""Bytes of the newest output that are drawn at once."""
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
@@ -27,7 +29,7 @@ class Client:
         self.output, self.errors = bytearray(), bytearray()
         self.status: int | None = None
         self.screen = Screen(columns, rows)
-        self.size = (columns, rows)
+        self._drawn = 0
         self._master = -1
         self._process: asyncio.subprocess.Process
         self._waiting = bytearray()
@@ -89,7 +91,6 @@ class Client:
         if not data:
             asyncio.get_running_loop().remove_reader(self._master)
         self.output += data
-        self.screen.feed(data)
         self._news.set()
 
     def send(self, data: bytes) -> None:
@@ -119,7 +120,8 @@ class Client:
 
     def resize(self, columns: int, rows: int) -> None:
         """The window has another size; the kernel tells the client."""
-        self.size = (columns, rows)
+        self._draw()
+        self.screen.resize(min(columns, 500) or 80, min(rows, 200) or 24)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows % 65536, columns % 65536, 0, 0))
 
     def signal(self, number: signal.Signals) -> None:
@@ -137,7 +139,13 @@ class Client:
         """What the agent sees: the screen, or all that came on both pipes."""
         if self._master < 0:
             return bytes(self.output + self.errors).decode(errors="replace")
+        self._draw()
         return "\n".join(self.screen.text())
+
+    def _draw(self) -> None:
+        """Only when somebody looks: a screen takes half a megabyte a second, and only its end is seen."""
+        self.screen.feed(bytes(self.output[max(self._drawn, len(self.output) - DRAWN) :]))
+        self._drawn = len(self.output)
 
     async def until(self, condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
         """Return once it holds; AssertionError with the screen otherwise."""
