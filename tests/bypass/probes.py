@@ -479,14 +479,30 @@ async def jump_elsewhere(run: Run) -> None:
                 raise Broken(f"a jump to {host!r}:{port} is given")
 
 
+def _jump(run: Run, *words: str, options: tuple[str, ...] = ()) -> list[str | bytes]:
+    make = getattr(run.adapter, "jump", None)
+    need(make, "the adapter does not say how to jump")
+    command: list[str | bytes] = make(*words, options=options) if make else []
+    return command
+
+
 async def jump(run: Run) -> None:
-    """`ssh -J`: where it is not open, it is refused, and nothing comes through."""
-    async with connected(run) as connection:
-        with contextlib.suppress(*REFUSED):
-            reader, writer = await connection.open_connection("web-1", 22)
-            greeting = await asyncio.wait_for(reader.read(3), PATIENCE)
-            writer.close()
-            need(greeting != b"SSH", "a jump is given")
+    """`ssh -J`: what comes through is held like everything else."""
+    command = f"touch {run.canary}"
+    await run.start(_jump(run, command), terminal=False)
+    run.agent.end_input()
+    await run.held(command.encode())
+    await run.deny_rest()
+    need(await run.agent.ends() != 0, "a denied command ended well")
+
+
+async def second_hop(run: Run) -> None:
+    """Forwards from inside a jump."""
+    for options in (("-W", "web-1:22"), ("-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9")):
+        await run.start(_jump(run, options=options), terminal=False)
+        run.agent.end_input()
+        need(await run.agent.ends() != 0, f"{options[0]} is given inside a jump")
+        need(b"SSH-2.0" not in run.agent.output, "a second hop is given")
 
 
 _STRANGER = ["ssh", "-F", "none"] + [

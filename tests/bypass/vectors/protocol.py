@@ -67,7 +67,7 @@ FILES = (
 
 JUMP = (
     _probe("PJ-01", "jump", Channel.JUMP, "only a registered name and port 22", "jump_elsewhere"),
-    _probe("PJ-02", "jump", Channel.JUMP, "no second hop", "jump_elsewhere"),
+    _probe("PJ-02", "jump", Channel.JUMP, "no second hop, and no forward inside", "second_hop"),
     _probe("PJ-03", "jump", Channel.JUMP, "what is inside a jump is gated like everything else", "jump"),
     _probe("PJ-06", "jump", Channel.JUMP, "the agent's own key opens no target", "directly"),
 )
