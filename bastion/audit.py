@@ -131,6 +131,17 @@ def started(request: Request, session: str, grounds: str) -> Draft:
     return Draft("command.started", DAEMON, body, session=session, request=request.id, cause=grounds)
 
 
+def sent(request: Request, session: str, grounds: str) -> Draft:
+    """An approved line of stdin is about to go to the running command. `grounds` is the leaf that allows it."""
+    body = {"digest": request.digest, "parent": request.parent}
+    return Draft("stdin.sent", DAEMON, body, session=session, request=request.id, cause=grounds)
+
+
+def spoofed(session: str, count: int) -> Draft:
+    """The target sent marks that the driver did not make, so many by now; they were taken out."""
+    return Draft("shell.spoofed", DAEMON, {"count": count}, session=session)
+
+
 def finished(request: Request, session: str, body: Mapping[str, Any], start: str) -> Draft:
     """The command ended: status or signal, a note if it did not end by itself, hashes and sizes of its streams."""
     return Draft("command.finished", DAEMON, body, session=session, request=request.id, cause=start)

@@ -132,8 +132,8 @@ class Daemon:
             sessions=sessions,
             pool=pool,
             clock=clock,
-            record=lambda session, notify: ledger.recording(
-                session, actor=audit.DAEMON, chunk_bytes=CHUNK_BYTES, notify=notify
+            record=lambda session, notify, chunk=CHUNK_BYTES: ledger.recording(
+                session, actor=audit.DAEMON, chunk_bytes=chunk, notify=notify
             ),
             stored=archive.stored,
             reads_code=reads_code,

@@ -159,6 +159,10 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Why it ended, in words; empty while open."""
     requests: list[str]
     output_bytes: int
+    mode: str = ""
+    """`view` or `raw` while keys pass to its command; empty otherwise."""
+    until: int = 0
+    """When that ends."""
 
 
 class IdentityInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,6 @@ def _refused(reason: str) -> Row:
     return Row(Treatment.REFUSED, reason)
 
 
-_SHELL = "shells are not open in this release: give one command, as in `ssh TARGET@bastion 'COMMAND'`"
 _FORWARD = "port forwarding is not governed here, so it is refused"
 
 TABLE: dict[str, Row] = {
@@ -48,13 +47,13 @@ TABLE: dict[str, Row] = {
     "channel x11": _refused("only a server opens this channel"),
     # requests on a session channel
     "request exec": Row(Treatment.GATED, ""),
-    "request shell": _refused(_SHELL),
+    "request shell": Row(Treatment.GATED, ""),
     "request subsystem": _refused("subsystems, sftp among them, are not open in this release"),
-    "request pty-req": _refused("terminals are not open in this release: run the command without -t"),
-    "request window-change": _refused("there is no terminal whose size could change"),
+    "request pty-req": Row(Treatment.PASSED, ""),
+    "request window-change": Row(Treatment.PASSED, ""),
     "request env": Row(Treatment.GATED, ""),
     "request signal": Row(Treatment.PASSED, ""),
-    "request break": _refused("there is no terminal to break"),
+    "request break": _refused("a break is not passed on: ^C, ^\\ and ^Z reach a running command"),
     "request x11-req": _refused("X11 forwarding cannot be governed, so it is refused"),
     "request auth-agent-req@openssh.com": _refused("agent forwarding would hand your keys to the target"),
     "request eow@openssh.com": Row(Treatment.PASSED, ""),
@@ -68,6 +67,14 @@ TABLE: dict[str, Row] = {
     "global no-more-sessions@openssh.com": Row(Treatment.PASSED, ""),
     "global hostkeys-prove-00@openssh.com": Row(Treatment.PASSED, ""),
 }
+
+NO_TERMINAL_FOR_A_COMMAND = (
+    "a single command gets no terminal: run it without -t, or open a shell with ssh -t TARGET@bastion"
+)
+"""What `ssh -t TARGET@bastion COMMAND` is told."""
+
+TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
+"""What a terminal's name is made of (terminfo(5)); anything else is taken for `dumb`, which can do nothing."""
 
 UNKNOWN = _refused("the bastion does not know this, so it is refused")
 
@@ -89,6 +96,12 @@ INTENT_LIMIT = 1024
 
 ENVIRONMENT_COUNT = 64
 """Requests to set a variable on one channel; OpenSSH's sshd stops at 128."""
+
+
+def terminal_name(name: bytes) -> str:
+    """TERM as it may be handed on."""
+    text = name.decode("ascii", "replace")
+    return text if TERM.fullmatch(text) else "dumb"
 
 
 def look_up(name: str) -> Row:

@@ -8,7 +8,7 @@ the version is capped, and tests/e2e drives every row with real clients.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import asyncssh
 from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
@@ -16,8 +16,9 @@ from asyncssh.packet import SSHPacket, String
 
 from bastion.control.wire import SUBSYSTEM
 from bastion.gate import notices
-from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up
+from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up, terminal_name
 from bastion.ssh import algorithms
+from bastion.ssh.driver import Terminal
 
 if TYPE_CHECKING:
     Channel = asyncssh.SSHServerChannel[bytes]
@@ -30,7 +31,7 @@ def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
     return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
 
 
-EXPLAINED = frozenset({"shell", "subsystem", "pty-req"})
+EXPLAINED = frozenset({"subsystem"})
 """Refused requests that are answered with success, only so that the reason can be said on stderr, where people look:
 after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
 
@@ -43,8 +44,14 @@ class Agent(Protocol):
 
     environment: dict[str, str]
 
-    def exec_received(self, command: bytes) -> None:
-        """RFC 4254 section 6.5."""
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+        """RFC 4254 section 6.5, with the terminal that was asked for before (6.2)."""
+
+    def shell_received(self, terminal: Terminal | None) -> Agent:
+        """The same for a shell; returns who is told of the rest."""
+
+    def window_changed(self, columns: int, rows: int) -> None:
+        """RFC 4254 section 6.7."""
 
     def refused(self, what: str, reason: str) -> None:
         """The table refused a request; without a reason it is only noted."""
@@ -66,6 +73,8 @@ class AgentChannel(Channel):
 
     agent: Agent
     """Set before the channel is handed to asyncssh."""
+    terminal: Terminal | None = None
+    """What `pty-req` asked for."""
 
     def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
         """The client names how much it takes at once."""
@@ -90,8 +99,21 @@ class AgentChannel(Channel):
         return False
 
     def _process_pty_req_request(self, packet: SSHPacket) -> bool:
-        if not self._session_started:
-            self.agent.refused("pty-req", look_up("request pty-req").reason)
+        name, columns, rows = packet.get_string(), packet.get_uint32(), packet.get_uint32()
+        packet.get_uint32(), packet.get_uint32()
+        packet.get_string()  # the client's modes: the target's terminal keeps its own
+        packet.check_end()
+        if self._session_started or self.terminal is not None:
+            return False
+        self.terminal = Terminal(terminal_name(name), columns, rows)
+        return True
+
+    def _process_window_change_request(self, packet: SSHPacket) -> bool:
+        columns, rows = packet.get_uint32(), packet.get_uint32()
+        packet.get_uint32(), packet.get_uint32()
+        packet.check_end()
+        if self._session_started and self.terminal is not None:
+            self.agent.window_changed(columns, rows)
         return True
 
     def _process_env_request(self, packet: SSHPacket) -> bool:
@@ -110,12 +132,17 @@ class AgentChannel(Channel):
         if self._session_started:
             return False
         self._session_started = True
-        self.agent.exec_received(command)
+        self.agent.exec_received(command, self.terminal)
         return True
 
     def _process_shell_request(self, packet: SSHPacket) -> bool:
         packet.check_end()
-        return self._say_no("shell", "shell")
+        if self._session_started:
+            return False
+        self._session_started = True
+        self.agent = self.agent.shell_received(self.terminal)
+        self._session = cast(Any, self.agent)
+        return True
 
     def _process_subsystem_request(self, packet: SSHPacket) -> bool:
         name = packet.get_string().decode("utf-8", "backslashreplace")[:64]

@@ -36,6 +36,10 @@ REFUSALS_TOLD = 8
 """Refused requests that the agent is told of before its command."""
 
 
+REQUESTS_LISTED = 100
+"""Of one session that are listed with it while it is open; the ledger has all."""
+
+
 class Mailbox(Generic[E]):
     """What happened and was not looked at yet, for the one task of a session."""
 
@@ -99,6 +103,7 @@ class Dealings:
         self.end = ""
         """How it ended, for the ledger."""
         self._refusals: list[notices.Notice] = []
+        self._requests: list[str] = []
         self._progress: asyncio.TimerHandle | None = None
 
     # --- what became of the agent -----------------------------------------------------------------------------------
@@ -140,10 +145,15 @@ class Dealings:
         if judgement.verdict is Verdict.HOLD:
             broker.check_room(len(request.command) + len(request.stdin_code))
         await self.records.proposed(request, judgement, started=started)
-        self.services.sessions.change(self.id, requests=[request.id])
+        self.list_request(request)
         if judgement.verdict is not Verdict.HOLD:
             state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED
             broker.record_unheld(info_of(request, state, self.records.proposal))
+
+    def list_request(self, request: Request) -> None:
+        """It is one of this session's."""
+        self._requests = [*self._requests, request.id][-REQUESTS_LISTED:]
+        self.services.sessions.change(self.id, requests=self._requests)
 
     async def use_approval(self, request: Request) -> str:
         """Use it, once; the leaf of what grants it. Raises Conflict, StoreError."""

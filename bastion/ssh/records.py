@@ -61,6 +61,10 @@ class Records:
         entries = await self._write(audit.started(request, self._session, grounds))
         self._started, self.unfinished = entries[0].leaf, True
 
+    async def sent(self, request: Request, grounds: str) -> None:
+        """Commit that an approved line of stdin goes to the command that runs."""
+        await self._write(audit.sent(request, self._session, grounds))
+
     async def finished(
         self, request: Request, summary: Summary | None, status: int | None, signal: str, note: str
     ) -> str:

@@ -38,8 +38,9 @@ class Services:
     sessions: Sessions
     pool: Pool
     clock: Clock
-    record: Callable[[str, Callable[[], None]], Recording]
-    """(session, notify) -> a recording; `notify` is called from another thread."""
+    record: Callable[..., Recording]
+    """(session, notify, chunk bytes) -> a recording; `notify` is called from another thread. Without a size, chunks are
+    those of a bulk stream."""
     stored: Callable[[str, str], bytes]
     """(request id, digest) -> the command's bytes as the ledger holds them."""
     reads_code: Callable[[bytes], str | None]

@@ -23,14 +23,16 @@ from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
 from bastion.gate import intent, notices
-from bastion.gate.channels import PASSED_ENVIRONMENT
+from bastion.gate.channels import NO_TERMINAL_FOR_A_COMMAND, PASSED_ENVIRONMENT
 from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
 from bastion.ids import request_id
 from bastion.model import Decision, Request
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
+from bastion.ssh.driver import Terminal
 from bastion.ssh.execution import Execution, Stdin
+from bastion.ssh.shell import ShellSession
 from recorder.errors import RecorderError
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         )
         self._stdin = Stdin()
         self._gate: Gate | None = None
-        self._collecting = self._no_terminal = self._over = False
+        self._collecting = self._over = False
 
     # --- what the channel calls -----------------------------------------------------------------------------------
 
@@ -71,18 +73,23 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def refused(self, what: str, reason: str) -> None:
         """The channel table refused a request on this channel."""
         self._with.refused(what, reason)
-        if what == "pty-req":
-            self._no_terminal = True
 
     def not_open(self, what: str, reason: str) -> None:
         """A shell or subsystem was asked for, which the table refuses: say why, where people look, and end."""
         self.refused(what, reason)
         self._begin(self._turn_away())
 
-    def exec_received(self, command: bytes) -> None:
+    def shell_received(self, terminal: Terminal | None) -> ShellSession:
+        """RFC 4254 section 6.5 `shell`: another kind of session takes over."""
+        return ShellSession(self._with, terminal)
+
+    def window_changed(self, columns: int, rows: int) -> None:
+        """There is no terminal."""
+
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
         """RFC 4254 section 6.5 `exec`. One that wants a terminal is turned away, not held."""
-        if self._no_terminal:
-            self._begin(self._turn_away())
+        if terminal is not None:
+            self.not_open("pty-req", NO_TERMINAL_FOR_A_COMMAND)
             return
         self._stdin.hold()
         self._events.post(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
@@ -232,7 +239,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                     await self._with.record_proposed(request, judgement, started=follows is not None)
                 case do.RecordAttached(request):
                     await self._with.records.attached(request)
-                    self._services.sessions.change(self.id, requests=[request.id])
+                    self._with.list_request(request)
                 case do.RecordStarted(authorization):
                     request = authorization.request
                     await self._with.records.started(request, await self._with.use_approval(request))

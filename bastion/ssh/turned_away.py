@@ -11,6 +11,7 @@ import asyncio
 import asyncssh
 
 from bastion.gate import notices
+from bastion.ssh.driver import Terminal
 from bastion.ssh.services import Services
 
 
@@ -33,9 +34,17 @@ class TurnedAway(asyncssh.SSHServerSession[bytes]):
         """A shell or subsystem."""
         self._end_soon()
 
-    def exec_received(self, command: bytes) -> None:
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
         """A command."""
         self._end_soon()
+
+    def shell_received(self, terminal: Terminal | None) -> TurnedAway:
+        """A shell."""
+        self._end_soon()
+        return self
+
+    def window_changed(self, columns: int, rows: int) -> None:
+        """Of no interest."""
 
     def left(self) -> None:
         """Nothing is held."""

@@ -1,0 +1,535 @@
+"""One governed shell of an agent: callbacks and the driver's events in; the gate's effects, in order, out.
+
+Theory of operation. As in `session.py`: the channel's callbacks and the driver only note what happened, and the one task
+takes events one at a time, asks the gate (`gate/shell.py`) and executes its effects strictly in order; an effect that
+fails ends the shell. The answer to Describe is given before any other event.
+
+Output does not pass the gate: the driver hands it to `output`, which records it, hashes it for the command that runs,
+and passes it on, in the callback in which it came. Reading is paused while the agent, the network or the recorder is
+behind; the agent's bytes are not read while the task is behind with them.
+
+Before what an agent types into a program is looked at, the terminal is looked at, if there was output since: a program
+that asks for a password has put the echo off before it asked (`observe`).
+
+With a terminal, notices stand on lines of their own between the output; without one they go to stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+from collections import deque
+from typing import assert_never
+
+import asyncssh
+
+from bastion import audit
+from bastion.errors import BastionError
+from bastion.gate import effects as do
+from bastion.gate import events as ev
+from bastion.gate import intent, modes, notices
+from bastion.gate import shell_effects as sd
+from bastion.gate import shell_events as sv
+from bastion.gate.channels import PASSED_ENVIRONMENT
+from bastion.gate.gate import Circumstances
+from bastion.gate.shell import Shell
+from bastion.gate.shell_states import State
+from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
+from bastion.ids import request_id
+from bastion.model import Decision, Request, StdinMode
+from bastion.policy.judge import Judgement, judge
+from bastion.policy.visible import visible_line
+from bastion.ssh.channel import AgentChannel
+from bastion.ssh.dealings import Dealings, Mailbox
+from bastion.ssh.driver import Driver, DriverError, Terminal
+from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, Side, unsent
+from bastion.ssh.upstream import dial
+from recorder.errors import RecorderError
+from recorder.recording import TERMINAL_CHUNK, Recording, Summary
+
+log = logging.getLogger(__name__)
+
+EVENTS_QUEUED = 256
+"""Events that wait for the task; beyond that, signals and changes of the window are dropped."""
+
+CLOSE_SECONDS = 5.0
+"""How long a target may take to close the channels of a shell that has ended."""
+
+MARKER_WIDTH = 200
+"""Characters of a command in the marker that players show."""
+
+SIDE_MOST = 10_000
+"""Columns or rows that the target's terminal is told; a client may claim any 32 bits."""
+
+ShellEvent = sv.Event
+
+
+class _Source:
+    """The driver's output as something that can be paused, as `pump.Side` wants it."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def pause_reading(self) -> None:
+        self._driver.pause()
+
+    def resume_reading(self) -> None:
+        self._driver.resume()
+
+
+class _Output:
+    """What the command that runs has put out."""
+
+    def __init__(self) -> None:
+        self.bytes = {"output": 0, "stderr": 0, "input": 0}
+        self._hashes = {kind: hashlib.sha256() for kind in self.bytes}
+
+    def add(self, kind: str, data: bytes) -> None:
+        self.bytes[kind] += len(data)
+        self._hashes[kind].update(data)
+
+    def summary(self) -> Summary:
+        return Summary(0, 0, dict(self.bytes), {kind: each.hexdigest() for kind, each in self._hashes.items()}, "")
+
+
+class ShellSession(asyncssh.SSHServerSession[bytes]):
+    """One shell; see the file's header."""
+
+    def __init__(self, dealings: Dealings, terminal: Terminal | None) -> None:
+        self._with, self._services, self._terminal = dealings, dealings.services, terminal
+        self._loop = asyncio.get_running_loop()
+        self.id, self.environment = dealings.id, dealings.environment
+        self._events: Mailbox[ShellEvent] = Mailbox()
+        self._reading = Side()  # from the agent
+        self._reading.channel = dealings.channel
+        self._output_side = Side()  # from the target
+        self._unread = 0
+        self._recording: Recording | None = None
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._driver: Driver | None = None
+        self._gate = self._make_gate()
+        self._output: _Output | None = None
+        self._put_out = 0
+        self._fresh = True  # the cursor is at the beginning of a line
+        self._stale = False  # there was output since the terminal was looked at
+        self._over = False
+        self._window: asyncio.TimerHandle | None = None
+        size = (terminal.columns, terminal.rows) if terminal is not None else (0, 0)
+        self._events.post(sv.ShellRequested(terminal.name if terminal is not None else "", *size))
+        self._services.spawn(self._run(), f"session {self.id}")
+
+    def _make_gate(self) -> Shell:
+        services, info, environment = self._services, self._with.info, self.environment
+        passed = [(name, value) for name, value in environment.items() if name in PASSED_ENVIRONMENT]
+        where = Circumstances(
+            identity=info.identity,
+            key=info.key,
+            session=info.id,
+            target=self._with.target,
+            login=self._with.login,
+            environment=tuple(sorted([*passed, *modes.SAFER])),
+            wait=True,
+            approvals=services.approvals,
+            timeout=services.broker.timeout,
+        )
+        return Shell(
+            where,
+            leave_running=False,
+            intent=lambda command: intent.read(command, environment),
+            assess=services.assess,
+            judge=lambda request, now: judge(request, services.directory, now),
+        )
+
+    # --- what the channel calls -----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        """What the agent types, or its script."""
+        if self._over:
+            self._reading.pause("over")
+            return
+        self._unread += len(data)
+        if self._unread > TYPE_AHEAD_LIMIT:
+            self._reading.pause("behind")
+        self._events.post(sv.BytesTyped(data))
+
+    def eof_received(self) -> bool:
+        """Nothing more comes; the channel stays open for output."""
+        self._events.post(sv.InputEnded())
+        return True
+
+    def window_changed(self, columns: int, rows: int) -> None:
+        """RFC 4254 section 6.7."""
+        if len(self._events) < EVENTS_QUEUED:
+            self._events.post(sv.WindowChanged(columns, rows))
+
+    def signal_received(self, signal: str) -> None:
+        """RFC 4254 section 6.9."""
+        if len(self._events) < EVENTS_QUEUED:
+            self._events.post(ev.SignalReceived(signal if signal.isalnum() and len(signal) <= 16 else "?"))
+
+    def pause_writing(self) -> None:
+        """The agent reads slower than its command writes."""
+        self._output_side.pause("agent")
+        self._reading.pause("agent")
+
+    def resume_writing(self) -> None:
+        """The agent caught up."""
+        self._with.moved.set()
+        self._output_side.resume("agent")
+        self._reading.resume("agent")
+
+    def left(self) -> None:
+        """The agent closed the channel, or its connection is gone."""
+        if not self._with.gone:
+            self._with.gone = True
+            self._with.moved.set()
+            self._reading.channel = None
+            self._output_side.resume("agent")
+            self._events.post(ev.AgentLeft())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The channel is closed."""
+        self.left()
+
+    def refused(self, what: str, reason: str) -> None:
+        """The channel table refused a request on this channel."""
+        self._with.refused(what, "")
+
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+        """The channel lets only one of these through."""
+
+    def shell_received(self, terminal: Terminal | None) -> ShellSession:
+        """The channel lets only one of these through."""
+        return self
+
+    def not_open(self, what: str, reason: str) -> None:
+        """The channel lets only one of these through."""
+
+    # --- what others call -----------------------------------------------------------------------------------------
+
+    def cut(self, reason: str) -> None:
+        """A person or the daemon ends this session."""
+        if not self._with.cut:
+            self._with.cut = reason
+            self._with.moved.set()
+            self._events.post(ev.Cut(reason))
+
+    def _decided(self, decision: Decision, seconds: float) -> None:
+        self._events.post(ev.Decided(decision, seconds))
+
+    # --- what the driver calls ------------------------------------------------------------------------------------
+
+    def tell(self, event: sv.FromDriver) -> None:
+        """driver.Listener"""
+        self._events.post(event)
+
+    def writable(self, yes: bool) -> None:
+        """driver.Listener: the target takes input, or does not for now."""
+        if yes:
+            self._reading.resume("target")
+        else:
+            self._reading.pause("target")
+
+    def output(self, kind: str, data: bytes) -> None:
+        """driver.Listener: the hot path."""
+        self._stale = True
+        if self._output is not None:
+            self._output.add(kind, data)
+        self._put_out += len(data)
+        self._pass_on(kind, data)
+
+    def _pass_on(self, kind: str, data: bytes) -> None:
+        """Record and send on."""
+        if self._recording is not None and not self._recording.write(kind, data):
+            self._output_side.pause("recorder")
+        self._with.seen(kind, data)
+        channel = self._with.channel
+        if channel is None or self._with.gone or channel.is_closing():
+            return
+        if kind == "output":
+            self._fresh = data.endswith(b"\n")
+        channel.write(data, None if kind == "output" else asyncssh.EXTENDED_DATA_STDERR)
+        if unsent(channel) > UNSENT:
+            self._output_side.pause("network")
+            self._look_again(channel)
+
+    def _look_again(self, channel: AgentChannel) -> None:
+        if unsent(channel) > UNSENT // 2 and not self._over:
+            self._loop.call_later(UNSENT_SECONDS, self._look_again, channel)
+        else:
+            self._output_side.resume("network")
+
+    def _recorder_moved(self) -> None:
+        """Called from the recorder's thread: it caught up, or it failed."""
+        self._loop.call_soon_threadsafe(self._after_recorder)
+
+    def _after_recorder(self) -> None:
+        if self._recording is not None and self._recording.failed is not None:
+            self.cut("the recording failed, so the session ends")
+        self._output_side.resume("recorder")
+
+    # --- the task -------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        gate = self._gate
+        self._services.sessions.open(self._with.info, self.cut)
+        if reason := self._with.withdrawn():
+            self._events.post_first(ev.Cut(reason))
+        try:
+            self._recording = self._services.record(self.id, self._recorder_moved, TERMINAL_CHUNK)
+            for notice in self._with.take_refusals():
+                self._say(notice)
+            while gate.state is not State.CLOSED:
+                await self._receive(await self._events.take())
+        except (BastionError, RecorderError) as error:
+            await self._fail(str(error))
+        except Exception:
+            log.exception("session %s", self.id)
+            await self._fail("internal error of the bastion, or of the shell's protocol; its log says more")
+        finally:
+            self._over = True
+            if self._window is not None:
+                self._window.cancel()
+            self._with.close()
+            await self._close_upstream()
+
+    async def _receive(self, event: ShellEvent) -> None:
+        if isinstance(event, sv.BytesTyped):
+            await self._look_first()
+        await self._execute(self._gate.receive(event))
+        if isinstance(event, sv.BytesTyped):
+            self._unread -= len(event.data)
+            if self._unread <= TYPE_AHEAD_LIMIT // 2:
+                self._reading.resume("behind")
+        if self._gate.full:
+            self._reading.pause("full")
+        else:
+            self._reading.resume("full")
+
+    async def _look_first(self) -> None:
+        """Whether the program that is about to be typed into asks for a password."""
+        if self._gate.state is State.LINE and self._stale and self._driver is not None:
+            self._stale = False
+            tty = await self._driver.observe()
+            if tty is not None:
+                await self._execute(self._gate.receive(tty))
+
+    async def _fail(self, reason: str) -> None:
+        """The bastion cannot do its part: end what runs, take back what is held, say so."""
+        gate, request = self._gate, self._gate.request
+        if self._driver is not None:
+            self._driver.end(reason)
+        try:
+            if gate.held is not None:
+                await self._services.broker.withdraw(gate.held.id, reason)
+            if request is not None and self._with.records.unfinished:
+                await self._finished(do.RecordFinished(request, None, "", f"its end was not seen: {reason}"))
+        except (BastionError, RecorderError) as error:
+            log.error("session %s: %s", self.id, error)
+        self._say(notices.failed(reason))
+        await self._exit(do.Exit(notices.EXIT_BASTION, why=reason))
+
+    async def _close_upstream(self) -> None:
+        driver, connection = self._driver, self._connection
+        if driver is not None:
+            with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await driver.close()
+        if connection is not None:
+            connection.abort()
+
+    # --- effects, in order ------------------------------------------------------------------------------------------
+
+    async def _execute(self, effects: list[sd.Effect]) -> None:  # noqa: PLR0912 -- one row an effect, and nothing else
+        answer: sv.Event | None = None
+        waiting = deque(effects)
+        while waiting:
+            effect = waiting.popleft()
+            match effect:
+                case sd.OpenShell():
+                    self._services.spawn(self._open(effect), f"session {self.id} opens")
+                case sd.Describe():
+                    answer = await self._describe(effect)
+                case do.RecordProposed(request, judgement):
+                    # "proposed, started" in one list is one commit
+                    follows = waiting.popleft() if waiting and isinstance(waiting[0], do.RecordStarted) else None
+                    await self._proposed(request, judgement, started=follows is not None)
+                case do.RecordStarted(authorization):
+                    request = authorization.request
+                    await self._with.records.started(request, await self._with.use_approval(request))
+                case sd.RecordSent(authorization, _):
+                    await self._sent(authorization)
+                case do.RecordFinished():
+                    await self._finished(effect)
+                case do.Hold(request):
+                    self._with.hold(request, self._decided)
+                    self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
+                    self._mark(f"{request.id} held")
+                case do.Withdraw(request, reason):
+                    self._with.stop_progress()
+                    await self._services.broker.withdraw(request.id, reason)
+                    self._mark(f"{request.id} withdrawn")
+                case sd.RunLine(authorization, nonce):
+                    await self._run_line(authorization.request, nonce)
+                case sd.SendTty(authorization, data):
+                    self._send(authorization.request, data)
+                case sd.SendControl(key):
+                    if self._driver is not None:
+                        self._driver.control(key)
+                case sd.Resize(columns, rows):
+                    self._resize(columns, rows)
+                case sd.OpenWindow():
+                    self._open_window(effect)
+                case sd.CloseWindow():
+                    self._close_window()
+                case sd.NoteSpoof(count):
+                    await self._services.audit.write(audit.spoofed(self.id, count))
+                case sd.EndShell(reason):
+                    if self._driver is not None:
+                        self._driver.end(reason)
+                    else:
+                        self._events.post(sv.DriverFailed(reason))
+                case sd.Echo(data, fresh):
+                    if fresh and not self._fresh:
+                        data = b"\r\n" + data
+                    self._pass_on("output", data)
+                case do.Say(notice):
+                    self._say(notice)
+                case do.Exit():
+                    await self._exit(effect)
+                case _:
+                    assert_never(effect)
+        if answer is not None:
+            await self._execute(self._gate.receive(answer))
+
+    async def _open(self, effect: sd.OpenShell) -> None:
+        """Connect, and start the driver; it tells how that went."""
+        pool, target = self._services.pool, self._with.target
+        try:
+            connection = await dial(
+                target, self._with.login, seconds=pool.connect_seconds, keepalive=pool.keepalive_seconds
+            )
+        except BastionError as error:
+            self._events.post(sv.DriverFailed(str(error)))
+            return
+        if reason := self._with.unwanted():
+            connection.abort()
+            self._events.post(sv.DriverFailed(reason))
+            return
+        self._connection = connection
+        terminal = None
+        if effect.terminal:
+            terminal = Terminal(effect.terminal, *_size(effect.columns, effect.rows))
+            self._record("resize", b"%dx%d" % (terminal.columns, terminal.rows))
+        driver = Driver(connection, self, terminal=terminal, environment=self._gate.where.environment)
+        self._driver, self._output_side.channel = driver, _Source(driver)
+        await driver.start()
+
+    async def _describe(self, effect: sd.Describe) -> sv.Described:
+        tty = None
+        if not effect.ask and self._driver is not None:
+            tty = await self._driver.observe()
+        return sv.Described(request_id(), secrets.token_hex(16), self._services.clock.wall(), tty=tty)
+
+    async def _proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
+        await self._with.record_proposed(request, judgement, started=started)
+
+    async def _run_line(self, request: Request, nonce: str) -> None:
+        self._with.stop_progress()
+        if reason := self._with.unwanted():
+            self._events.post(sv.DriverFailed(reason))
+            return
+        command = self._services.stored(request.id, request.digest)
+        self._mark(f"{request.id} {visible_line(command, MARKER_WIDTH)}")
+        self._record("input", command + b"\n")
+        self._output = _Output()
+        self._services.broker.ran(request.id, "running")
+        if self._driver is not None:
+            await self._driver.run(nonce, command)
+
+    async def _sent(self, authorization: do.Authorization) -> None:
+        request = authorization.request
+        grounds = self._with.records.proposal
+        if isinstance(authorization.grounds, Decision):
+            grounds = await self._with.use_approval(request)
+        self._with.stop_progress()
+        await self._with.records.sent(request, grounds)
+        self._services.broker.ran(request.id, "sent")
+
+    def _send(self, request: Request, data: bytes) -> None:
+        """Into the command's terminal: an approved line, or keys inside their window."""
+        if self._driver is None:
+            return
+        try:
+            self._driver.send(data)
+        except DriverError:  # the command has ended in this moment; the gate hears of it next
+            self._mark(f"{request.id} not delivered: the command had ended")
+            return
+        if request.stdin is StdinMode.SECRET:
+            self._mark(f"{request.id} a password was sent")
+            return
+        self._record("input", data)
+        if self._output is not None:
+            self._output.add("input", data)
+
+    async def _finished(self, effect: do.RecordFinished) -> None:
+        summary = self._output.summary() if self._output is not None else None
+        self._output = None
+        self._services.sessions.change(self.id, output_bytes=self._put_out)
+        ended = await self._with.records.finished(effect.request, summary, effect.status, effect.signal, effect.note)
+        self._services.broker.ran(effect.request.id, ended)
+        self._mark(f"{effect.request.id} {ended}")
+
+    # --- windows and sizes ------------------------------------------------------------------------------------------
+
+    def _resize(self, columns: int, rows: int) -> None:
+        columns, rows = _size(columns, rows)
+        self._record("resize", b"%dx%d" % (columns, rows))
+        if self._driver is not None:
+            self._driver.resize(columns, rows)
+
+    def _open_window(self, effect: sd.OpenWindow) -> None:
+        over = sv.WindowOver(effect.request.id, f"{effect.seconds} s are over")
+        self._window = self._loop.call_later(effect.seconds, self._events.post, over)
+        until = self._services.clock.wall() + effect.seconds * 1_000_000
+        self._services.sessions.change(self.id, mode=effect.mode.value, until=until)
+        self._mark(f"{effect.request.id} {effect.mode.value}: keys pass for {effect.seconds} s")
+
+    def _close_window(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        self._services.sessions.change(self.id, mode="", until=0)
+        self._mark("keys pass no more")
+
+    # --- recording, and to the agent ----------------------------------------------------------------------------------
+
+    def _record(self, kind: str, data: bytes) -> None:
+        if self._recording is not None:
+            self._recording.write(kind, data)
+        self._with.seen(kind, data)
+
+    def _mark(self, text: str) -> None:
+        self._record("marker", text.encode())
+
+    def _say(self, notice: notices.Notice) -> None:
+        if self._terminal is None:
+            self._with.say(notice)
+            return
+        line = notices.line(notice, as_json=self._with.as_json).replace(b"\n", b"\r\n")
+        self._pass_on("output", line if self._fresh else b"\r\n" + line)
+
+    async def _exit(self, effect: do.Exit) -> None:
+        self._reading.pause("over")
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            await asyncio.wrap_future(recording.finish())
+        await self._with.exit(effect)
+
+
+def _size(columns: int, rows: int) -> tuple[int, int]:
+    """What the target's terminal is told; 0 is unknown."""
+    return min(columns, SIDE_MOST) or 80, min(rows, SIDE_MOST) or 24
