@@ -46,6 +46,8 @@ COLUMNS_LEAST, COLUMNS_MOST, COLUMNS_UNKNOWN = 4, 10_000, 80
 """A window's width is a client's claim (RFC 4254 section 6.2: any 32 bits, 0 for unknown); only drawing uses it."""
 
 BELL = b"\a"
+TAB = "^I"
+"""How one is drawn, as cat -A does it."""
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffd")
 """Letters and marks that draw nothing, and what stands for bytes that are not UTF-8."""
@@ -117,7 +119,7 @@ def is_text(char: str) -> bool:
 def width(char: str) -> int:
     """Cells that one character takes."""
     if char == "\t":
-        return 2
+        return len(TAB)
     return 1 if " " <= char <= "~" else max(0, wcwidth(char))
 
 
@@ -432,7 +434,7 @@ class Editor:
     def _place(self, index: int) -> tuple[int, int]:
         """Row and column, from the prompt's beginning, of the cursor in front of the character at `index`."""
         row = column = 0
-        for char in (*self._prompt, *self._text[:index]):
+        for char in (self._prompt + "".join(self._text[:index])).replace("\t", TAB):
             if char == "\n":
                 row, column = row + 1, 0
                 continue
@@ -446,4 +448,4 @@ class Editor:
 
 
 def _drawn(chars: list[str]) -> bytes:
-    return "".join(chars).replace("\t", "^I").replace("\n", "\r\n").encode()
+    return "".join(chars).replace("\t", TAB).replace("\n", "\r\n").encode()

@@ -109,10 +109,12 @@ class AgentChannel(Channel):
         return True
 
     def _process_window_change_request(self, packet: SSHPacket) -> bool:
+        if self.terminal is None:
+            return False
         columns, rows = packet.get_uint32(), packet.get_uint32()
         packet.get_uint32(), packet.get_uint32()
         packet.check_end()
-        if self._session_started and self.terminal is not None:
+        if self._session_started:
             self.agent.window_changed(columns, rows)
         return True
 

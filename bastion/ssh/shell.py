@@ -1,8 +1,8 @@
 """One governed shell of an agent: callbacks and the driver's events in; the gate's effects, in order, out.
 
-Theory of operation. As in `session.py`: the channel's callbacks and the driver only note what happened, and the one task
-takes events one at a time, asks the gate (`gate/shell.py`) and executes its effects strictly in order; an effect that
-fails ends the shell. The answer to Describe is given before any other event.
+Theory of operation. As in `session.py`: the channel's callbacks and the driver only note what happened, and the one
+task takes events one at a time, asks the gate (`gate/shell.py`) and executes its effects strictly in order; an effect
+that fails ends the shell. The answer to Describe is given before any other event.
 
 Output does not pass the gate: the driver hands it to `output`, which records it, hashes it for the command that runs,
 and passes it on, in the callback in which it came. Reading is paused while the agent, the network or the recorder is
@@ -40,7 +40,7 @@ from bastion.gate.shell_states import State
 from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
 from bastion.ids import request_id
 from bastion.model import Decision, Request, StdinMode
-from bastion.policy.judge import Judgement, judge
+from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
@@ -140,7 +140,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             leave_running=False,
             intent=lambda command: intent.read(command, environment),
             assess=services.assess,
-            judge=lambda request, now: judge(request, services.directory, now),
+            judge=services.judge,
         )
 
     # --- what the channel calls -----------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     # --- effects, in order ------------------------------------------------------------------------------------------
 
-    async def _execute(self, effects: list[sd.Effect]) -> None:  # noqa: PLR0912 -- one row an effect, and nothing else
+    async def _execute(self, effects: list[sd.Effect]) -> None:  # noqa: PLR0912, PLR0915 -- one row an effect, and nothing else
         answer: sv.Event | None = None
         waiting = deque(effects)
         while waiting:
