@@ -19,7 +19,7 @@ import pytest
 from bastion.gate import driver as program
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
-from bastion.ssh.driver import Driver
+from bastion.ssh.driver import Driver, _nonce
 from tests.support.governed import Governed, governed, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -58,32 +58,41 @@ def naive_run(command: bytes, start: str, done: str, **_: object) -> bytes:
     return load + begin + frames.finish(done)
 
 
-async def interrupt_while_it_reads(sshd: Sshd, canary: Path, trials: int) -> int:
-    """How often an interrupt in the middle of a frame made part of the command run as a command of its own."""
-    inert = b": <<'E'\n" + b"touch %s\n" % str(canary).encode() * 1200 + b"E\n"
-    seen = 0
-    for number in range(trials):
-        async with governed(sshd) as shell:
-            await shell.driver.run("n", inert)
-            await asyncio.sleep(random.Random(number).uniform(0, 0.02))  # the point in time is what the test varies
-            for _ in range(3):
-                os.kill(pid_of(shell), signal.SIGINT)
-                await asyncio.sleep(0.002)
-            done = [shell.failed, *shell.of(ev.CommandDone)]
-            await until(lambda: shell.failed or shell.of(ev.CommandDone) or canary.exists(), f"it settles: {done}")
-            await asyncio.sleep(0)
-        seen += canary.exists()
-        canary.unlink(missing_ok=True)
-    return seen
+async def interrupt_while_it_reads(sshd: Sshd, canary: Path, cut: float) -> None:
+    """The network delivers a frame in two pieces, and the interrupt comes between them."""
+    inert = b": <<'E'\n" + b"touch %s\n" % str(canary).encode() * 40 + b"E\n"
+    async with governed(sshd) as shell:
+        rest, write = b"", shell.driver._write
+
+        def in_pieces(session: object, data: bytes) -> None:
+            nonlocal rest
+            at = int(len(data) * cut)
+            rest = data[at:]
+            write(session, data[:at])  # type: ignore[arg-type]
+
+        shell.driver._write = in_pieces  # type: ignore[assignment, method-assign]
+        await shell.driver.run("n", inert)
+        shell.driver._write = write  # type: ignore[method-assign]
+        shell.driver._interrupted = lambda: None  # type: ignore[method-assign]  # it would end the shell here already
+        for _ in range(3):
+            await asyncio.sleep(0.01)  # until the shell has read the first piece: too short makes the attack fail
+            os.kill(pid_of(shell), signal.SIGINT)
+        await asyncio.sleep(0.01)
+        write(shell.driver._control, rest)
+        write(shell.driver._control, frames.finish(_nonce()))
+        await until(lambda: shell.failed or shell.of(ev.CommandDone) or canary.exists(), "it settles")
 
 
-async def test_an_interrupt_in_a_frame_makes_no_command(sshd: Sshd, canary: Path) -> None:
-    assert await interrupt_while_it_reads(sshd, canary, 4) == 0
+@pytest.mark.parametrize("cut", [0.03, 0.2, 0.5, 0.8, 0.95, 0.97, 0.99])
+async def test_an_interrupt_in_a_frame_makes_no_command(sshd: Sshd, canary: Path, cut: float) -> None:
+    await interrupt_while_it_reads(sshd, canary, cut)
+    assert not canary.exists()
 
 
 async def test_without_inert_frames_it_does(sshd: Sshd, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "run", naive_run)
-    assert await interrupt_while_it_reads(sshd, canary, 3) > 0
+    await interrupt_while_it_reads(sshd, canary, 0.5)
+    assert canary.exists()
 
 
 # --- 2: input that was typed and not read ----------------------------------------------------------------------------

@@ -123,7 +123,7 @@ __b_a() {
 # keeps its input in another one than 0 from the first redirection on) is seen once, and holds from then on.
 __b_h=/proc/$__b_k/fd/1 __b_w=()
 : </dev/null
-for __b_v in /proc/$$/fd/*; do
+for __b_v in "/proc/$$/fd/"*; do
 	if [[ $__b_v -ef $__b_h ]]; then __b_w+=("$__b_v"); fi
 done
 __b_v=0

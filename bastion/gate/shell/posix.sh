@@ -78,7 +78,7 @@ return 0
 __b_a() { __b_m "R;$1;$-;$PWD"; }
 __b_h=/proc/$__b_k/fd/1 __b_w='' __b_ww=''
 : </dev/null
-for __b_v in /proc/$$/fd/*; do
+for __b_v in "/proc/$$/fd/"*; do
 if [ "$__b_v" -ef "$__b_h" ]; then __b_ww=$__b_w __b_w=$__b_v; fi
 done
 __b_n='' __b_p=''
