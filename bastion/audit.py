@@ -16,6 +16,7 @@ from bastion import history
 from bastion.errors import StoreError
 from bastion.model import Request, Vote
 from bastion.policy.judge import Judgement
+from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.ledger import CAUSE_PREVIOUS, Draft, Ledger
@@ -34,6 +35,10 @@ class Audit:
     def origin(self) -> str:
         """Of the ledger; part of every signed statement."""
         return self._ledger.origin
+
+    def head(self) -> Checkpoint:
+        """The newest durable checkpoint."""
+        return self._ledger.head()
 
     def head_note(self) -> str:
         """The newest signed checkpoint."""

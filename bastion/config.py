@@ -65,6 +65,18 @@ class Config:
     """Requests held at once."""
     connect_seconds: int
     """For reaching a target, its login included."""
+    witness_url: str
+    """Of the witness; empty: none."""
+    witness_key: str
+    """Its verifier key."""
+    witness_seconds: float
+    """Between two heads that it signs on its own time."""
+    anchor_directory: Path | None
+    """Where heads and sealed segments are copied to."""
+    anchor_git: str
+    """Remote of a git repository that takes heads; empty: none."""
+    anchor_seconds: float
+    """Between two copies."""
 
     @property
     def host(self) -> str:
@@ -183,6 +195,30 @@ def _lasting(least: str, most: str) -> Callable[[object], float]:
     return check
 
 
+def _url(value: object) -> str:
+    if text(value) and not re.fullmatch(r"https?://[!-~]+", text(value), re.ASCII):
+        raise Wrong("http://HOST:PORT or https://HOST, or empty")
+    return text(value)
+
+
+def _witness_key(value: object) -> str:
+    from recorder.cosignature import parse_verifier_key
+    from recorder.errors import NoteError
+
+    if text(value):
+        try:
+            parse_verifier_key(text(value))
+        except NoteError:
+            raise Wrong("what `bastion witness init` printed: NAME+8 hex digits+base64") from None
+    return text(value)
+
+
+def _remote(value: object) -> str:
+    if text(value).startswith("-") or "\0" in text(value):
+        raise Wrong("a remote as git takes it: a path or an address")
+    return text(value)
+
+
 KEYS: Mapping[str, Mapping[str, Key]] = {
     "bastion": {
         "listen": Key("listen", f"127.0.0.1:{PORT}", _listen),
@@ -204,6 +240,16 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     "targets": {
         "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),
     },
+    "witness": {
+        "url": Key("witness_url", "", _url),
+        "key": Key("witness_key", "", _witness_key),
+        "every": Key("witness_seconds", "10m", _lasting("10s", "1d")),
+    },
+    "anchor": {
+        "directory": Key("anchor_directory", "", text),
+        "git": Key("anchor_git", "", _remote),
+        "every": Key("anchor_seconds", "1h", _lasting("10s", "7d")),
+    },
 }
 """Every key by section. Where the numbers come from stands in docs/configuration.md."""
 
@@ -219,6 +265,10 @@ def parse(text: str, path: Path, digest: str = "") -> Config:
     """The configuration in `text`, as if it stood in `path`. Raises ConfigError with line and column."""
     values = read(text, path, KEYS)
     values["state"] = path.absolute().parent / Path(values["state"]).expanduser()
+    spot = values["anchor_directory"]
+    values["anchor_directory"] = path.absolute().parent / Path(spot).expanduser() if spot else None
+    if bool(values["witness_url"]) is not bool(values["witness_key"]):
+        raise ConfigError(str(path), "a witness needs both url and key", hint="[witness] in docs/configuration.md")
     return Config(path=path, digest=digest, **values)
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import asyncssh
 
 from bastion import __version__, audit, host_authority, ledgerkey
+from bastion.anchoring import Anchoring
 from bastion.audit import Audit, Draft
 from bastion.broker import Broker
 from bastion.clock import Clock
@@ -108,11 +109,7 @@ class Daemon:
 
     async def _serve(self, ledger: Ledger, ready: Callable[[int], None] | None) -> None:
         config, loop = self._config, asyncio.get_running_loop()
-
-        def failed(error: Exception) -> None:
-            loop.call_soon_threadsafe(self._ledger_failed, error)
-
-        ledger.on_failure = failed
+        ledger.on_failure = lambda error: loop.call_soon_threadsafe(self._ledger_failed, error)
         reader = Reader.open(config.store)
         writer = Audit(ledger)
         archive = Archive(reader)
@@ -121,8 +118,13 @@ class Daemon:
         await close_what_was_open(reader, writer)
         await writer.write(Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest}))
 
-        desk = Desk(ticket=config.ticket_seconds, limit=config.held_requests)
-        broker = Broker(desk, writer, clock, timeout=int(config.timeout_seconds))
+        anchoring = Anchoring(config, writer, archive.prover)
+        broker = Broker(
+            Desk(ticket=config.ticket_seconds, limit=config.held_requests),
+            writer,
+            clock,
+            timeout=int(config.timeout_seconds),
+        )
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds)
         services = Services(
@@ -141,6 +143,8 @@ class Daemon:
             policy=partial(built_in, config.approvals, int(config.timeout_seconds)),
             usage=Usage(),
             approvals=config.approvals,
+            vouch=anchoring.vouch,
+            needs_vouching=anchoring.needed,
         )
         connections = server.Connections()
         limits = LoginLimits(
@@ -186,6 +190,7 @@ class Daemon:
             raise UsageError(f"cannot listen on {config.listen}: {error.strerror or error}") from None
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)
+        anchoring.start()
         if ready is not None:
             ready(port)
         try:
@@ -197,6 +202,7 @@ class Daemon:
             connections.close()
             await _wait_for(lambda: set(services.tasks), STOP_SECONDS)
             await control.close()
+            await anchoring.close()
             broker.close()
             await pool.close()
             with contextlib.suppress(BastionError):

@@ -46,6 +46,10 @@ class LedgerKey:
     def __repr__(self) -> str:
         return f"LedgerKey({self.line})"
 
+    def sign(self, message: bytes) -> bytes:
+        """The raw Ed25519 signature. For formats with a domain of their own (recorder.cosignature)."""
+        return self._private.sign(message)
+
     @property
     def line(self) -> str:
         """`ssh-ed25519 base64`, as in authorized_keys."""

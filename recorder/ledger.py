@@ -104,7 +104,7 @@ class Ledger:
 
     def __init__(self, store: Store, notary: Notary, clock: Clock, origin: str, last: Entry, began: int) -> None:
         """For `create` and `open`."""
-        self.on_failure: Callable[[StoreFailed], None] | None = None
+        self.on_failure: Callable[[StoreFailed], object] | None = None
         """Called once, from the writer thread, when writing has failed."""
         self.failed: StoreFailed | None = None
         """Why nothing can be written any more."""

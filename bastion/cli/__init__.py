@@ -33,6 +33,7 @@ NOUNS = {
     "request": "What agents ask for, and deciding it.",
     "session": "What agents did: list, watch, replay, end.",
     "ledger": "The signed record: list, export, verify.",
+    "witness": "Another box that remembers ledgers' heads.",
     "risk": "What a command would do, and how risky that is.",
     "policy": "Rules: lint, check, explain, test.",
     "whitelist": "Exact commands that run without asking again.",

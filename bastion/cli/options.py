@@ -60,6 +60,11 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return _REACH[0](_settings(function))
 
 
+def json_verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb that prints and needs no bastion: its first argument is the Settings."""
+    return _JSON(_settings(function))
+
+
 def reach_verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """A verb that works over SSH too and has no output of its own: its first argument is the Settings."""
     return reach_options(_settings(function))

@@ -144,7 +144,11 @@ class Dealings:
         broker = self.services.broker
         if judgement.verdict is Verdict.HOLD:
             broker.check_room(len(request.command) + len(request.stdin_code))
-        await self.records.proposed(request, judgement, started=started)
+        at_once = started and not self.services.needs_vouching(request)
+        await self.records.proposed(request, judgement, started=at_once)
+        if started and not at_once:
+            await self.services.vouch(request)
+            await self.records.started(request, self.records.proposal)
         self.list_request(request)
         if judgement.verdict is not Verdict.HOLD:
             state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED
@@ -158,6 +162,7 @@ class Dealings:
     async def use_approval(self, request: Request) -> str:
         """Use it, once; the leaf of what grants it. Raises Conflict, StoreError."""
         broker = self.services.broker
+        await self.services.vouch(request)
         if not broker.take(request.id, self.id):
             raise Conflict(f"the approval of {request.id} was used or is void")
         return await broker.grounds(request.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,9 @@ class Services:
     """The one in force."""
     usage: Usage
     approvals: int
+    vouch: Callable[[Request], Awaitable[None]]
+    """To be awaited when a request is allowed and before it starts; raises BastionError when it must not."""
+    needs_vouching: Callable[[Request], bool]
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def judge(self, request: Request, now: int) -> Judgement:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from bastion.config import FILE_LIMIT, KEYS, Config, find, load, parse, parse_duration, parse_listen, xdg
 from bastion.errors import ConfigError, NotFound
+from recorder.cosignature import Witness
 
 WHERE = Path("/etc/bastion/bastion.toml")
+VKEY = Witness("w1", b"\1" * 32).verifier_key
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
@@ -48,17 +50,35 @@ def test_everything_can_be_said() -> None:
         held_requests = 10
         [targets]
         connect_seconds = 5
-        """,
+        [witness]
+        url = "https://witness.example/w1"
+        key = "VKEYHERE"
+        every = "1m"
+        [anchor]
+        directory = "/mnt/copies"
+        git = "git@example.com:anchors.git"
+        every = "2h"
+        """.replace("VKEYHERE", VKEY),
         WHERE,
     )
     expected = {"listen": "[::]:22", "state": Path("/var/lib/bastion"), "host_name": "bastion.example"}
     expected |= {"timeout_seconds": 300, "ticket_seconds": 3600, "approvals": 2, "login_seconds": 30}
     expected |= {"connections": 50, "failed_logins_per_minute": 5, "keepalive_seconds": 60, "held_requests": 10}
     expected |= {"connect_seconds": 5, "path": WHERE, "digest": ""}
+    expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
+    expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
+    expected |= {"anchor_seconds": 7200}
     assert dataclasses.asdict(config) == expected
     assert (config.host, config.port) == ("::", 22)
     assert config.host_key == Path("/var/lib/bastion/host_key")
     assert config.ledger_key.parent == config.store.parent == config.socket.parent == config.state
+
+
+def test_a_witness_has_an_address_and_a_key() -> None:
+    for line in ('url = "http://h"', f'key = "{VKEY}"'):
+        with pytest.raises(ConfigError, match="both url and key"):
+            parse(f"[witness]\n{line}\n", WHERE)
+    assert parse('[anchor]\ndirectory = "copies"', WHERE).anchor_directory == Path("/etc/bastion/copies")
 
 
 def test_every_field_comes_from_a_key_or_from_the_file() -> None:
@@ -81,6 +101,12 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("limits", "keepalive_seconds", ["1", "3600"], ["0", "3601"]),
         ("limits", "held_requests", ["1", "10000"], ["0", "10001"]),
         ("targets", "connect_seconds", ["1", "60"], ["0", "61", "{}"]),
+        ("witness", "url", ['""', f'"http://h:1"\nkey = "{VKEY}"'], ['"h:1"', '"ftp://h"', '"http://"', '"http://a b"']),  # noqa: E501
+        ("witness", "key", ['""', f'"{VKEY}"\nurl = "https://h"'], ['"x"', f'"{VKEY[:-4]}"', f'"w2{VKEY[2:]}"', "1"]),
+        ("witness", "every", ['"10s"', '"1d"'], ['"9s"', '"25h"', "60"]),
+        ("anchor", "directory", ['""', '"copies"', '"/mnt"'], ["1"]),
+        ("anchor", "git", ['""', '"/srv/a.git"', '"git@h:a.git"'], ['"-x"', '"--upload-pack=x"', '"\\u0000"', "1"]),
+        ("anchor", "every", ['"10s"', '"7d"'], ['"9s"', '"8d"']),
     ],
 )  # fmt: skip
 def test_every_range_at_its_edges(section: str, key: str, good: list[str], bad: list[str]) -> None:
