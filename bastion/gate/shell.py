@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bastion.gate import effects as do
 from bastion.gate import events as ev
@@ -32,6 +32,7 @@ from bastion.gate.gate import Circumstances, GateError
 from bastion.gate.intent import Intent
 from bastion.gate.line import BELL, Editor, Entered, Pressed
 from bastion.gate.shell_states import TABLE, State
+from bastion.gate.talk import Talk
 from bastion.gate.typeahead import Script, TypeAhead
 from bastion.model import (
     UNRATED,
@@ -57,6 +58,14 @@ CWD_SHOWN = 60
 KEYS_PENDING = 8
 """Control keys remembered while a command is being started."""
 
+NOT_PLAIN = (
+    "it would be allowed by itself, but this shell's aliases, functions or state could make something else of it"
+)
+"""Why a line is held that policy, or the whitelist, lets through."""
+
+NOT_A_COMMAND = "a line for a program is no command: a person decides"
+"""Why a line of stdin is held that would be allowed as a command."""
+
 MOVERS = frozenset({TtyMode.VIEW, TtyMode.RAW})
 _INTERRUPTS = re.compile(rb"[\x03\x1a\x1c]")
 _KEY_NAMES = {code[0]: name for name, code in sd.CONTROL_KEYS.items()}
@@ -74,7 +83,7 @@ class _Stdin:
 
 
 class Shell:
-    """The gate of one shell. `intent`, `assess` and `judge` are pure functions of policy."""
+    """The gate of one shell. `intent`, `assess` and `judge` are pure functions of policy; `assess` is risk.assess."""
 
     def __init__(
         self,
@@ -82,7 +91,7 @@ class Shell:
         *,
         leave_running: bool,
         intent: Callable[[bytes], Intent],
-        assess: Callable[[bytes], Assessment],
+        assess: Callable[..., Assessment],
         judge: Callable[[Request, int], Judgement],
     ) -> None:
         self.state = State.NEW
@@ -106,6 +115,7 @@ class Shell:
         self._authorization: do.Authorization | None = None
         self._stdin: _Stdin | None = None
         self._asked: bytes = b""
+        self._talk = Talk(b"")
         self._keys: list[str] = []
         self._view = b""
         self._why = ""
@@ -253,10 +263,13 @@ class Shell:
     def _propose(self, event: sv.Described) -> list[sd.Effect]:
         mode = TtyMode.NONE if self._script is not None else modes.asked_for(self._asked)
         said = self._intent(self._asked)
-        asked = self._ask(event, RequestKind.LINE, self._asked, self._assess(self._asked), mode=mode, intent=said)
+        found = self._assess(self._asked, terminal=self._script is None, cwd=self._cwd)
+        asked = self._ask(event, RequestKind.LINE, self._asked, found, mode=mode, intent=said)
         self._nonce = event.nonce
         judgement = self._judge(asked, event.now)
         request = judgement.settle(asked)
+        if judgement.verdict is Verdict.ALLOW and not event.plain:
+            judgement = replace(judgement, verdict=Verdict.HOLD, reason=NOT_PLAIN)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
             case Verdict.ALLOW:
@@ -374,7 +387,7 @@ class Shell:
             raise GateError("another command began than the one that was sent")
         keys: list[sd.Effect] = [sd.SendControl(key) for key in self._keys]
         self._keys.clear()
-        self._eof_told = False
+        self._eof_told, self._talk = False, Talk(authorization.request.command)
         mode = TtyMode.NONE if self._script is not None else authorization.mode
         if mode in MOVERS:
             self.state, self._view = State(State.RAW if mode is TtyMode.RAW else State.VIEW), b""
@@ -474,18 +487,19 @@ class Shell:
         if self.secret:
             command = f"password of {len(data.decode()) - 1} characters for {self._tty.owner}".encode()
             stdin = StdinMode.SECRET
-        asked = self._ask(event, RequestKind.STDIN, command, UNRATED, stdin=stdin, parent=parent.id)
+        found = UNRATED if stdin is StdinMode.SECRET else self._talk.assess(data, self._assess)
+        asked = self._ask(event, RequestKind.STDIN, command, found, stdin=stdin, parent=parent.id)
         judgement = self._judge(asked, event.now)
         request = judgement.settle(asked)
+        if judgement.verdict is Verdict.ALLOW:
+            judgement = replace(judgement, verdict=Verdict.HOLD, reason=NOT_A_COMMAND)
         self._stdin = _Stdin(request, data)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
-            case Verdict.ALLOW:
-                return [proposed, *self._send(do.Authorization(request, judgement))]
             case Verdict.DENY:
                 self._stdin = None
                 return [proposed, do.Say(notices.refused(judgement.reason)), *self._take_lines()]
-            case Verdict.HOLD:
+            case _:
                 self.state = State.LINE_HELD
                 return [proposed, do.Hold(request), do.Say(notices.held(request, request.seconds))]
 
@@ -509,6 +523,7 @@ class Shell:
             reason = "the program does not ask for a password any more"
             said = do.Say(notices.withdrawn(request, reason))
             return [do.Withdraw(request, reason), said, *self._take_lines()]
+        self._talk.said(waiting.data)
         sent = sd.RecordSent(authorization, self._line())
         return [sent, sd.SendTty(authorization, waiting.data), *self._take_lines()]
 

@@ -110,6 +110,8 @@ class Described:
     """Microseconds since the epoch."""
     context: tuple[tuple[str, str], ...] = ()
     """(name, text) as the approver is shown it: aliases, functions, traps, `type -a`, the screen before."""
+    plain: bool = False
+    """The shell makes of the item's words what anybody would: no alias, function or trap is in the way."""
     tty: TtyChanged | None = None
     """For stdin: the terminal as it is at this moment."""
 

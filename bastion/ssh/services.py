@@ -44,7 +44,8 @@ class Services:
     stored: Callable[[str, str], bytes]
     """(request id, digest) -> the command's bytes as the ledger holds them."""
     reads_code: Callable[[bytes], str | None]
-    assess: Callable[[bytes, bytes], Assessment]
+    assess: Callable[..., Assessment]
+    """As policy.risk.assess."""
     """(command, what it will read on stdin when that was read beforehand) -> what risk says of it."""
     policy: Callable[[], Policy]
     """The one in force."""

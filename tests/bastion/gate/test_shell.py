@@ -20,7 +20,7 @@ from bastion.gate.line import LINE_LIMIT
 from bastion.gate.shell import ITEM_LIMIT, STDIN_LIMIT, Shell
 from bastion.gate.shell_states import OPEN, RUNNING, TABLE, State
 from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
-from bastion.model import UNRATED, Decision, Request, RequestKind, StdinMode, Target, TtyMode, Verdict
+from bastion.model import UNRATED, Assessment, Decision, Request, RequestKind, StdinMode, Target, TtyMode, Verdict
 from bastion.model import State as RequestState
 from bastion.policy.judge import Judgement
 
@@ -47,12 +47,13 @@ class Driven:
     ) -> None:
         self.effects: list[sd.Effect] = []
         self.asked = 0
+        self.plain = False
         self.verdict = verdict or (lambda _request: Verdict.HOLD)
         self.shell = Shell(
             WHERE,
             leave_running=leave,
             intent=lambda command: read(command, {}),
-            assess=lambda _command: UNRATED,
+            assess=lambda _command, **_more: UNRATED,
             judge=lambda request, _now: Judgement(self.verdict(request), request.digest, "test", "because"),
         )
         self.do(sv.ShellRequested(terminal, 80, 24))
@@ -64,7 +65,7 @@ class Driven:
         if effects and any(isinstance(effect, sd.Describe) for effect in effects):
             assert isinstance(effects[-1], sd.Describe)
             self.asked += 1
-            effects = effects + self.do(sv.Described(f"r-{self.asked}", f"{self.asked}" * 8, NOW))
+            effects = effects + self.do(sv.Described(f"r-{self.asked}", f"{self.asked}" * 8, NOW, plain=self.plain))
         return effects
 
     def type(self, data: bytes | str) -> list[sd.Effect]:
@@ -121,10 +122,21 @@ def test_what_is_not_approved_does_not_run(state: RequestState) -> None:
     assert not shell.of(sd.RunLine)
 
 
-def test_policy_denies_and_allows_without_a_person() -> None:
-    shell = Driven(verdict=lambda request: Verdict.DENY if b"rm" in request.command else Verdict.ALLOW)
+def test_policy_denies_without_a_person() -> None:
+    shell = Driven(verdict=lambda request: Verdict.DENY)
     assert kinds(shell.type("rm x\r")) == [sd.Describe, do.RecordProposed, do.Say]
-    assert kinds(shell.type("ls\r")) == [sd.Describe, do.RecordProposed, do.RecordStarted, sd.RunLine]
+
+
+def test_what_policy_allows_is_held_in_a_shell_that_could_make_something_else_of_it() -> None:
+    """ST-01: `alias ls=…`, and then a whitelisted `ls`."""
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    assert kinds(shell.type("ls\r")) == [sd.Describe, do.RecordProposed, do.Hold, do.Say]
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    shell.plain = True
+    assert kinds(shell.type("python3\r")) == [sd.Describe, do.RecordProposed, do.RecordStarted, sd.RunLine]
+    shell.do(sv.CommandBegan("11111111"))
+    shell.type("ls\r")
+    assert shell.held.kind is RequestKind.STDIN
 
 
 def test_type_ahead_of_a_held_line_is_held_line_by_line() -> None:
@@ -172,6 +184,22 @@ def test_an_approved_line_of_stdin_goes_as_it_is() -> None:
     assert isinstance(send, sd.SendTty)
     assert send.data == b"select 1;\n"
     assert send.authorization.request.parent == "r-1"
+
+
+def test_a_statement_is_judged_whole_in_its_own_language() -> None:
+    shell = Driven()
+    judged: list[tuple[bytes, str]] = []
+
+    def assess(text: bytes, *, language: str = "bash", **_more: object) -> Assessment:
+        judged.append((text, language))
+        return UNRATED
+
+    shell.shell._assess = assess
+    shell.run("psql")
+    for line in ("drop table", "t;", "select 1;"):
+        shell.type(line + "\r")
+        shell.decide()
+    assert judged[1:] == [(b"drop table\n", "psql"), (b"drop table\nt;\n", "psql"), (b"select 1;\n", "psql")]
 
 
 def test_a_program_that_reads_nothing_gets_nothing() -> None:
