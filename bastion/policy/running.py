@@ -37,8 +37,12 @@ _STDIN = frozenset(("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 _HELP = frozenset(("--help", "--version"))
 _STRINGS = frozenset(("sed", "awk", "perl", "python", "other"))
 
-LISTED: list[Finding] = []
-"""The answer, by identity, of an option that makes its program only list."""
+
+class Listed(list[Finding]):
+    """The answer of an option that makes its program only list, with what listing does."""
+
+
+LISTED = Listed()
 
 
 class Runner:
@@ -96,11 +100,11 @@ class Runner:
         lists = False
         for one in given.options:
             effects = self._option(given, one.option.action, one.value, where)
-            lists = lists or effects is LISTED
+            lists = lists or isinstance(effects, Listed)
             found += effects
         for kind, operand in given.kinds():
             effects = self._operand(given, kind, operand, where)
-            lists = lists or effects is LISTED
+            lists = lists or isinstance(effects, Listed)
             found += effects
         found += [find("unknown-option", f"{given.path} {name}") for name in given.unknown]
         found += [find("unknown-argument", word.raw) for word in given.unsure]
@@ -321,7 +325,7 @@ class Runner:
     def _firewall_list(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
         """Without -n it asks name servers about every address."""
         numeric = given.has(frozenset(("-n", "--numeric")))
-        return LISTED if numeric else [self.finder.find("lookup", "addresses in the rules")]
+        return LISTED if numeric else Listed([self.finder.find("lookup", "addresses in the rules")])
 
     def _checkout(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """Paths behind a branch or `--` are overwritten (git-checkout(1))."""
