@@ -19,6 +19,7 @@ _PARTS = re.compile(r"\*\*/|\*\*|\*|\?")
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _ELSEWHERE = re.compile(r"/proc/[^/]+/(?:task/[^/]+/)?(?:root|cwd)(?=/|$)")
 """Other names of the root directory (proc(5)); `cwd` may be it."""
+_GAPS = re.compile(rf"(?:[*?{UNKNOWN}]|\[[^\]/]*\])+")
 TELLING = 2
 """Letters that a name with gaps must have in common with a secret's to count."""
 
@@ -59,11 +60,27 @@ class Places:
         known = parent not in ("", "~", ".", "..") and not re.search(rf"[*?\[{UNKNOWN}]", parent)
         if letters < TELLING and not known:
             return None
-        expression = _glob(path)
+        parts = _GAPS.split(path)
         for sample, place in self._samples:
-            if expression.fullmatch(sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
+            if _fills(parts, sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
                 return place
         return None
+
+
+def _fills(parts: list[str], sample: str) -> bool:
+    """Whether text in the gaps between these parts makes the sample. Every gap may be anything, also a `/`."""
+    if len(parts) == 1:
+        return parts[0] == sample
+    first, *middle, last = parts
+    if len(sample) < len(first) + len(last) or not sample.startswith(first) or not sample.endswith(last):
+        return False
+    at, end = len(first), len(sample) - len(last)
+    for part in middle:
+        at = sample.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def spellings(path: str, directories: tuple[str, ...]) -> Iterator[str]:
@@ -113,10 +130,3 @@ def _samples(pattern: str) -> Iterator[str]:
         return
     for start in ("", "/", "/h/", "~/"):
         yield start + body
-
-
-def _glob(path: str) -> re.Pattern[str]:
-    """A shell's glob, and gaps, as an expression; brackets stand for anything in one place."""
-    text = re.sub(r"\[[^\]/]*\]", "?", path)
-    signs = {"*": "[^/]*", "?": "[^/]", UNKNOWN: ".*"}
-    return re.compile("".join(signs.get(char, re.escape(char)) for char in text), re.DOTALL)

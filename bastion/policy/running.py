@@ -29,6 +29,11 @@ from bastion.policy.words import UNKNOWN, Word
 DEPTH_LIMIT = 12
 """Commands inside commands (`sudo bash -c "ssh x 'docker exec …'"`); more is opaque."""
 
+WORDS_LIMIT = 2_000
+"""Words of one command that are judged, so that 128 KiB of them take no second; people write a dozen."""
+TEXT_LIMIT = 8_000
+"""Characters of databases' languages in one line that are parsed: sqlglot takes up to 0.3 ms for each of them."""
+
 DATABASES = frozenset(("psql", "mysql", "sqlite", "ansi", "redis", "mongo"))
 _RESTS = frozenset(("xargs", "parallel", "flock"))
 _NO_PAGER = frozenset(("--no-pager", "-f", "--follow", "-n", "--lines", "-P"))
@@ -67,6 +72,8 @@ class Runner:
         """A program with its words, however it came to be run."""
         if where.depth > DEPTH_LIMIT:
             return [self.finder.find("opaque", "commands inside commands, too deep")]
+        if len(words) > WORDS_LIMIT:
+            return [self.finder.find("opaque", f"a command of more than {WORDS_LIMIT:,} words")]
         head = words[0]
         if not head.constant or not head.text:
             return [self.finder.find("opaque", f"which program it runs is known only when it runs: {head.raw}")]
@@ -88,7 +95,7 @@ class Runner:
         """Text of a database's language."""
         if language not in DATABASES:
             return [self.finder.find("opaque", f"{language} is not judged")]
-        return self._effects(self._database(language, text))
+        return self._effects(self._database(language, text, Where(Input())))
 
     # ------------------------------------------------------------------ one program
 
@@ -268,7 +275,7 @@ class Runner:
         if stdin.text is not None and language and UNKNOWN not in stdin.text:
             if language == "shell":
                 return self._line(stdin.text, replace(where, stdin=Input(), depth=where.depth + 1))
-            return self._effects(self._database(language, stdin.text))
+            return self._effects(self._database(language, stdin.text, where))
         if stdin.fetched:
             return [self.finder.find("run-download", given.path)]
         if language in DATABASES:
@@ -286,12 +293,15 @@ class Runner:
             if UNKNOWN in word.text and language in _STRINGS:
                 return [self.finder.find("run-code", f"{language} code that is known only when it runs")]
             return self._effects(simple(word.text), where)
-        found = self._effects(self._database(language, word.text), where)
+        found = self._effects(self._database(language, word.text, where), where)
         if language in DIALECTS and not found and self._sql.several(word.text, language):
             return [self.finder.find("database-several", word.text)]
         return found
 
-    def _database(self, language: str, text: str) -> list[Act]:
+    def _database(self, language: str, text: str, where: Where) -> list[Act]:
+        where.spent.text += len(text)
+        if where.spent.text > TEXT_LIMIT:
+            return [("database-unread", f"more than {TEXT_LIMIT:,} characters of it")]
         if language == "redis":
             return self._keyvalue.redis_lines(text)
         if language == "mongo":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,14 @@ class Input:
     """Names of files, each ended by NUL and beginning with `/`, `./` or `~`."""
 
 
+@dataclass(slots=True)
+class Spent:
+    """What judging one line has taken so far; shared by everything inside it."""
+
+    text: int = 0
+    """Characters of databases' languages that were parsed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Surroundings of a command."""
@@ -38,3 +46,4 @@ class Where:
     """The line runs on a terminal, where programs open pagers."""
     captured: bool = False
     """Its output goes to another program or a file."""
+    spent: Spent = field(default_factory=Spent, compare=False)

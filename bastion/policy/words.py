@@ -21,7 +21,7 @@ UNKNOWN = "\0"
 """Stands for text that is known only at run time. A command with a real NUL is never parsed."""
 
 BRACES_LIMIT = 64
-"""Words that one word's braces are expanded to; beyond, the word counts as unknown."""
+"""Braces in one word, and words that they are expanded to; beyond, the word counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ def assemble(pieces: list[Piece], raw: str, inner: tuple[Node, ...]) -> list[Wor
     bare = "".join(piece.text for piece in pieces if not piece.quoted)
     if "{" not in bare:
         return [_join(pieces, raw, inner)]
+    if bare.count("{") > BRACES_LIMIT:
+        return [Word(UNKNOWN, raw, splits=True, inner=inner)]
     expanded = _expand([(char, piece.quoted) for piece in pieces for char in piece.text])
     if len(expanded) > BRACES_LIMIT:
         return [Word(UNKNOWN, raw, splits=True, inner=inner)]
