@@ -99,6 +99,11 @@ class Config:
         return self.state / "host_authority"
 
     @property
+    def upstream_ca(self) -> Path:
+        """The key that certifies commands for targets."""
+        return self.state / "upstream_ca"
+
+    @property
     def ledger_key(self) -> Path:
         """The key that signs the ledger."""
         return self.state / "ledger_key"

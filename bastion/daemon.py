@@ -40,7 +40,7 @@ from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
 from bastion.keeper import Keeper
-from bastion.model import Identity, Target
+from bastion.model import Identity
 from bastion.policy.risk import loaded
 from bastion.policy.rules import built_in
 from bastion.policy.stdin import reads_code
@@ -50,8 +50,10 @@ from bastion.sessions import Sessions
 from bastion.ssh import server
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.listen import listen
+from bastion.ssh.minting import minting_of
+from bastion.ssh.probing import probe
 from bastion.ssh.services import Services
-from bastion.ssh.upstream import Pool, dial
+from bastion.ssh.upstream import Pool
 from recorder.errors import RecorderError, StoreBusy
 from recorder.ledger import Ledger
 from recorder.reader import Reader
@@ -126,7 +128,7 @@ class Daemon:
             timeout=int(config.timeout_seconds),
         )
         sessions = Sessions()
-        pool = Pool(config.connect_seconds, config.keepalive_seconds)
+        pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
         services = Services(
             directory=directory,
             broker=broker,
@@ -159,7 +161,7 @@ class Daemon:
             clock=clock,
             cut_connections=connections.cut,
             drop_links=pool.drop,
-            probe=lambda target: probe(target, config),
+            probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
         )
         calls = Calls(house)
@@ -246,21 +248,6 @@ def read_host_key(path: Path) -> asyncssh.SSHKey:
         raise UsageError(f"cannot read the host key {path}: {error.strerror}", "`bastion init` makes one") from None
     except asyncssh.KeyImportError as error:
         raise UsageError(f"the host key {path} is damaged: {error}") from None
-
-
-async def probe(target: Target, config: Config) -> list[wire.CheckInfo]:
-    """Reach a target, check its host key, log in as each login. Runs no command there."""
-    rows: list[wire.CheckInfo] = []
-    for login in target.logins:
-        try:
-            connection = await dial(target, login, seconds=config.connect_seconds, keepalive=config.keepalive_seconds)
-        except BastionError as error:
-            rows.append(wire.CheckInfo(name=f"login {login}", ok=False, detail=str(error)))
-            continue
-        version = str(connection.get_extra_info("server_version"))
-        rows.append(wire.CheckInfo(name=f"login {login}", ok=True, detail=f"host key as pinned, {version}"))
-        connection.abort()
-    return rows
 
 
 def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:

@@ -30,6 +30,9 @@ from bastion.model import Identity, IdentityKind, PublicKey, Role, Target, Tier
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 """Names of identities and targets: 1-64 of a-z 0-9 . _ - as in DNS labels, so that one can be an SSH user name."""
 
+CERTIFIED = "ca"
+"""Credential of a target that trusts the bastion's authority instead of a key."""
+
 LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", re.ASCII)
 """A remote account: what useradd(8) accepts, capitals and dots too; 32 characters is its limit."""
 
@@ -237,8 +240,8 @@ class Directory:
         if not keys:
             raise UsageError("no host key", "a target's host key is pinned: --host-key FILE.pub")
         scheme, _, path = credential.partition(":")
-        if scheme != "key" or not path.startswith("/"):
-            raise UsageError("the credential must be key:/absolute/FILE", "certificates are not open in this release")
+        if credential != CERTIFIED and (scheme != "key" or not path.startswith("/")):
+            raise UsageError("the credential must be `ca` or key:/absolute/FILE")
         return {
             "name": name,
             "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",

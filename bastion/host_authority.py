@@ -14,9 +14,6 @@ as that.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bastion.errors import UsageError
+from bastion import cakeys
 
 VALID_SECONDS = 24 * 3600
 """Of a target's certificate. It is looked at once, when a jump begins; a day forgives clocks that are off."""
@@ -48,7 +45,7 @@ class HostAuthority:
     @property
     def public(self) -> str:
         """`ssh-ed25519 base64`."""
-        return public_line(self._key)
+        return cakeys.public_line(self._key)
 
     def own(self, host_key: asyncssh.SSHKey, names: Sequence[str]) -> HostKeys:
         """The bastion's own host key, certified for its names, without an end: its key has none either."""
@@ -70,48 +67,14 @@ class HostAuthority:
         return _pair(key, certificate)
 
 
-def public_line(key: asyncssh.SSHKey) -> str:
-    """`algorithm base64`."""
-    return " ".join(key.export_public_key().decode().split()[:2])
-
-
 def known_hosts_line(public: str, name: str, hosts: str = "*") -> str:
     """The line for a client's known_hosts (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
     return f"@cert-authority {hosts} {public} {name}"
 
 
-def make(path: Path) -> asyncssh.SSHKey:
-    """A new authority, as `path` (0600) and `path.pub`. Raises OSError; FileExistsError if there is one."""
-    key = asyncssh.generate_private_key("ssh-ed25519", comment="host authority")
-    for where, data, mode in (
-        (path, key.export_private_key(), 0o600),
-        (path.with_suffix(".pub"), key.export_public_key(), 0o644),
-    ):
-        fd = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, mode)  # whatever the umask is
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-    return key
-
-
 def load_or_make(path: Path, name: str) -> HostAuthority:
-    """The authority of a state directory; a new one where there is none yet, as in a directory that was made by a
-    release without it. Raises UsageError."""
-    try:
-        with contextlib.suppress(FileExistsError):
-            make(path)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise UsageError(f"{path} is readable by others", "chmod 600")
-        key = asyncssh.read_private_key(path)
-    except OSError as error:
-        raise UsageError(f"cannot read the host authority {path}: {error.strerror}") from None
-    except asyncssh.KeyImportError as error:
-        raise UsageError(f"the host authority {path} is damaged: {error}") from None
-    if key.get_algorithm() != "ssh-ed25519":
-        raise UsageError(f"the host authority {path} is no Ed25519 key")
-    return HostAuthority(key, name)
+    """The authority of a state directory. Raises UsageError."""
+    return HostAuthority(cakeys.load_or_make(path), name)
 
 
 def _pair(key: asyncssh.SSHKey, certificate: asyncssh.SSHCertificate) -> HostKeys:

@@ -10,8 +10,7 @@ Order, and what a crash leaves:
 
 So the file is the mark of a finished init, and nothing that has a name of its own is ever half written.
 
-Written are `bastion.toml` and `state/`. There is no policy file and no authority for credentials in this release, so
-none is made: what is not enforced must not lie about.
+Written are `bastion.toml` and `state/`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from pathlib import Path
 
 import asyncssh
 
-from bastion import host_authority
+from bastion import cakeys
 from bastion.config import FILE, KEYS, Config, load, parse
 from bastion.errors import BastionError, Conflict, StoreError, UsageError
 from recorder.errors import RecorderError
@@ -101,7 +100,8 @@ def _fill(state: Path, host: str) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519", comment=host)
     _write(state / "host_key", key.export_private_key(), 0o600)
     _write(state / "host_key.pub", key.export_public_key(), 0o644)
-    host_authority.make(state / "host_authority")
+    cakeys.make(state / "host_authority")
+    cakeys.make(state / "upstream_ca")
     ledger_key = LedgerKey.create(state / "ledger_key")
     _write(state / "ledger_key.pub", f"{ledger_key.line} {host}\n".encode(), 0o644)
     Ledger.create(state / "store", host=host, key=ledger_key).close()

@@ -185,7 +185,7 @@ class Target:
     host_keys: tuple[str, ...]
     """Pinned `algorithm base64` lines. Empty is never accepted for a connection."""
     credential: str
-    """`key:FILE`: a private key on the bastion, mode 0600."""
+    """`key:FILE`: a private key on the bastion, mode 0600. `ca`: a certificate for each command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ NOUNS = {
     "init": "Make a configuration, keys and an empty ledger in DIR.",
     "serve": "Run the bastion's daemon.",
     "host-ca": "The line by which ssh knows the bastion and its targets.",
+    "user-ca": "The key by which targets know the bastion's certificates.",
     "identity": "Who connects: agents and people.",
     "target": "Where agents may go.",
     "request": "What agents ask for, and deciding it.",

@@ -38,7 +38,11 @@ def command() -> None:
     help="The target's public host key; may be repeated.",
 )  # fmt: skip
 @click.option("--accept", metavar="SHA256:...", help="Fetch the host key and take it if it has this fingerprint.")
-@click.option("--credential", metavar="key:FILE", help="The bastion's own private key for the target, mode 0600.")
+@click.option(
+    "--credential",
+    metavar="ca|key:FILE",
+    help="A certificate for each command (see `bastion user-ca`), or the bastion's own private key, mode 0600.",
+)
 @local_verb
 def add(
     settings: Settings,
@@ -100,7 +104,10 @@ def list_(settings: Settings) -> None:
 @click.argument("name")
 @local_verb
 def check(settings: Settings, name: str) -> int:
-    """Reach a target, compare its host key, log in. Runs no command there. Exit status 1 if anything fails."""
+    """Reach a target, compare its host key, log in. Exit status 1 if anything fails.
+
+    Runs no command there, but for a target with `--credential ca`: a certificate that prints one sentence.
+    """
     config = reach.here(settings).config
 
     async def work() -> list[CheckInfo]:
@@ -115,9 +122,14 @@ def check(settings: Settings, name: str) -> int:
                 target = load_directory(reader).targets.get(name)
             if target is None:
                 raise NotFound(f"no target {name!r}", "`bastion target list` names them") from None
-            from bastion.daemon import probe
+            from bastion.ssh.minting import minting_of
+            from bastion.ssh.probing import probe
 
-            return await probe(target, config)
+            minting = minting_of(config)
+            try:
+                return await probe(target, config, minting)
+            finally:
+                await minting.close()
         async with client:
             return await client.call(wire.CheckTarget, list[wire.CheckInfo], name=name)
 
@@ -158,15 +170,15 @@ def show(settings: Settings, info: TargetInfo, what: str) -> None:
 
 
 def check_credential(given: str | None) -> str:
-    """`key:/absolute/FILE` of a private key that only its owner can read. Raises UsageError."""
+    """`ca`, or `key:/absolute/FILE` of a private key that only its owner can read. Raises UsageError."""
     how = "make one with `ssh-keygen -t ed25519 -N '' -f FILE` and let FILE.pub in on the target"
     if not given:
-        raise UsageError("no credential: --credential key:FILE is the bastion's own key for the target", how)
+        raise UsageError("no credential: --credential ca, or key:FILE, the bastion's own key for the target", how)
     if given == "ca":
-        raise UsageError("certificates are not open in this release", "--credential key:FILE")
+        return given
     scheme, _, name = given.partition(":")
     if scheme != "key" or not name:
-        raise UsageError(f"--credential is key:FILE, not {given!r}", how)
+        raise UsageError(f"--credential is ca or key:FILE, not {given!r}", how)
     path = Path(os.path.abspath(Path(name).expanduser()))
     try:
         status = path.stat()

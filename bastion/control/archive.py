@@ -15,6 +15,7 @@ from bastion import history
 from bastion.control.wire import FrameInfo, HeadProof, LedgerLine, RequestInfo, RotationProof, SessionInfo
 from bastion.directory import pick
 from bastion.errors import NotFound, StoreError
+from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.prover import Prover
 from recorder.reader import Missing, Reader
@@ -136,6 +137,14 @@ class Archive:
             ],
             consistency=found.consistency,
         )
+
+    def started_now(self, request: str) -> Entry | None:
+        """The newest entry that says that the command starts. Raises StoreError."""
+        try:
+            found = list(self._reader.entries(types=("command.started",), request=request))
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return found[-1] if found else None
 
     def stored(self, request: str, digest: str) -> bytes:
         """The bytes of the command as the ledger holds them, checked against the digest that was approved.

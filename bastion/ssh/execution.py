@@ -72,9 +72,7 @@ class Execution:
         self._recording.write("marker", f"{request.id} {visible_line(command, MARKER_WIDTH)}".encode())
         upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen)
         try:
-            await self._services.pool.start(
-                target, request.login, command, request.environment, lambda: upstream, wanted=wanted
-            )
+            await self._services.pool.start(target, request, command, lambda: upstream, wanted=wanted)
         except BastionError as error:
             upstream.stop(hard=True)
             return ev.UpstreamFailed(str(error), sent=isinstance(error, NotConfirmed))

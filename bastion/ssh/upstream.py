@@ -26,9 +26,11 @@ from typing import Any, cast
 
 import asyncssh
 
+from bastion.directory import CERTIFIED
 from bastion.errors import BastionError, HostKeyMismatch, Unreachable
-from bastion.model import Target
+from bastion.model import Request, Target
 from bastion.ssh import algorithms
+from bastion.ssh.minting import Minting
 
 SESSIONS_PER_LINK = 8
 IDLE_SECONDS = 300
@@ -62,6 +64,9 @@ class Link:
         return not (self.full or self.spent) and self.busy < SESSIONS_PER_LINK and not self.connection.is_closed()
 
 
+FORCED = b"the command of the certificate"
+"""What is asked of a target that gets a certificate: its sshd runs what stands in there, whatever is asked."""
+
 Route = tuple[str, str, int, str, tuple[str, ...], str]
 
 
@@ -71,6 +76,7 @@ class Pool:
 
     connect_seconds: float
     keepalive_seconds: float
+    minting: Minting
     _links: dict[Route, list[Link]] = field(default_factory=dict)
     _dialling: dict[Route, asyncio.Lock] = field(default_factory=dict)
     _failed: dict[Route, tuple[float, Unreachable]] = field(default_factory=dict)
@@ -79,17 +85,20 @@ class Pool:
     async def start(
         self,
         target: Target,
-        login: str,
+        request: Request,
         command: bytes,
-        environment: Sequence[tuple[str, str]],
         session: Callable[[], asyncssh.SSHClientSession[bytes]],
         *,
         wanted: Callable[[], str],
     ) -> asyncssh.SSHClientChannel[bytes]:
-        """Run `command` on `target`. `wanted`, asked when the link stands, says why it shall not run any more, or "".
+        """Run `command`, the request's as the ledger holds it, on `target`. `wanted`, asked when the link stands, says
+        why it shall not run any more, or "".
 
         Raises Unreachable, HostKeyMismatch, NotStarted or NotConfirmed, each with a sentence for the agent.
         """
+        if target.credential == CERTIFIED:
+            return await self._start_certified(target, request, session, wanted)
+        login, environment = request.login, request.environment
         for fresh in (False, True):
             link = await self._link(target, login, fresh=fresh)
             if reason := wanted():
@@ -123,6 +132,42 @@ class Pool:
                 self._release(target, login, link)
                 raise
         raise AssertionError("unreachable")
+
+    async def _start_certified(
+        self,
+        target: Target,
+        request: Request,
+        session: Callable[[], asyncssh.SSHClientSession[bytes]],
+        wanted: Callable[[], str],
+    ) -> asyncssh.SSHClientChannel[bytes]:
+        """The command stands in the certificate; the key is used for this one connection and dropped."""
+        login = request.login
+        pair = await self.minting.for_request(request.id, request.digest)
+        connection = await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, key=pair)
+        link = Link(connection, busy=1, spent=True)
+        self._links.setdefault(_route(target, login), []).append(link)
+        sent = False
+
+        def made() -> asyncssh.SSHClientSession[bytes]:
+            nonlocal sent
+            sent = True
+            return session()
+
+        try:
+            if reason := wanted():
+                raise NotStarted(reason)
+            return await self._open(link, target, login, FORCED, request.environment, made)
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            self._release(target, login, link)
+            refused = isinstance(error, asyncssh.ChannelOpenError) and not connection.is_closed()
+            if sent and not refused:
+                raise NotConfirmed(
+                    f"target {target.name} did not say whether it started the command: {_why(error)}; it may run"
+                ) from None
+            raise NotStarted(f"target {target.name} did not start the command: {_why(error)}") from None
+        except BaseException:
+            self._release(target, login, link)
+            raise
 
     async def _open(
         self,
@@ -220,6 +265,7 @@ class Pool:
                 with contextlib.suppress(asyncssh.Error, OSError):
                     await link.connection.wait_closed()
         self._links.clear()
+        await self.minting.close()
 
 
 def _route(target: Target, login: str) -> Route:
@@ -228,6 +274,8 @@ def _route(target: Target, login: str) -> Route:
 
 def read_credential(target: Target) -> asyncssh.SSHKey:
     """The bastion's key for a target. Raises Unreachable if it is missing, damaged or readable by others."""
+    if target.credential == CERTIFIED:
+        raise Unreachable(f"target {target.name} takes a certificate for each command, and this is none")
     path = Path(target.credential.removeprefix("key:"))
     hint = "the admin of the bastion has to mend it"
     try:
@@ -246,11 +294,14 @@ def read_credential(target: Target) -> asyncssh.SSHKey:
         raise Unreachable(f"the credential of target {target.name} is no usable private key", hint) from None
 
 
-async def dial(target: Target, login: str, *, seconds: float, keepalive: float) -> asyncssh.SSHClientConnection:
-    """A connection to `target`, its host key checked against the pinned ones. Raises Unreachable, HostKeyMismatch."""
+async def dial(
+    target: Target, login: str, *, seconds: float, keepalive: float, key: asyncssh.SSHKeyPair | None = None
+) -> asyncssh.SSHClientConnection:
+    """A connection to `target`, its host key checked against the pinned ones; with `key` instead of the target's
+    credential. Raises Unreachable, HostKeyMismatch."""
     if not target.host_keys:
         raise HostKeyMismatch(f"target {target.name} has no pinned host key")
-    key = read_credential(target)
+    own = key or read_credential(target)
     pinned = [asyncssh.import_public_key(line) for line in target.host_keys]
     try:
         async with asyncio.timeout(seconds):
@@ -258,7 +309,7 @@ async def dial(target: Target, login: str, *, seconds: float, keepalive: float) 
                 target.host,
                 target.port,
                 username=login,
-                client_keys=[key],
+                client_keys=[own],
                 known_hosts=(pinned, [], []),
                 config=None,
                 agent_path=None,
@@ -279,7 +330,8 @@ async def dial(target: Target, login: str, *, seconds: float, keepalive: float) 
             f"target {target.name} shows another host key than the pinned one", "nothing was sent; tell the admin"
         ) from None
     except asyncssh.PermissionDenied:
-        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
+        what = "certificate" if key is not None else "key"
+        raise Unreachable(f"target {target.name} refuses the bastion's {what} for {login}") from None
     except (asyncssh.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"target {target.name} does not answer: {_why(error, seconds)}") from None
     except ValueError as error:  # asyncssh, where this process' uid has no account

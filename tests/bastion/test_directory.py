@@ -200,7 +200,7 @@ def test_words_that_are_no_reason(directory: Directory, words: str) -> None:
         {"logins": ["x" * 33]},
         {"host_keys": []},
         {"host_keys": ["garbage"]},
-        {"credential": "ca"},
+        {"credential": "CA"},
         {"credential": "key:relative"},
         {"credential": "/no/scheme"},
         {"credential": ""},

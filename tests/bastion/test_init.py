@@ -43,7 +43,8 @@ def test_what_it_makes(tmp_path: Path) -> None:
     ledger.close()
     assert sorted(os.listdir(tmp_path / "a" / "b")) == ["bastion.toml", "state"]
     assert sorted(os.listdir(config.state)) == [
-        "host_authority", "host_authority.pub", "host_key", "host_key.pub", "ledger_key", "ledger_key.pub", "store"
+        "host_authority", "host_authority.pub", "host_key", "host_key.pub", "ledger_key", "ledger_key.pub", "store",
+        "upstream_ca", "upstream_ca.pub",
     ]  # fmt: skip
 
 

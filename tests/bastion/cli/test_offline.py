@@ -123,9 +123,9 @@ def test_targets(made: Shell) -> None:
     ("credential", "err"),
     [
         (None, "no credential"),
-        ("ca", "certificates are not open in this release"),
-        ("credential", "is key:FILE"),
-        ("key:", "is key:FILE"),
+        ("cert", "--credential is ca or key:FILE"),
+        ("credential", "is ca or key:FILE"),
+        ("key:", "is ca or key:FILE"),
         ("key:nothing", "No such file"),
         ("key:.", "is no file"),
         ("key:open", "is readable for others"),

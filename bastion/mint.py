@@ -1,0 +1,133 @@
+"""The mint: certifies one key for one approved command. It is a process of its own, the only one with the upstream CA's
+key.
+
+Theory of operation. The daemon sends one line of JSON for each command that it is about to start: the request's id, the
+digest that was approved, and a public key made for this one use. The mint believes none of it. It looks the request up
+in the ledger, computes the digest anew from the stored content, and wants a `command.started` entry for that digest
+that is fresh and was not used before. Then it signs an OpenSSH user certificate (PROTOCOL.certkeys) for the request's
+login, whose critical option `force-command` is the command as the ledger holds it: the target's own sshd refuses to run
+anything else with that key. No pty, forward, agent or rc file is permitted by it.
+
+    {"request": "r-…", "digest": "…", "public": "ssh-ed25519 …"}  ->  {"certificate": "…"} or {"refused": "…"}
+    {"probe": "LOGIN", "public": "ssh-ed25519 …"}                  ->  a certificate that only prints PROBE
+
+Not protected: who controls the daemon's account can read the key file, unless the two run as different accounts; a
+certificate can be used more than once while it lasts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from bastion import cakeys
+from bastion.control.archive import Archive
+from bastion.directory import LOGIN, parse_key
+from bastion.errors import BastionError
+from recorder.errors import RecorderError
+from recorder.reader import Reader
+
+VALID_SECONDS = 60
+"""Of a certificate, from its making; it is used at once."""
+
+CLOCK_SECONDS = 60
+"""How far a target's clock may be behind ours."""
+
+FRESH_SECONDS = 60
+"""How old the entry may be that says that the command starts."""
+
+COMMAND_LIMIT = 120_000
+"""Bytes of a command in a certificate. sshd takes packets of 256 KiB and a certificate of less; 120 kB were tried."""
+
+LINE_LIMIT = 4096
+"""Bytes of one question."""
+
+PROBE = "agent-bastion: certificates are honoured"
+"""What a probe's forced command prints."""
+
+
+class Refused(Exception):
+    """Nothing is signed, and why."""
+
+
+class Mint:
+    """One daemon's. `archive` reads its ledger."""
+
+    def __init__(self, key: asyncssh.SSHKey, archive: Archive, name: str) -> None:
+        self._key, self._archive, self._name = key, archive, name
+        self._used: set[str] = set()
+        """Leaves of the entries that were certified already; older ones than FRESH_SECONDS are refused anyhow."""
+
+    def answer(self, line: bytes, now: float) -> dict[str, str]:
+        """The answer to one question at `now`, seconds since the epoch."""
+        try:
+            asked = json.loads(line) if len(line) <= LINE_LIMIT else None
+            if not isinstance(asked, dict) or not all(isinstance(value, str) for value in asked.values()):
+                raise Refused("that is no question")
+            return {"certificate": self._certify(asked, now)}
+        except (BastionError, RecorderError) as error:
+            return {"refused": error.message}
+        except (Refused, ValueError, KeyError) as error:
+            return {"refused": str(error) or type(error).__name__}
+
+    def _certify(self, asked: dict[str, Any], now: float) -> str:
+        public = asyncssh.import_public_key(parse_key(asked["public"]).line)
+        if set(asked) == {"probe", "public"}:
+            login = asked["probe"]
+            if not LOGIN.fullmatch(login):
+                raise Refused("that is no account")
+            return self._sign(public, f"echo {PROBE}", login, "target check", now)
+        if set(asked) != {"request", "digest", "public"}:
+            raise Refused("that is no question")
+        info = self._archive.request_now(asked["request"])
+        if info.id != asked["request"] or asked["digest"] != info.digest or info.to_model().digest != info.digest:
+            raise Refused(f"the ledger does not hold that as {info.id}")
+        started = self._archive.started_now(info.id)
+        if started is None or started.body.get("digest") != info.digest:
+            raise Refused(f"the ledger has no start of {info.id}")
+        if started.leaf in self._used:
+            raise Refused(f"the start of {info.id} was certified already")
+        if not -CLOCK_SECONDS <= now - started.t / 1e6 <= FRESH_SECONDS:
+            raise Refused(f"the start of {info.id} is not of now")
+        if len(info.command) > COMMAND_LIMIT:
+            raise Refused(f"a command in a certificate has at most {COMMAND_LIMIT:,} bytes")
+        try:
+            command = info.command.decode()
+        except UnicodeDecodeError:
+            raise Refused("a command in a certificate is UTF-8 text") from None
+        self._used.add(started.leaf)
+        return self._sign(public, command, info.login, f"{info.identity} {info.id} {info.digest[:16]}", now)
+
+    def _sign(self, public: asyncssh.SSHKey, command: str, login: str, label: str, now: float) -> str:
+        certificate = self._key.generate_user_certificate(
+            public,
+            f"{label} by {self._name}",
+            principals=[login],
+            valid_after=now - CLOCK_SECONDS,
+            valid_before=now + VALID_SECONDS,
+            force_command=command,
+            permit_x11_forwarding=False,
+            permit_agent_forwarding=False,
+            permit_port_forwarding=False,
+            permit_pty=False,
+            permit_user_rc=False,
+        )
+        return certificate.export_certificate().decode().strip()
+
+
+def main(store: str, key: str, name: str) -> None:
+    """Answer questions on stdin until it ends."""
+    reader = Reader.open(Path(store))
+    mint = Mint(cakeys.load(Path(key)), Archive(reader), name)
+    for line in iter(lambda: sys.stdin.buffer.readline(LINE_LIMIT + 2), b""):
+        sys.stdout.buffer.write(json.dumps(mint.answer(line, time.time())).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,165 @@
+"""`--credential ca`: a real sshd that trusts the bastion's authority and nobody's key. Promises P1, P2, P5."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from bastion.admin import administering
+from bastion.config import load
+from bastion.control import wire
+from bastion.control.client import Client
+from bastion.mint import COMMAND_LIMIT, Mint
+from tests.support.house import House
+from tests.support.sshd import LOGIN, Sshd, descendants
+
+DROP_IN = Path(__file__).resolve().parents[2] / "deploy" / "target" / "20-agent-bastion-ca.conf"
+
+pytestmark = pytest.mark.e2e
+
+
+def trusting(work: Path, house: House, *, extra: str = "") -> Sshd:
+    """A target whose sshd knows the authority, and no key."""
+    ca = Path("/run/sshd") if os.geteuid() == 0 else work
+    keys = ca / f"bastion-test-ca-{os.getpid()}-{work.name}"
+    keys.write_bytes(house.config.upstream_ca.with_suffix(".pub").read_bytes())
+    drop_in = DROP_IN.read_text().replace("/etc/ssh/agent-bastion-ca.pub", str(keys))
+    sshd = Sshd(work, extra=f"{drop_in}\n{extra}")
+    sshd.start()
+    return sshd
+
+
+def register(house: House, name: str, sshd: Sshd) -> None:
+    with administering(house.config, "local:0") as admin:
+        admin.add_target(name, f"127.0.0.1:{sshd.port}", [LOGIN], "test", [sshd.host_key], "ca")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = House(tmp_path_factory.mktemp("house"))
+    good = trusting(tmp_path_factory.mktemp("good"), made)
+    forcing = trusting(tmp_path_factory.mktemp("forcing"), made, extra="ForceCommand echo something else")
+    foreign = Sshd(tmp_path_factory.mktemp("foreign"))
+    foreign.start()
+    for name, sshd in (("web-1", good), ("forced-1", forcing), ("foreign-1", foreign)):
+        register(made, name, sshd)
+    made.config = load(made.config.path)
+    made.start()
+    yield made
+    made.stop()
+    for sshd in (good, forcing, foreign):
+        sshd.stop()
+
+
+@pytest.fixture
+async def ana(house: House) -> Iterator[Client]:
+    client = await house.remote("ana")
+    yield client
+    await client.close()
+
+
+async def test_an_approved_command_runs(house: House, ana: Client, tmp_path: Path) -> None:
+    command = f"touch {tmp_path}/canary; cat; exit 3"
+    process = await house.ssh("web-1", command, stdin=b"")
+    await house.held(ana, command.encode())
+    assert not (tmp_path / "canary").exists()
+    await house.decide(ana, command=command.encode())
+    outcome = await house.finish(process, b"")
+    assert outcome.status == 3, outcome.stderr
+    assert (tmp_path / "canary").exists()
+
+
+async def test_it_runs_what_the_certificate_says(house: House, ana: Client) -> None:
+    """sshd tells the command what was asked for: not the approved text, which stands in the certificate alone."""
+    command = b"printenv SSH_ORIGINAL_COMMAND"
+    await house.whitelist(ana, command)
+    outcome = await house.run("web-1", command.decode())
+    assert (outcome.status, outcome.stdout) == (0, b"the command of the certificate\n")
+
+
+async def test_every_command_has_a_certificate_of_its_own(house: House, ana: Client) -> None:
+    await house.whitelist(ana, b"echo $PPID")
+    outcomes = [await house.run("web-1", "echo $PPID") for _ in range(3)]
+    assert len({outcome.stdout for outcome in outcomes}) == 3
+
+
+async def test_much_data(house: House, ana: Client) -> None:
+    command = b"head -c 16777216 /dev/zero"
+    await house.whitelist(ana, command)
+    outcome = await house.run("web-1", command.decode())
+    assert (outcome.status, outcome.stdout.count(0)) == (0, 16777216)
+
+
+async def test_a_target_that_trusts_somebody_else(house: House, ana: Client) -> None:
+    await house.whitelist(ana, b"id", target="foreign-1")
+    outcome = await house.run("foreign-1", "id")
+    assert outcome.status == 125
+    assert "refuses the bastion's certificate" in outcome.stderr
+
+
+async def test_too_long_for_a_certificate(house: House, ana: Client) -> None:
+    command = b"true " + b"x" * COMMAND_LIMIT
+    process = await house.ssh("web-1", command.decode())
+    await house.decide(ana, command=command)
+    outcome = await house.finish(process)
+    assert outcome.status == 125
+    assert "at most 120,000 bytes" in outcome.stderr
+
+
+async def test_the_mint_dies_and_is_made_anew(house: House, ana: Client) -> None:
+    await house.whitelist(ana, b"echo again")
+    assert (await house.run("web-1", "echo again")).status == 0
+    (mint,) = [pid for pid in descendants(house.pid) if b"bastion.mint" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(mint, signal.SIGKILL)
+    outcome = await house.run("web-1", "echo again")
+    assert outcome.stdout == b"again\n", outcome.stderr
+
+
+async def test_target_check(house: House) -> None:
+    local = await house.local()
+    rows = {}
+    for name in ("web-1", "forced-1", "foreign-1"):
+        rows[name] = await local.call(wire.CheckTarget, list[wire.CheckInfo], name=name)
+    await local.close()
+    assert [row.ok for row in rows["web-1"]] == [True, True]
+    assert [row.ok for row in rows["forced-1"]] == [True, False]
+    assert "something else" in rows["forced-1"][1].detail
+    assert [row.ok for row in rows["foreign-1"]] == [False]
+
+
+async def test_a_stolen_certificate_runs_nothing_else(house: House, ana: Client, tmp_path: Path) -> None:
+    """The key and certificate of one command, used by somebody else within its validity."""
+
+    ca = asyncssh.read_private_key(house.config.upstream_ca)
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    mint = Mint(ca, None, "test")  # type: ignore[arg-type]
+    signed = mint._sign(asyncssh.import_public_key(key.export_public_key()), "echo approved", LOGIN, "x", time.time())
+    pair = (key, asyncssh.import_certificate(signed))
+    port = next(target.address for target in await _targets(house) if target.name == "web-1").rpartition(":")[2]
+    async with asyncssh.connect(
+        "127.0.0.1", int(port), username=LOGIN, client_keys=[pair], known_hosts=None, config=None, agent_path=None
+    ) as connection:
+        assert (await connection.run(f"touch {tmp_path}/canary")).stdout == "approved\n"
+        assert (await connection.run(f"touch {tmp_path}/canary", term_type=None)).stdout == "approved\n"
+        with pytest.raises((asyncssh.Error, OSError, EOFError, ConnectionError)):
+            async with connection.start_sftp_client() as sftp:
+                await sftp.mkdir(str(tmp_path / "canary"))
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("127.0.0.1", int(port))
+        with pytest.raises((asyncssh.ChannelListenError, asyncssh.ChannelOpenError)):
+            await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", 1)
+    assert not (tmp_path / "canary").exists()
+
+
+async def _targets(house: House) -> list[wire.TargetInfo]:
+    local = await house.local()
+    try:
+        return await local.call(wire.ListTargets, list[wire.TargetInfo])
+    finally:
+        await local.close()
