@@ -8,6 +8,7 @@ retried: the ledger then refuses everything, the future raises StoreError, and t
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -16,6 +17,7 @@ from bastion import history
 from bastion.errors import StoreError
 from bastion.model import Request, Vote
 from bastion.policy.judge import Judgement
+from bastion.policy.rules import Policy
 from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import RecorderError
@@ -97,6 +99,9 @@ def proposed(request: Request, judgement: Judgement) -> Draft:
         "tier": request.assessment.tier.value,
         "score": request.assessment.score,
         "approvals": request.approvals,
+        "approvers": list(request.approvers),
+        "policy": judgement.policy,
+        "emergency": judgement.emergency,
         "expires": str(request.expires),
     }
     payloads = {"content": history.pack(request)}
@@ -122,6 +127,29 @@ def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draf
         "signature": vote.signature,
     }
     return Draft("request.decided", vote.by, body, session=request.session, request=request.id, cause=proposal)
+
+
+def escalated(request: Request, group: str, proposal: str) -> Draft:
+    """Nobody decided in time: from now on the members of a further group may."""
+    body = {"digest": request.digest, "group": group}
+    return Draft("request.escalated", DAEMON, body, session=request.session, request=request.id, cause=proposal)
+
+
+def policy_loaded(policy: Policy) -> Draft:
+    """A policy came into force; its text is the payload, and gives its hash."""
+    body = {
+        "name": _short(policy.name),
+        "digest": policy.digest,
+        "files": list(policy.files),
+        "groups": {name: sorted(members) for name, members in policy.groups.items()},
+    }
+    texts = json.dumps(dict(policy.texts), ensure_ascii=False).encode()
+    return Draft("policy.loaded", DAEMON, body, payloads={"policy": texts})
+
+
+def policy_failed(file: str, error: str, kept: str) -> Draft:
+    """A changed policy was broken; `kept` is the hash of the one that stays in force."""
+    return Draft("policy.failed", DAEMON, {"file": _short(file), "error": _short(error), "kept": kept})
 
 
 def ended(request_id: str, session: str, digest: str, choice: str, reason: str, proposal: str) -> Draft:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -51,6 +52,8 @@ class Broker:
     def __init__(self, desk: Desk, ledger: Audit, clock: Clock, *, timeout: int) -> None:
         self._desk, self._audit, self._clock = desk, ledger, clock
         self.timeout = timeout
+        self.alert: Callable[[str, str], None] = lambda kind, text: None
+        """(kind, sentence): tells every console."""
         self._filed: dict[str, Filed] = {}
         self._subscribers: set[Callable[[RequestInfo], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -75,6 +78,7 @@ class Broker:
     async def vote(self, vote: Vote, statement: bytes) -> RequestInfo:
         """Count a vote whose signature and role were checked, and make it durable. Raises as Desk.vote, StoreError."""
         self._expire()
+        self._escalate()
         filed = self._known(vote.request)
         decision = self._desk.vote(vote, self._clock.monotonic())
         held = self._clock.monotonic() - self._desk.get(vote.request).held_since
@@ -214,11 +218,9 @@ class Broker:
         for decision in self._desk.expire(now):
             filed = self._filed[decision.request]
             held = now - self._desk.get(decision.request).held_since
-            task = asyncio.get_running_loop().create_task(
-                self._write_expiry(filed, decision, held), name=f"expire {decision.request}"
-            )
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
+            log.warning("%s expired: nobody decided in time", decision.request)
+            self.alert("request.expired", f"{decision.request} is denied: nobody decided in time")
+            self._spawn(self._write_expiry(filed, decision, held), f"expire {decision.request}")
 
     async def _write_expiry(self, filed: Filed, decision: Decision, held: float) -> None:
         try:
@@ -233,6 +235,26 @@ class Broker:
         entries = await self._audit.write(draft)
         self._conclude(filed, decision, entries[0].t, held)
 
+    def _escalate(self) -> None:
+        """Tell everybody at once, and the ledger: its entry stands before any vote that leans on it."""
+        for pending, group in self._desk.escalate(self._clock.monotonic()):
+            filed = self._filed[pending.request.id]
+            written = self._audit.queue(audit.escalated(pending.request, group, filed.info.proposal))
+            self._change(filed, escalated=[*filed.info.escalated, group])
+            self.alert("request.escalated", f"{pending.request.id} goes to group {group}: nobody decided in time")
+            self._spawn(self._settle(written, f"escalation of {pending.request.id}"), f"escalate {pending.request.id}")
+
+    async def _settle(self, written: Awaitable[object], what: str) -> None:
+        try:
+            await written
+        except StoreError as error:
+            log.error("%s not recorded: %s", what, error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -246,6 +268,7 @@ class Broker:
     def _on_timer(self) -> None:
         self._timer = None
         self._expire()
+        self._escalate()
         self._set_timer()
 
     def _forget_oldest(self) -> None:

@@ -43,6 +43,8 @@ class Config:
     """SHA-256 (hex) of the file's bytes; the ledger notes it when the daemon starts."""
     listen: str
     """Address for agents and approvers, as written."""
+    policy: Path | None
+    """The policy's file, absolute; None: everything is held that is not whitelisted."""
     state: Path
     """Directory of keys and store, absolute; mode 0700."""
     host_name: str
@@ -172,6 +174,12 @@ def _path(value: object) -> str:
     return text(value)
 
 
+def _policy(value: object) -> str:
+    if "\0" in text(value):
+        raise Wrong("a file")
+    return text(value)
+
+
 def _host_name(value: object) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?", text(value), re.ASCII):
         raise Wrong("a host name: letters, digits, dots and hyphens")
@@ -228,6 +236,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     "bastion": {
         "listen": Key("listen", f"127.0.0.1:{PORT}", _listen),
         "state": Key("state", "state", _path),
+        "policy": Key("policy", "", _policy),
         "host": Key("host_name", "bastion", _host_name),
     },
     "approval": {
@@ -274,6 +283,8 @@ def parse(text: str, path: Path, digest: str = "") -> Config:
     values["anchor_directory"] = path.absolute().parent / Path(spot).expanduser() if spot else None
     if bool(values["witness_url"]) is not bool(values["witness_key"]):
         raise ConfigError(str(path), "a witness needs both url and key", hint="[witness] in docs/configuration.md")
+    policy = values["policy"]
+    values["policy"] = path.absolute().parent / Path(policy).expanduser() if policy else None
     return Config(path=path, digest=digest, **values)
 
 

@@ -39,12 +39,12 @@ from bastion.control.server import Caller, ControlServer
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
+from bastion.inforce import InForce
 from bastion.keeper import Keeper
-from bastion.model import Identity
+from bastion.model import Identity, Verdict
 from bastion.policy.risk import loaded
-from bastion.policy.rules import built_in
 from bastion.policy.stdin import reads_code
-from bastion.policy.usage import Usage
+from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.recovery import close_what_was_open
 from bastion.sessions import Sessions
 from bastion.ssh import server
@@ -54,6 +54,7 @@ from bastion.ssh.minting import minting_of
 from bastion.ssh.probing import probe
 from bastion.ssh.services import Services
 from bastion.ssh.upstream import Pool
+from recorder.entry import Entry
 from recorder.errors import RecorderError, StoreBusy
 from recorder.ledger import Ledger
 from recorder.reader import Reader
@@ -62,6 +63,9 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 """Of an exec's recording: streams are seldom looked at by the screen, and each chunk costs a ledger entry."""
+
+USAGE_ENTRIES = 100_000
+"""Proposals of the last day that are read at the start, which takes about a second."""
 
 STOP_SECONDS = 10
 """What sessions get to end when the daemon stops."""
@@ -116,13 +120,19 @@ class Daemon:
         writer = Audit(ledger)
         archive = Archive(reader)
         clock = Clock(floor=_latest(reader))
+        in_force = InForce(config.policy, writer, approvals=config.approvals, timeout=int(config.timeout_seconds))
         directory = fold_directory(reader)
         await close_what_was_open(reader, writer)
         await writer.write(Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest}))
 
         anchoring = Anchoring(config, writer, archive.prover)
+        await in_force.announce()
         broker = Broker(
-            Desk(ticket=config.ticket_seconds, limit=config.held_requests),
+            Desk(
+                ticket=config.ticket_seconds,
+                limit=config.held_requests,
+                members=partial(members_of, in_force, directory),
+            ),
             writer,
             clock,
             timeout=int(config.timeout_seconds),
@@ -142,8 +152,8 @@ class Daemon:
             stored=archive.stored,
             reads_code=reads_code,
             assess=loaded().assess,
-            policy=partial(built_in, config.approvals, int(config.timeout_seconds)),
-            usage=Usage(),
+            policy=lambda: in_force.policy,
+            usage=usage_of(reader, clock.wall()),
             approvals=config.approvals,
             vouch=anchoring.vouch,
             needs_vouching=anchoring.needed,
@@ -164,6 +174,7 @@ class Daemon:
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
         )
+        in_force.alert = broker.alert = house.alert
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))
 
@@ -195,21 +206,35 @@ class Daemon:
         anchoring.start()
         if ready is not None:
             ready(port)
+        loop.add_signal_handler(signal.SIGHUP, in_force.reload)
+        watching = services.spawn(in_force.watch(), "policy")
         try:
             await self._stop.wait()
         finally:
-            acceptor.close()
-            sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping")
-            await _wait_for(services.sessions_at_work, STOP_SECONDS)
-            connections.close()
-            await _wait_for(lambda: set(services.tasks), STOP_SECONDS)
-            await control.close()
-            await anchoring.close()
-            broker.close()
-            await pool.close()
-            with contextlib.suppress(BastionError):
-                await writer.write(Draft("daemon.stopped", audit.DAEMON, {}))
+            watching.cancel()
+            await self._wind_down(acceptor, services, connections, control, anchoring)
             reader.close()
+
+    async def _wind_down(
+        self,
+        acceptor: asyncssh.SSHAcceptor,
+        services: Services,
+        connections: server.Connections,
+        control: ControlServer,
+        anchoring: Anchoring,
+    ) -> None:
+        """Nothing new; what runs is cut and its end recorded; then the entry."""
+        acceptor.close()
+        services.sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping")
+        await _wait_for(services.sessions_at_work, STOP_SECONDS)
+        connections.close()
+        await _wait_for(lambda: set(services.tasks), STOP_SECONDS)
+        await control.close()
+        await anchoring.close()
+        services.broker.close()
+        await services.pool.close()
+        with contextlib.suppress(BastionError):
+            await services.audit.write(Draft("daemon.stopped", audit.DAEMON, {}))
 
     def _ledger_failed(self, error: Exception) -> None:
         log.critical("the ledger cannot be written: %s", error)
@@ -236,6 +261,29 @@ def fold_directory(reader: Reader) -> Directory:
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
     return directory
+
+
+def usage_of(reader: Reader, now: int) -> Usage:
+    """What every identity did lately, so that a restart gives nobody a fresh allowance. Raises StoreError."""
+    usage = Usage()
+    recent: list[Entry] = []
+    try:
+        for entry in reader.newest("request.proposed"):
+            if entry.t < now - KEPT_MICROSECONDS or len(recent) >= USAGE_ENTRIES:
+                break
+            recent.append(entry)
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    for entry in reversed(recent):
+        if entry.body["verdict"] != Verdict.DENY:
+            usage.note(str(entry.body["identity"]), str(entry.body["target"]), entry.t)
+    return usage
+
+
+def members_of(in_force: InForce, directory: Directory, group: str) -> frozenset[str]:
+    """Who is in a group: as the policy in force has it, else as `bastion group` made it."""
+    members = in_force.policy.groups.get(group)
+    return directory.access.groups.get(group, frozenset()) if members is None else members
 
 
 def read_host_key(path: Path) -> asyncssh.SSHKey:

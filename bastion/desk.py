@@ -14,7 +14,7 @@ The desk is used from one thread; nothing in it waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
@@ -37,6 +37,8 @@ class Pending:
     decision: Decision | None = None
     used: bool = False
     """The approval was taken, or can no longer be."""
+    escalated: list[str] = field(default_factory=list)
+    """Groups that it went to, because nobody decided in time."""
     void_after: float = 0.0
     """For an approval that nobody waited for: when its ticket ends."""
 
@@ -53,10 +55,12 @@ def size_of(pending: Iterable[Pending]) -> int:
 
 class Desk:
     """All pending requests. `ticket` is how long an approval waits for its client, in seconds; `limit` how many
-    requests may be held at once."""
+    requests may be held at once, `members` who is in a group."""
 
-    def __init__(self, *, ticket: float, limit: int) -> None:
-        self._ticket, self._limit = ticket, limit
+    def __init__(
+        self, *, ticket: float, limit: int, members: Callable[[str], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
+        self._ticket, self._limit, self._members = ticket, limit, members
         self._pending: dict[str, Pending] = {}
 
     def get(self, request_id: str) -> Pending:
@@ -109,6 +113,9 @@ class Desk:
             raise NotAllowed("nobody decides their own request")
         if any(earlier.by == vote.by for earlier in pending.votes):
             raise NotAllowed(f"{vote.by} has voted on this request already")
+        if vote.choice is Choice.APPROVE and not self._may_approve(pending, vote.by):
+            groups = " and ".join(pending.request.approvers)
+            raise NotAllowed(f"{vote.by} is not in group {groups}", "policy wants its members to approve this")
         if vote.choice is Choice.DENY:
             if not vote.reason.strip():
                 raise UsageError("a denial needs a reason", "the agent is told why")
@@ -119,6 +126,24 @@ class Desk:
         if len(approvers) < pending.request.approvals:
             return None
         return self._end(pending, State.APPROVED, approvers, vote.reason, now)
+
+    def _may_approve(self, pending: Pending, by: str) -> bool:
+        """In every group that policy names, or in one that the request went to by now; anybody where it names none.
+        Denying is for every approver."""
+        groups = pending.request.approvers
+        return all(by in self._members(group) for group in groups) or any(
+            by in self._members(group) for group in pending.escalated
+        )
+
+    def escalate(self, now: float) -> list[tuple[Pending, str]]:
+        """What goes to a further group now."""
+        gone: list[tuple[Pending, str]] = []
+        for pending in self.held():
+            for seconds, group in pending.request.escalation:
+                if now >= pending.held_since + seconds and group not in pending.escalated:
+                    pending.escalated.append(group)
+                    gone.append((pending, group))
+        return gone
 
     def withdraw(self, request_id: str, reason: str, now: float) -> Decision | None:
         """Take a held request back; None if it had ended, and then an approval of it is void."""
@@ -143,6 +168,12 @@ class Desk:
     def next_deadline(self) -> float | None:
         """When `expire` has something to do next."""
         times = [each.deadline for each in self.held()]
+        times += [
+            each.held_since + seconds
+            for each in self.held()
+            for seconds, group in each.request.escalation
+            if group not in each.escalated
+        ]
         times += [
             each.void_after
             for each in self._pending.values()

@@ -71,6 +71,8 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         effects=[(effect.kind.value, effect.what) for effect in request.assessment.effects],
         verbs=list(request.assessment.verbs),
         rule=request.rule,
+        approvers=list(request.approvers),
+        escalation=list(request.escalation),
         cwd=request.cwd,
         sequence=request.sequence,
         parent=request.parent,
@@ -124,6 +126,8 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
                 decided=entry.t,
                 decision_reason=str(body.get("reason", "")),
             )
+        case "request.escalated":
+            return msgspec.structs.replace(info, escalated=[*info.escalated, str(body["group"])])
         case "command.started":
             return msgspec.structs.replace(info, status="running")
         case "command.finished":

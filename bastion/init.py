@@ -6,11 +6,12 @@ Order, and what a crash leaves:
     2. DIR/.state.making, mode 0700, locked     a left-over; nobody holds its lock, so the next `init` removes it
     3.   the keys and the store in there        the same
     4. rename to DIR/state                      keys and store without a configuration; the next `init` keeps them
-    5. DIR/bastion.toml, linked into place      done: from here on `init` refuses
+    5. DIR/policy.bastion, linked into place    one that is there already is kept
+    6. DIR/bastion.toml, linked into place      done: from here on `init` refuses
 
 So the file is the mark of a finished init, and nothing that has a name of its own is ever half written.
 
-Written are `bastion.toml` and `state/`.
+Written are `bastion.toml`, `policy.bastion` and `state/`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import asyncssh
@@ -34,6 +36,7 @@ from recorder.keys import LedgerKey, sync_directory
 from recorder.ledger import Ledger
 
 MAKING = ".state.making"
+POLICY = "policy.bastion"
 
 TEMPLATE = """\
 # Configuration of an SSH bastion for AI agents. Every key: docs/configuration.md
@@ -41,11 +44,12 @@ TEMPLATE = """\
 [bastion]
 listen = "{listen}"
 state = "state"
+policy = "policy.bastion"
 host = "{host}"
 
 [approval]
 timeout = "60s"      # a held request is denied after this long
-approvals = 1        # distinct humans for each
+approvals = 1        # distinct humans for each, where the policy says nothing
 """
 
 
@@ -62,8 +66,9 @@ class Made:
     """Keys and store were there already, from an `init` that did not finish."""
 
 
-def init(directory: Path, *, listen: str = "", host: str = "") -> Made:
-    """Make `bastion.toml` and `state/` in `directory`. Raises Conflict when it has them, UsageError, StoreError."""
+def init(directory: Path, *, listen: str = "", host: str = "", policy: str = "") -> Made:
+    """Make `bastion.toml`, `policy.bastion` and `state/` in `directory`; `policy` is the text of another policy than
+    the usual one. Raises Conflict when it has them, UsageError, StoreError."""
     directory = directory.absolute()
     listen = listen or str(KEYS["bastion"]["listen"].default)
     text = TEMPLATE.format(listen=listen, host=host or _host())
@@ -84,6 +89,8 @@ def init(directory: Path, *, listen: str = "", host: str = "") -> Made:
                 _fill(making, parse(text, directory / FILE).host_name)
                 os.rename(making, directory / "state")
             sync_directory(directory)
+        if not (directory / POLICY).exists():
+            _place(directory / POLICY, (policy or default_policy()).encode())
         _place(directory / FILE, text.encode())
     except OSError as error:
         raise StoreError(f"cannot write in {directory}: {error.strerror}") from None
@@ -93,6 +100,11 @@ def init(directory: Path, *, listen: str = "", host: str = "") -> Made:
     key = asyncssh.read_public_key(config.host_key.with_suffix(".pub"))
     line = " ".join(key.export_public_key().decode().split()[:2])
     return Made(config, key.get_fingerprint(), line, kept)
+
+
+def default_policy() -> str:
+    """What a bastion begins with: low reads flow, the rest is held, what cannot be undone takes two people."""
+    return files("bastion").joinpath("default.bastion").read_text("utf-8")
 
 
 def _fill(state: Path, host: str) -> None:

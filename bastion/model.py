@@ -253,6 +253,10 @@ class Request:
     """Environment label of the target."""
     rule: str = ""
     """What of the policy holds it, for people."""
+    approvers: tuple[str, ...] = ()
+    """Groups: who approves is in all of them. Empty: any approver."""
+    escalation: tuple[tuple[int, str], ...] = ()
+    """(seconds, group): from then on its members may decide, too."""
     cwd: str = ""
     """Directory of the governed shell when the item was asked; empty for an exec."""
     sequence: int = 0

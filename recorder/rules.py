@@ -1,6 +1,6 @@
 """Did everything that ran have to be allowed, and was it? The order of causes, checked entry by entry. Pure.
 
-    request.proposed   digest, verdict hold | allow | deny, approvals
+    request.proposed   digest, verdict hold | allow | deny, approvals, groups, hash of the policy in force
       └─ request.decided (one per vote)   approve | deny: signed by an approver of that time, over this proposal's leaf,
       │                                   request and digest; expired | withdrawn: the daemon's
       └─ command.started   at most one; cause is an approving decision, or the proposal when its verdict is allow
@@ -10,10 +10,12 @@ A command may start when as many distinct approvers approved as the proposal ask
 expired or been withdrawn, and the digest is the same all along. Nobody approves what they proposed. `allow` by the
 whitelist needs a whitelist entry in force that an approver signed who is not revoked, for that identity and login,
 that target or its environment, of a tier that is not below the command's, and where the request's content is still
-there, for exactly that command or a pattern that matches it, with that code on stdin. The content must give the
-digest that was approved.
+there, for exactly that command or a pattern that matches it, with that code on stdin. `allow` by a rule of the policy
+needs that policy in force (policies.py), and low or medium risk. Where policy names groups, who approves is in all of
+them, or in one that the request went to before. The content must give the digest that was approved.
 
-What this cannot see: whether a command was rated rightly, or a hole stands in a wise place (both were shown to who
+What this cannot see: whether the policy says what the verdict claims (its text is there to be read), whether a command
+was rated rightly, or a hole stands in a wise place (both were shown to who
 signed); a daemon that ran a command and wrote nothing; whether a vote's time was the approver's. A vote or
 whitelist entry used after its own end is a note and not a violation: the daemon counts with the monotonic clock, and
 the wall clock in the entries may have been set.
@@ -30,6 +32,7 @@ from typing import Any, Protocol
 
 from recorder import patterns
 from recorder import request as requests
+from recorder.policies import Policies
 from recorder.strict import is_hash
 from recorder.votes import DECISION, VOTE_FIELDS, WHITELIST, WHITELIST_FIELDS, People, Violation
 
@@ -78,6 +81,10 @@ class _Request:
     verdict: str
     approvals: int
     proposers: frozenset[str]
+    groups: list[str] = field(default_factory=list)
+    """Who approves is in all of them …"""
+    escalated: list[str] = field(default_factory=list)
+    """… or in one of these."""
     approvers: set[str] = field(default_factory=set)
     approving: set[str] = field(default_factory=set)
     """Leaves of the approving decisions."""
@@ -108,6 +115,7 @@ class Rules:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._people = People()
+        self._policies = Policies()
         self._requests: dict[str, _Request] = {}
         self._whitelist: dict[str, _Whitelisted] = {}
         self._environments: dict[str, str] = {}
@@ -119,7 +127,12 @@ class Rules:
             "target.removed": self._target_removed,
             "whitelist.added": self._whitelist_added,
             "whitelist.removed": self._whitelist_removed,
+            "daemon.started": lambda _, __, ___: self._policies.started(),
+            "policy.loaded": lambda row, _, payload: self._policies.loaded(row.body, payload("policy")),
+            "group.set": lambda row, _, __: self._policies.group(row.body),
+            "group.removed": lambda row, _, __: self._policies.no_group(row.body),
             "request.proposed": self._proposed,
+            "request.escalated": self._escalated,
             "request.decided": self._decided,
             "command.started": self._started,
             "command.finished": self._finished,
@@ -202,15 +215,20 @@ class Rules:
         if said is not None:
             requests.check(said, row.request, digest, body)
         proposers = frozenset(name for name in (row.actor, body.get("identity")) if isinstance(name, str))
-        self._requests[row.request] = _Request(leaf, str(digest), verdict, int(approvals or 0), proposers)
+        groups = _groups(body)
+        if body.get("policy", "") != self._policies.digest and "policy" in body:
+            raise Violation("judged by another policy than the one in force")
+        self._requests[row.request] = _Request(leaf, str(digest), verdict, int(approvals or 0), proposers, groups)
         if verdict == "allow":
             self._allowed(row, said)
 
     def _allowed(self, row: RowLike, said: requests.Content | None) -> None:
         word, _, name = str(row.body.get("rule")).partition(" ")
-        if word != "whitelist":
-            self._note("commands were let through by policy, which no person signed")
+        if word == "policy":
+            self._allowed_by_policy(row.body)
             return
+        if word != "whitelist":
+            raise Violation("allowed by neither the policy nor the whitelist")
         entry = self._whitelist.get(name)
         if entry is None:
             raise Violation(f"allowed by whitelist entry {name}, which is not in force")
@@ -221,6 +239,16 @@ class Rules:
             _check_command(said, name, entry)
         if entry.expires and row.t > entry.expires + SLACK_US:
             self._note("whitelist entries were used after their end, by the wall clock")
+
+    def _allowed_by_policy(self, body: Any) -> None:
+        """By a rule of the policy in force, and of no high risk but in an emergency."""
+        if not body.get("policy"):
+            raise Violation("allowed by a policy, and none was in force")
+        if body.get("emergency"):
+            self._note("glass was broken: humans did at once what takes an approval")
+        elif body.get("tier") not in ("low", "medium"):
+            raise Violation("policy let a command through that is of high risk, or that nobody rated")
+        self._note("commands were let through by policy, which no person signed")
 
     def _check_scope(self, body: Any, name: str, entry: _Whitelisted) -> None:
         """The entry is for this identity, login, and target or environment, and the command is not rated higher."""
@@ -257,8 +285,17 @@ class Rules:
         if choice == "deny":
             request.ended = request.ended or "denied"
         else:
+            inside = all(by in self._policies.members(group) for group in request.groups)
+            if not inside and not any(by in self._policies.members(group) for group in request.escalated):
+                raise Violation(f"{by} approved, and is not in group {' and '.join(request.groups)}")
             request.approvers.add(by)
             request.approving.add(leaf)
+
+    def _escalated(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        request = self._find(row)
+        if row.cause != request.leaf or request.verdict != "hold" or not isinstance(row.body.get("group"), str):
+            raise Violation("a request is escalated that was not held, or to nobody")
+        request.escalated.append(row.body["group"])
 
     def _started(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
@@ -311,3 +348,10 @@ def _check_command(said: requests.Content, name: str, entry: _Whitelisted) -> No
     code = hashlib.sha256(said.stdin_code).hexdigest() if said.stdin_code else ""
     if entry.code != code:
         raise Violation(f"whitelist entry {name} is for other code on stdin")
+
+
+def _groups(body: Any) -> list[str]:
+    groups = body.get("approvers", [])
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise Violation("a request whose approvers cannot be read")
+    return groups

@@ -22,6 +22,7 @@ from textual.binding import Binding, BindingType
 from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
+from bastion.policy.visible import visible_line
 from tui import deciding, keys, messages
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
@@ -172,6 +173,10 @@ class BastionConsole(App[None], inherit_bindings=False):
             for screen in self.screen_stack:
                 if isinstance(screen, WatchScreen):
                     screen.receive(message.push)
+            return
+        if isinstance(message.push, wire.Alert):
+            style = "warning" if message.push.kind == "policy.loaded" else "bad"
+            self.tell(visible_line(message.push.text, 300), style)
             return
         change = self.view.apply(message.push, self.clock(), self.wall())
         self._ring(change.new)

@@ -113,7 +113,7 @@ class View:
                 new = self._request(info, wall)
             case wire.SessionChanged(session=session):
                 self._session(session)
-            case wire.SessionOutput():
+            case wire.SessionOutput() | wire.Alert():
                 return Change()
         return self._changed(before, new, now)
 

@@ -15,7 +15,7 @@ from bastion.cli import output
 @click.option("--host", metavar="NAME", default="", help="What the ledger calls this bastion, for ever.")
 @click.option("--json", "json", is_flag=True, help="Print JSON (docs/json.md).")
 def command(directory: Path, listen: str, host: str, json: bool) -> None:
-    """Make bastion.toml and state/ (host key, ledger key, empty ledger) in DIR.
+    """Make bastion.toml, policy.bastion and state/ (host key, ledger key, empty ledger) in DIR.
 
     Nothing is overwritten: where there is a bastion.toml, nothing is changed and the exit status is 1. What a crash
     left behind is finished by running it again.
@@ -28,6 +28,7 @@ def command(directory: Path, listen: str, host: str, json: bool) -> None:
         output.as_json(
             {
                 "config": str(config.path),
+                "policy": str(config.policy),
                 "state": str(config.state),
                 "listen": config.listen,
                 "host": config.host_name,
@@ -38,6 +39,7 @@ def command(directory: Path, listen: str, host: str, json: bool) -> None:
         )
         return
     output.say(f"made {output.shown(str(config.path))}")
+    output.say(f"made {output.shown(str(config.policy))}")
     output.say(f"{'kept' if made.kept else 'made'} {output.shown(str(config.state))}")
     output.say(f"host key {made.fingerprint} (ssh-ed25519)")
     output.say(f"  clients pin it: {made.host_key_line}")

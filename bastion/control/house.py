@@ -39,6 +39,13 @@ class House:
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
     assess: Callable[[bytes], Assessment]
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
+    """Who hears of alerts."""
+
+    def alert(self, kind: str, text: str) -> None:
+        """Tell every console."""
+        for tell in list(self.audience):
+            tell(wire.Alert(kind=kind, text=text, at=self.clock.wall()))
 
     async def commit(self, kind: str, plan: Callable[[], Body], actor: str) -> Body:
         """Plan, write, apply: one change of the directory at a time. Raises what `plan` raises, and StoreError."""

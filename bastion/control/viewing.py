@@ -31,6 +31,9 @@ class Viewing:
         for session in house.sessions.infos():
             if session.state == "open":
                 connection.push(wire.SessionChanged(session=session))
+        hear: Callable[[wire.Alert], None] = connection.push
+        house.audience.add(hear)
+        connection.on_close(lambda: house.audience.discard(hear))
         connection.on_close(house.broker.subscribe(lambda info: connection.push(wire.RequestChanged(request=info))))
         connection.on_close(house.sessions.subscribe(lambda info: connection.push(wire.SessionChanged(session=info))))
         return None

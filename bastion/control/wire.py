@@ -84,6 +84,12 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     verbs: list[str] = []
     rule: str = ""
     """What of the policy holds it."""
+    approvers: list[str] = []
+    """Groups: who approves is in all of them, or in one of `escalated`."""
+    escalation: list[tuple[int, str]] = []
+    """(seconds, group): from then on its members may decide, too."""
+    escalated: list[str] = []
+    """Groups that it went to by now."""
     cwd: str = ""
     sequence: int = 0
     parent: str = ""
@@ -122,6 +128,8 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             created=self.created,
             expires=self.expires,
             rule=self.rule,
+            approvers=tuple(self.approvers),
+            escalation=tuple((seconds, group) for seconds, group in self.escalation),
             cwd=self.cwd,
             sequence=self.sequence,
             parent=self.parent,
@@ -527,7 +535,16 @@ class SessionOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     frame: FrameInfo
 
 
-Push = RequestChanged | SessionChanged | SessionOutput
+class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alert"):
+    """Something that people must hear of now. To whoever subscribed."""
+
+    kind: str
+    """`policy.failed`, `policy.loaded`, `request.escalated`, `request.expired`, `emergency`."""
+    text: str
+    at: int
+
+
+Push = RequestChanged | SessionChanged | SessionOutput | Alert
 
 FAILURES = {
     each.__name__: each

@@ -47,6 +47,13 @@ SERVE_SECONDS = 15.0
 READING_MINUTES = 5
 """How long a person has for each decision; the 60 s that a bastion starts with are for those who know it."""
 
+POLICY = """\
+# The demo is about approving, so everything waits for somebody. What `bastion init` writes lets reads flow.
+policy "demo" {
+  version 1
+}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -146,7 +153,7 @@ async def build(directory: Path, children: Children, *, kind: str, approvers: It
     running = target.start(kind, children, directory / "target", home, keys / "upstream")
 
     port = free_port()
-    made = init(directory / "bastion", listen=f"127.0.0.1:{port}", host="bastion.example")
+    made = init(directory / "bastion", listen=f"127.0.0.1:{port}", host="bastion.example", policy=POLICY)
     config = _patient(made.config) if patient else made.config
     with administering(config, f"local:{os.geteuid()}") as admin:
         for agent in AGENTS:

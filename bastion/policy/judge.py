@@ -98,7 +98,14 @@ def judge(question: Question, policy: Policy, directory: Directory | None, now: 
 
 def _settled(request: Request, said: Judgement) -> Request:
     expires = request.created + said.timeout * 1_000_000
-    return replace(request, approvals=said.approvals, expires=expires, rule=said.rule)
+    return replace(
+        request,
+        approvals=said.approvals,
+        expires=expires,
+        rule=said.rule,
+        approvers=said.approvers,
+        escalation=tuple((each.seconds, each.group) for each in said.escalation),
+    )
 
 
 def _verdict(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:

@@ -137,6 +137,7 @@ class _Cursor:
 class _Reader:
     include: Include | None
     files: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     clauses: dict[str, list[object]] = field(default_factory=lambda: {name: [] for name in Clauses.__slots__})
     tests: list[Test] = field(default_factory=list)
@@ -161,13 +162,15 @@ class _Reader:
         if not self.version:
             raise first.place.error("the policy does not say its version", f"expected `version {VERSION}` in it")
         clauses = Clauses(**{name: tuple(each) for name, each in self.clauses.items()})  # type: ignore[arg-type]
-        return Policy(title, _digest(self.files), tuple(self.files), self.groups, clauses, tuple(self.tests))
+        digest, names = _digest(self.files), tuple(self.files)
+        return Policy(title, digest, names, self.groups, clauses, tuple(self.tests), self.texts)
 
     def _file(self, text: str, name: str) -> tuple[Statement, ...]:
         data = text.encode("utf-8", "surrogatepass")
         self.size += len(data)
         if self.size > FILE_LIMIT:
             raise ConfigError(name, f"a policy has at most {FILE_LIMIT} bytes, included files too")
+        self.texts[name] = text
         self.files[name] = hashlib.sha256(data).hexdigest()
         return parse_statements(text, name)
 

@@ -260,6 +260,8 @@ class Policy:
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     clauses: Clauses = Clauses()
     tests: tuple[Test, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of its files, by name."""
     default_approvals: int = 1
     """Where no clause says: [approval] of bastion.toml."""
     default_timeout: int = 60

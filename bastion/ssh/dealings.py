@@ -144,6 +144,10 @@ class Dealings:
         broker = self.services.broker
         if judgement.verdict is Verdict.HOLD:
             broker.check_room(len(request.command) + len(request.stdin_code))
+        if judgement.verdict is not Verdict.DENY:  # before anything waits, so that no two count as one
+            self.services.usage.note(request.identity, request.target, self.services.clock.wall())
+        if judgement.emergency:
+            broker.alert("emergency", f"{request.id}: {request.identity} broke the glass on {request.target}")
         at_once = started and not self.services.needs_vouching(request)
         await self.records.proposed(request, judgement, started=at_once)
         if started and not at_once:

@@ -28,6 +28,7 @@ def test_an_empty_file_is_all_defaults() -> None:
     assert (config.login_seconds, config.connections, config.failed_logins_per_minute) == (20, 200, 60)
     assert (config.keepalive_seconds, config.held_requests, config.connect_seconds) == (15, 1000, 10)
     assert config.host_name == "bastion"
+    assert config.policy is None
     assert config.digest == "d"
 
 
@@ -37,6 +38,7 @@ def test_everything_can_be_said() -> None:
         [bastion]
         listen = "[::]:22"
         state = "/var/lib/bastion"
+        policy = "/srv/policy.bastion"
         host = "bastion.example"
         [approval]
         timeout = "5m"
@@ -64,7 +66,7 @@ def test_everything_can_be_said() -> None:
     expected = {"listen": "[::]:22", "state": Path("/var/lib/bastion"), "host_name": "bastion.example"}
     expected |= {"timeout_seconds": 300, "ticket_seconds": 3600, "approvals": 2, "login_seconds": 30}
     expected |= {"connections": 50, "failed_logins_per_minute": 5, "keepalive_seconds": 60, "held_requests": 10}
-    expected |= {"connect_seconds": 5, "path": WHERE, "digest": ""}
+    expected |= {"policy": Path("/srv/policy.bastion"), "connect_seconds": 5, "path": WHERE, "digest": ""}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
     expected |= {"anchor_seconds": 7200}
@@ -91,6 +93,7 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
     [
         ("bastion", "listen", ['"0.0.0.0:0"', '"h:65535"', '"[::1]:1"'], ['"h"', '":22"', '"h:65536"', '"::1:2"', "2"]),
         ("bastion", "state", ['"."', '"~/x"'], ['""', '"\\u0000"', "1"]),
+        ("bastion", "policy", ['""', '"p"', '"/x"'], ['"\\u0000"', "1"]),
         ("bastion", "host", ['"a"', f'"{"a" * 255}"'], ['""', f'"{"a" * 256}"', '"-a"', '"a b"', '"ä"', "[]"]),
         ("approval", "timeout", ['"30s"', '"10m"', '"600s"'], ['"29s"', '"601s"', '"1h"', '"0s"', "60", '"60"']),
         ("approval", "ticket", ['"30s"', '"1h"'], ['"29s"', '"61m"', "true"]),

@@ -11,9 +11,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from bastion import policyfile
 from bastion.config import load
 from bastion.errors import Conflict, StoreError, UsageError
 from bastion.init import init
+from bastion.policy.risk import assess
+from bastion.policy.trial import run
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 
@@ -41,11 +44,25 @@ def test_what_it_makes(tmp_path: Path) -> None:
     ledger = Ledger.open(config.store, key=LedgerKey.load(config.ledger_key))
     assert ledger.origin.startswith("bastion.example/")
     ledger.close()
-    assert sorted(os.listdir(tmp_path / "a" / "b")) == ["bastion.toml", "state"]
+    assert sorted(os.listdir(tmp_path / "a" / "b")) == ["bastion.toml", "policy.bastion", "state"]
     assert sorted(os.listdir(config.state)) == [
         "host_authority", "host_authority.pub", "host_key", "host_key.pub", "ledger_key", "ledger_key.pub", "store",
         "upstream_ca", "upstream_ca.pub",
     ]  # fmt: skip
+
+
+def test_the_policy_it_makes_is_right_and_one_that_is_there_is_kept(tmp_path: Path) -> None:
+    config = init(tmp_path / "new").config
+    assert config.policy == tmp_path / "new" / "policy.bastion"
+    policy, findings = policyfile.load(config.policy, approvals=1, timeout=60)
+    assert findings == []
+    outcomes = list(run(policy, assess, 0))
+    assert len(outcomes) >= 4
+    assert [each.wrong for each in outcomes if each.wrong] == []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "policy.bastion").write_text("mine")
+    init(tmp_path / "old")
+    assert (tmp_path / "old" / "policy.bastion").read_text() == "mine"
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
@@ -178,8 +195,9 @@ while True:
     finished_before += done
     config = bastion.init.load(directory / "bastion.toml")
     assert kept is None or config.host_key.read_bytes() == kept, step
-    left = set(os.listdir(directory)) - {"bastion.toml", "state"}
-    assert all(name.startswith(".bastion.toml.") for name in left), left
+    left = set(os.listdir(directory)) - {"bastion.toml", "policy.bastion", "state"}
+    assert all(name.startswith((".bastion.toml.", ".policy.bastion.")) for name in left), left
+    assert (directory / "policy.bastion").read_text() == bastion.init.default_policy()
     bastion.init.Ledger.open(config.store, key=bastion.init.LedgerKey.load(config.ledger_key)).close()
 print(step)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -58,6 +59,16 @@ class Story:
     def propose(self, request: str = "r-00000001", **changes: Any) -> Entry:
         body = {"digest": sha256(request.encode()).hexdigest(), "verdict": "hold", "approvals": 1, "identity": "fixer"}
         return self.write(Draft("request.proposed", "fixer", {**body, **changes}, session="s-1", request=request))
+
+    def policy(
+        self, text: str = 'policy "p" { }', *, groups: dict[str, list[str]] | None = None, digest: str = ""
+    ) -> str:
+        """A policy comes into force; its hash."""
+        digest = digest or hashlib.sha256(text.encode()).hexdigest()
+        body = {"name": "p", "digest": digest, "files": ["p"], "groups": groups or {}}
+        payload = json.dumps({"p": text}).encode()
+        self.loaded = self.write(Draft("policy.loaded", "bastion", body, payloads={"policy": payload}))
+        return digest
 
     def vote(
         self,

@@ -67,11 +67,69 @@ class TestStarts:
 
     def test_allowed_by_policy(self, told: Tell) -> None:
         def what(story: Story) -> None:
-            first = story.propose(verdict="allow", rule="policy reads")
+            digest = story.policy()
+            first = story.propose(verdict="allow", rule="policy p:1: allow low", policy=digest, tier="low")
             story.start(first, first)
 
         (note,) = good(told, what)
         assert "no person signed" in note
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"policy": "0" * 64}, "another policy"),
+            ({"policy": ""}, "another policy"),
+            ({"tier": "high"}, "high risk"),
+            ({"tier": "unrated"}, "high risk"),
+            ({"rule": "default"}, "neither"),
+        ],
+    )
+    def test_allowed_by_no_policy_in_force(self, told: Tell, change: dict[str, Any], words: str) -> None:
+        def what(story: Story) -> Any:
+            said = {"policy": story.policy(), "tier": "low", "rule": "policy p:1: allow low"}
+            return story.propose(verdict="allow", **said | change)
+
+        bad(told, what, words)
+
+    def test_a_restart_forgets_the_policy(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            digest = story.policy()
+            story.write(Draft("daemon.started", "bastion", {}))
+            return story.propose(verdict="allow", rule="policy p:1: allow low", policy=digest, tier="low")
+
+        bad(told, what, "another policy")
+
+    def test_a_text_that_is_not_the_policy(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            story.policy(digest="0" * 64)
+            return story.loaded
+
+        bad(told, what, "does not give its hash")
+
+    def test_only_members_approve(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            story.policy(groups={"dba": ["ana"]})
+            first = story.propose(approvers=["dba"])
+            story.start(first, story.vote(first, story.ana))
+
+        good(told, what)
+
+    def test_others_do_not(self, told: Tell) -> None:
+        def outsider(story: Story) -> Any:
+            story.policy(groups={"dba": ["ana"]})
+            return story.vote(story.propose(approvers=["dba"]), story.ben)
+
+        bad(told, outsider, "not in group dba")
+
+    def test_after_escalation_the_next_group_approves(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            story.policy(groups={"dba": ["ana"], "boss": ["ben"]})
+            first = story.propose(approvers=["dba"])
+            body = {"digest": first.body["digest"], "group": "boss"}
+            story.write(Draft("request.escalated", "bastion", body, request=first.request, cause=first.leaf))
+            story.start(first, story.vote(first, story.ben))
+
+        good(told, what)
 
     def test_without_approval(self, told: Tell) -> None:
         def what(story: Story) -> Any:
@@ -261,7 +319,11 @@ class TestVotes:
         bad(told, lambda story: story.vote(story.propose(identity="ana")), "their own")
 
     def test_on_what_was_not_held(self, told: Tell) -> None:
-        bad(told, lambda story: story.vote(story.propose(verdict="allow", rule="policy x")), "not held")
+        def what(story: Story) -> Any:
+            said = {"policy": story.policy(), "tier": "low", "rule": "policy x"}
+            return story.vote(story.propose(verdict="allow", **said))
+
+        bad(told, what, "not held")
 
     @pytest.mark.parametrize(
         "body", [{"statement": "{}"}, {"statement": 5}, {"signature": None}, {"by": "eve"}, {"choice": "perhaps"}]

@@ -25,6 +25,10 @@ from tests.support.sshd import LOGIN, Sshd
 ROOT = Path(__file__).resolve().parents[2]
 
 
+HOLD = 'policy "tests" {\n  version 1\n}\n'
+"""A policy that holds whatever nobody whitelisted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an agent's ssh ended."""
@@ -37,10 +41,10 @@ class Outcome:
 class House:
     """A bastion with agents agent-7 and agent-8, approvers ana and ben, an auditor eve, and targets."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, policy: str = HOLD) -> None:
         self.work = work
         self.port = free_port()
-        made = init(work / "bastion", listen=f"127.0.0.1:{self.port}", host="bastion.example")
+        made = init(work / "bastion", listen=f"127.0.0.1:{self.port}", host="bastion.example", policy=policy)
         self.config: Config = made.config
         self.host_key = made.host_key_line
         self._process: subprocess.Popen[bytes] | None = None

@@ -69,8 +69,9 @@ def shell(tmp_path: Path) -> Shell:
 def made(shell: Shell) -> Shell:
     """A shell where a bastion was made, no daemon running; keys ana, ben, bot, host and credential."""
     from bastion.init import init
+    from tests.support.house import HOLD
 
-    init(shell.work, host="bastion.example")
+    init(shell.work, host="bastion.example", policy=HOLD)
     for name in ("ana", "ben", "bot", "host", "credential"):
         shell.key(name)
     return shell

@@ -56,7 +56,9 @@ def test_every_verb_explains_itself(words: str, command: click.Command) -> None:
 def test_every_verb_that_prints_has_json(words: str) -> None:
     command = dict(verbs())[words]
     names = {param.name for param in command.params}
-    assert ("json" in names) == (words not in ("serve", "witness serve", "tui", "demo", "session replay", "session export")), words
+    assert ("json" in names) == (
+        words not in ("serve", "witness serve", "tui", "demo", "session replay", "session export")
+    ), words
 
 
 def test_without_a_noun_it_is_help_and_usage(shell: Shell) -> None:
