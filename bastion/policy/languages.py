@@ -380,6 +380,31 @@ def http_method(word: str) -> list[Act]:
     return [] if word.upper() in ("GET", "HEAD", "OPTIONS") else [("send", f"a server ({word})")]
 
 
+def alias(word: str) -> list[Act]:
+    """`alias name=command` changes what `name` means; a name alone is shown."""
+    return [("session-hook", word)] if "=" in word or UNKNOWN in word else []
+
+
+def assigned(word: str) -> list[Act]:
+    """`name=value` sets, a name alone is shown (postconf(1))."""
+    return [("edit", word)] if "=" in word else []
+
+
+def archive(word: str) -> list[Act]:
+    """`host:file` is on another machine, which tar(1) and cpio(1) reach by running rsh or ssh."""
+    return [("connect", word)] if remote_path(word) else [("read", word)]
+
+
+_PARTED = frozenset(
+    ("print", "unit", "free", "all", "list", "devices", "align-check", "help", "version", "min", "opt", "s", "b", "%")
+) | {f"{size}{unit}" for size in ("k", "m", "g", "t") for unit in ("b", "ib")}
+
+
+def parted(word: str) -> list[Act]:
+    """Commands of parted(8) that only show."""
+    return [] if word.lower() in _PARTED or word.isdigit() else [("disk-change", word)]
+
+
 def remote_path(word: str) -> bool:
     """`host:path`, `rsync://host`: on another machine."""
     return re.match(r"(?:[^/:]+@)?[^/:]+:|\w+://", word) is not None

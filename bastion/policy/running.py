@@ -110,6 +110,8 @@ class Runner:
             lists = lists or isinstance(effects, Listed)
             found += effects
         for kind, operand in given.kinds():
+            if lists and not given.unlisted and kind in self.finder.actions:  # `gzip -l FILE` leaves the file alone
+                kind = "read" if self.finder.actions[kind].path else "skip"  # noqa: PLW2901
             effects = self._operand(given, kind, operand, where)
             lists = lists or isinstance(effects, Listed)
             found += effects
@@ -161,8 +163,12 @@ class Runner:
         return found
 
     def _option(self, given: Invocation, action: str, value: Word | None, where: Where) -> list[Finding]:
-        if value is not None and value.text == "false":
-            return []
+        if (
+            value is not None
+            and value.text == "false"
+            and not (action in self.finder.actions and self.finder.actions[action].path)
+        ):
+            return []  # `--dry-run=false`; but `-o false` is a file of that name
         if not action or action == "read":
             return [] if value is None else self.finder.reading(value, where.directories)
         if value is not None:
@@ -485,6 +491,10 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "date": languages.date,
     "dd": languages.dd,
     "tput": languages.tput,
+    "alias": languages.alias,
+    "assigned": languages.assigned,
+    "archive": languages.archive,
+    "parted": languages.parted,
     "set-option": languages.set_option,
     "python": languages.code,
     "perl": languages.code,

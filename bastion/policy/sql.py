@@ -152,6 +152,9 @@ class Sql:
 
         if re.fullmatch(r"\s*TABLE\s+[\w.\"]+\s*", text, re.IGNORECASE):
             return
+        for name in re.findall(r"(\w+)\s*\(", _bare(text)):  # whatever the parser takes it for
+            if any(fnmatchcase(name.lower(), pattern) for pattern in self._never):
+                yield "database-unread", f"function {name}"
         tree = sqlglot.parse_one(text, read=dialect)
         writes = {exp.Insert: "database-write", exp.Update: "database-write", exp.Delete: "database-delete"}
         for node in tree.walk():
@@ -168,6 +171,10 @@ class Sql:
                 node, exp.Query
             ):
                 yield "database-unread", kind.__name__.upper()
+            elif isinstance(node, exp.TableAlias) and node.args.get("columns") and not node.name:
+                yield "database-unread", "a function that the parser takes for a table"
+            elif isinstance(node, exp.Func) and _schema(node, exp) not in ("", "pg_catalog"):
+                yield "database-unread", f"function {_schema(node, exp)}.{_name(node)}"
             elif isinstance(node, exp.Func) and not self._reads(node, exp):
                 yield "database-unread", f"function {_name(node)}"
 
@@ -180,6 +187,14 @@ class Sql:
         if name in self._exact:
             return True
         return any(fnmatchcase(name, pattern) for pattern in self._wild)
+
+
+def _schema(node: Any, exp: Any) -> str:
+    """The schema in front of a function's name: somebody's own function, whatever it is called."""
+    above = node.parent
+    if isinstance(above, exp.Dot) and above.expression is node:
+        return str(above.this.name).lower()
+    return str(above.db).lower() if isinstance(above, exp.Table) and above.this is node else ""
 
 
 def _name(node: Any) -> str:

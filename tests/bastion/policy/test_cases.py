@@ -17,7 +17,7 @@ from bastion.policy.risk import assess
 
 FILES = sorted((Path(__file__).parent / "cases").glob("*.jsonl"))
 UNSAFE = ("must-not-be-low", "state-changing", "destructive")
-ALLOWED = 0.7
+ALLOWED = 0.9
 """Share of read-only commands that must be low, at least."""
 HIGH = 0.9
 """Share of destructive commands that must be high, at least."""
