@@ -101,6 +101,14 @@ class Finder:
             weight = max(weight, MEDIUM)
         return [Finding(action, text, place.say, min(weight, 100), verbs)]
 
+    def naming(self, word: Word) -> list[Finding]:
+        """A word that names a secret, as a path or as the last part of one (`find -name id_rsa`)."""
+        place = self.places.of_name(word.text) if "/" not in word.text else None
+        if place is None:
+            return self.reading(word)
+        action = self.actions["read-secret"]
+        return [Finding(action, word.text, place.say, action.weight, place.verbs)]
+
     def reading(self, word: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
         """What is found when the contents of a path are read: a secret, or nothing."""
         if word.text.startswith("/dev/") and not _DEVICES.fullmatch(word.text):

@@ -53,6 +53,16 @@ class Places:
                 return found
         return None
 
+    def of_name(self, name: str) -> Place | None:
+        """The class of a file that has this name somewhere; `name` may be a glob that `find` reads."""
+        parts = _GAPS.split(name)
+        if len("".join(parts).strip(".")) < TELLING:
+            return None
+        for sample, place in self._samples:
+            if _fills(parts, sample.rpartition("/")[2]):
+                return place
+        return None
+
     def _spelled(self, path: str) -> Place | None:
         *parents, last = path.split("/")
         letters = len(re.sub(rf"\[[^\]]*\]|[*?.{UNKNOWN}]", "", last))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bastion.model import Assessment
@@ -40,7 +40,7 @@ from bastion.policy.shell import (
     parse,
 )
 from bastion.policy.surroundings import Input, Where
-from bastion.policy.words import Word
+from bastion.policy.words import UNKNOWN, Word
 
 DIRECTORIES_LIMIT = 16
 """Directories that one line may have changed to; beyond, relative paths are looked up in these only."""
@@ -49,6 +49,8 @@ _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>"))
 _DECODERS = frozenset(("base64", "base32", "basenc", "xxd", "openssl", "gunzip", "zcat", "uudecode"))
 _DOWNLOADS = frozenset(("download", "download-file", "connect", "listen", "remote", "lookup"))
 _MOVES = frozenset(("cd", "pushd"))
+_CHDIR = frozenset(("-C", "--chdir", "-w", "--workdir", "-D"))
+_MOVING = re.compile(r"(?:cd|pushd)\s+['\"]?([^\s'\";&|]+)")
 
 
 def assess(
@@ -97,7 +99,17 @@ class Risk:
         if not isinstance(parsed, Parsed):
             return [self._finder.find("opaque", f"this line {parsed.reason}")]
         where = replace(where, functions=parsed.functions, directories=_directories(parsed, where.directories))
-        return self._node(parsed.root, where)
+        found = self._node(parsed.root, where)
+        gaps = any(one.action.name == "read" and UNKNOWN in one.what for one in found)
+        return found + self._named(parsed) if gaps else found
+
+    def _named(self, parsed: Parsed) -> list[Finding]:
+        """Secrets whose names stand in a line that reads files of which the names are known only when it runs."""
+        for command in parsed.commands():
+            for word in (*command.words[1:], *(one.word for one in command.redirects if one.word is not None)):
+                if found := self._finder.naming(word):
+                    return found
+        return []
 
     def _shell(self, text: str, where: Where) -> list[Finding]:
         """A shell's line inside a word."""
@@ -266,16 +278,26 @@ def _bound(stdin: bytes) -> Input:
 
 
 def _directories(parsed: Parsed, before: tuple[str, ...]) -> tuple[str, ...]:
-    """What the current directory may be, anywhere in this line."""
+    """What the current directory may be, anywhere in this line: more rather than fewer."""
     known = list(before)
     for command in parsed.commands():
-        texts = [word.text for word in command.words]
-        if not texts or texts[0] not in _MOVES or len(texts) < 2 or texts[-1] == "-":
-            continue
-        target = texts[-1]
-        found = [target] if target.startswith(("/", "~")) else [target, *(f"{start}/{target}" for start in known)]
-        known += [path for path in map(normal, found) if path not in known]
+        for target in _moves([word.text for word in command.words]):
+            found = [target] if target.startswith(("/", "~")) else [target, *(f"{start}/{target}" for start in known)]
+            known += [path for path in map(normal, found) if path not in known]
     return tuple(known[:DIRECTORIES_LIMIT])
+
+
+def _moves(texts: list[str]) -> Iterator[str]:
+    """Where these words may go: `cd X`, also behind `time` or in an `eval`, `env -C X`, `docker exec -w X`."""
+    for at, text in enumerate(texts):
+        if text in _MOVES and texts[-1] not in (text, "-"):
+            yield texts[-1]
+        elif text in _CHDIR and at + 1 < len(texts):
+            yield texts[at + 1]
+        elif text.startswith(("--chdir=", "--workdir=", "--working-directory=", "-C/")):
+            yield text[2:] if text.startswith("-C") else text.partition("=")[2]
+        elif texts[0] == "eval":
+            yield from _MOVING.findall(text)
 
 
 def _printed(command: Command) -> str | None:
