@@ -245,7 +245,7 @@ class Daemon:
 def open_ledger(config: Config) -> Ledger:
     """Open the store for writing. Raises StoreError with a sentence that says what to do."""
     try:
-        return Ledger.open(config.store, key=ledgerkey.load(config))
+        return Ledger.open(config.store, key=ledgerkey.signer(config))
     except StoreBusy as error:
         raise StoreError(error.message, error.hint or "another daemon, or a command that writes, has it open") from None
     except RecorderError as error:

@@ -17,6 +17,10 @@ from recorder.errors import KeyFileError
 from recorder.keys import LedgerKey, sync_directory
 from recorder.ledger import Ledger
 from recorder.reader import Reader
+from recorder.signer import SignerProcess
+
+MEMORY = "ledger_key.signed"
+"""File in the state directory with what the signer signed last."""
 
 
 def load(config: Config) -> LedgerKey:
@@ -33,6 +37,12 @@ def load(config: Config) -> LedgerKey:
             _take_over(config.ledger_key, new)
             return new
     return LedgerKey.load(config.ledger_key)
+
+
+def signer(config: Config) -> SignerProcess:
+    """The key in a process of its own; for the daemon. Raises RecorderError."""
+    load(config)  # finishes a change of keys, and says what is wrong with the file before a process is started
+    return SignerProcess(config.ledger_key, config.state / MEMORY)
 
 
 def rotate(config: Config, actor: str) -> LedgerKey:

@@ -102,9 +102,14 @@ class HeadFile:
             self._fd = -1
 
 
+def claims(data: bytes) -> list[tuple[int, Checkpoint]]:
+    """Slots of a head file that hold a note, and what it claims, unchecked."""
+    return [(number, found) for number, note in _slots(data) if (found := _claimed(note)) is not None]
+
+
 def claimed_sizes(data: bytes) -> set[int]:
     """Sizes that the head file speaks of, unchecked."""
-    return {found.size for _, note in _slots(data) if (found := _claimed(note)) is not None}
+    return {found.size for _, found in claims(data)}
 
 
 def parse_head(data: bytes, key_at: Callable[[int], bytes]) -> tuple[Checkpoint | None, int]:

@@ -35,9 +35,11 @@ from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import statement
 from recorder.keys import LedgerKey
 from recorder.notary import Clerk, Notary, Standing
+from recorder.readstore import ReadStore
 from recorder.recovery import recover
 from recorder.schema import PayloadRow
 from recorder.store import Group, NewChunk, Store
+from recorder.tree import Tree
 
 if TYPE_CHECKING:
     from recorder.recording import Packer, Recording
@@ -161,7 +163,7 @@ class Ledger:
         try:
             lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
             found = recover(directory, notary.public)
-            notary.resume(found.standing)
+            notary.resume(found.standing, _proof(directory, notary.extends, found.head.size))
             store = Store.open(directory, lock, found.slot)
         except RecorderError:
             notary.close()
@@ -262,7 +264,7 @@ class Ledger:
         if self._thread is not None:
             self._thread.join()
         self._store.close()
-        self._notary.close()
+        self._notary.close(committed=self.failed is None)
 
     # --- the writer thread ------------------------------------------------------------------------------------
 
@@ -357,6 +359,17 @@ class Ledger:
         if self.on_failure is not None:
             with contextlib.suppress(Exception):  # a callback's failure must not keep the queue from being refused
                 self.on_failure(error)
+
+
+def _proof(directory: Path, old_size: int, size: int) -> list[bytes]:
+    """Consistency of the store's head with an earlier one; empty where there is nothing to prove, or no way to."""
+    if not 0 < old_size < size:
+        return []
+    reader = ReadStore.open(directory)
+    try:
+        return Tree(reader.leaves).consistency(old_size, size)
+    finally:
+        reader.close()
 
 
 def _with_payloads(draft: Draft, seq: int) -> tuple[dict[str, Json], list[PayloadRow]]:

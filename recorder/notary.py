@@ -57,14 +57,18 @@ class Notary(Protocol):
     def public(self) -> bytes:
         """The key that signs next, 32 bytes."""
 
-    def resume(self, standing: Standing) -> None:
-        """Go on from there. Once, before `seal`."""
+    @property
+    def extends(self) -> int:
+        """Size of the head that the store must extend; 0: any."""
+
+    def resume(self, standing: Standing, proof: Sequence[bytes]) -> None:
+        """Go on from there; `proof` is the consistency of its head with `extends`. Once, before `seal`."""
 
     def seal(self, entries: Sequence[bytes], *, close: bool = False) -> Sealed:
         """Sign what these entries lead to; with `close` the open segment ends with them."""
 
-    def close(self) -> None:
-        """Let go of the key. Idempotent."""
+    def close(self, *, committed: bool = False) -> None:
+        """Let go of the key; `committed`: what was signed last is durable in the store. Idempotent."""
 
 
 class Clerk:
@@ -80,7 +84,12 @@ class Clerk:
         """As Notary."""
         return self.key.public
 
-    def resume(self, standing: Standing) -> None:
+    @property
+    def extends(self) -> int:
+        """As Notary."""
+        return 0
+
+    def resume(self, standing: Standing, proof: Sequence[bytes] = ()) -> None:
         """As Notary. Raises ValueError for a standing that contradicts itself."""
         self.tree = Frontier(standing.first, standing.peaks)
         self._flat = Segments(standing.origin, standing.number, standing.first, standing.previous)
@@ -107,5 +116,5 @@ class Clerk:
         armour = self.key.sshsig(segment.sha512, NAMESPACE)
         return SegmentRow(segment.number, segment.entries, int(sealed), segment.sha256, armour)
 
-    def close(self) -> None:
+    def close(self, *, committed: bool = False) -> None:
         """As Notary."""

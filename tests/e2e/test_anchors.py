@@ -131,6 +131,7 @@ def test_a_bastion_that_was_put_back_is_noticed_by_its_witness(house: House, wit
     house.stop()
     shutil.rmtree(house.config.store)
     shutil.move(house.work / "backup", house.config.store)
+    (house.config.state / "ledger_key.signed").unlink()
     house.configure("\n[limits]\nlogin_seconds = 21\n")  # so that entries differ
     house.start()
     wait_until(lambda: "another history" in house.log.read_text() or "put back" in house.log.read_text(), "the alarm")

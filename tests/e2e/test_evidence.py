@@ -47,6 +47,9 @@ def test_a_bastion_that_was_put_back_is_refused(house: House) -> None:
     house.stop()
     shutil.rmtree(state / "store")
     shutil.copytree(house.work / "backup", state / "store")
+    refused = local("serve")
+    assert (refused.status, "was put back" in refused.err) == (2, True), "the signer remembers"
+    (state / "ledger_key.signed").unlink()  # as the host's administrator can
     house.start()
     for shell, verb in ((away, ("request", "list")), (local, ("identity", "list"))):
         done = shell(*verb)
