@@ -62,9 +62,13 @@ def observer(tty: str, pid: int) -> bytes:
     return _command(OBSERVER, tty, str(pid))
 
 
-def place(number: int, pid: int) -> bytes:
+def place(number: int, pid: int, *, terminal: bool) -> bytes:
     """Where the pipe is, for the control program."""
-    return b"%d %d\n" % (number, pid)
+    return b"%d %d %d\n" % (number, pid, terminal)
+
+
+GO = b"\n"
+"""To a shell without a terminal, when the pipe has its other end."""
 
 
 def functions(kind: str, *, control: int, interrupts: str, ready: str) -> bytes:

@@ -94,7 +94,7 @@ def run(command: bytes, start: str, done: str, *, kind: str, succeeded: bool, fl
     name, evaluate = start.encode(), b"\\builtin eval" if kind == "bash" else b"\\eval"
     load = b"\\__b_l %sx\\\\c%s\n" % (word(command), name)
     begin = b'\\__b_s %s %s %s "$__b_c" <&7 7<&- 8>&- 9>&-' % (name, then, evaluate)
-    frame = load + begin + b"; { \\__b_u; } 2>/dev/null\n" + finish(done)
+    frame = load + begin + b"; { \\__b_u; \\__b_w; } 2>/dev/null\n" + finish(done)
     assert len(frame) <= FRAME_LIMIT  # noqa: S101 -- by construction; tested at the edge
     return frame
 

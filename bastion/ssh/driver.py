@@ -24,6 +24,7 @@ Not protected: see `gate.frames` and SECURITY.md. A command that was approved ca
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ OBSERVE_SECONDS = 10.0
 
 EARLY_LIMIT = 1 << 16
 """Bytes that the target's start-up files may print."""
+
+STOP_SECONDS = 2.0
+"""How long a target may take to close the channels."""
 
 OBSERVED_LIMIT = 4096
 """Bytes of the observer's answers that are kept; one has less than a hundred."""
@@ -304,10 +308,13 @@ class Driver:
         self._fail(reason)
 
     async def close(self) -> None:
-        """End it, and wait until its channels are closed."""
+        """End it, and wait until its channels are closed, STOP_SECONDS at most: sshd closes one without a terminal only
+        when its program has ended. The connection should be closed then."""
         self._fail("closed")
         channels = [s.channel for s in (self._tty, self._control, self._observer) if s.channel is not None]
-        await asyncio.gather(*(channel.wait_closed() for channel in channels))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(channel.wait_closed() for channel in channels))
 
     # --- channels ---------------------------------------------------------------------------------------------------
 
@@ -406,7 +413,7 @@ class Driver:
                 self._fail(reason)
             case frames.Made() if self._made is None:
                 self._made = mark
-                self._write(self._control, driver.place(mark.place, mark.pid))
+                self._write(self._control, driver.place(mark.place, mark.pid, terminal=self._terminal is not None))
             case frames.Ready(_, cwd):
                 self._become_ready(cwd)
             case frames.Began(nonce) if running is not None and running.start == nonce:
@@ -507,6 +514,8 @@ class Driver:
         self._marks[False].expect("R", self._ready_nonce)
         kind, number = self._made.kind, int(match[2])
         text = driver.functions(kind, control=number, interrupts=self._interrupts, ready=self._ready_nonce)
+        if self._terminal is None:
+            self._write(self._tty, driver.GO)
         self._write(self._control, text)
 
     def _observed_said(self, data: bytes) -> None:

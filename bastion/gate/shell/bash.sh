@@ -28,10 +28,6 @@ __b_l() {
 	\builtin printf -v __b_c %b "$1"
 	__b_c=${__b_c%x}
 	__b_i=${1##*c}
-	if [[ ${PROMPT_COMMAND[*]-} != "$__b_p" ]]; then
-		\builtin unset PROMPT_COMMAND
-		PROMPT_COMMAND=$__b_p
-	fi
 	\builtin return 0
 }
 # start: the command runs next, with the options that would have shown our own lines, and with $? as it was
@@ -63,17 +59,20 @@ __b_x() {
 		\builtin set +xv
 	fi
 }
-# the shell's input is still the pipe, or the shell is none any more
+# the shell's input is still the pipe, or the shell is none any more; and PROMPT_COMMAND is ours
 __b_w() {
 	\builtin local f
+	if [[ ${PROMPT_COMMAND[*]-} != "$__b_p" ]]; then
+		\builtin unset PROMPT_COMMAND
+		PROMPT_COMMAND=$__b_p
+	fi
 	for f in "${__b_w[@]}"; do
 		if [[ ! $f -ef $__b_h ]]; then \builtin kill -9 $$; fi
 	done
 }
-# behind a command: note how it ended, and whether descriptor 0 is still the pipe
+# behind a command: note how it ended
 __b_u() {
 	__b_x "$?"
-	__b_w
 	\builtin return 0
 }
 # before each line that is read

@@ -37,18 +37,17 @@ case $- in *v*) __b_o=v$__b_o ;; esac
 fi
 }
 # the shell's input is still the pipe, or the shell is none any more
-__b_n() {
+__b_w() {
 if [ -n "$__b_w" ] && ! [ "$__b_w" -ef "$__b_h" ]; then \kill -9 $$; fi
 if [ -n "$__b_ww" ] && ! [ "$__b_ww" -ef "$__b_h" ]; then \kill -9 $$; fi
 return 0
 }
 __b_u() {
 __b_x "$?"
-__b_n
 }
 __b_g() {
 if [ "$1" = 130 ] || [ -n "$__b_r" ]; then __b_m "I;$__b_j"; fi
-__b_n
+__b_w
 }
 __b_d() {
 __b_x "$?"
