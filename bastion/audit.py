@@ -96,6 +96,7 @@ def proposed(request: Request, judgement: Judgement) -> Draft:
         "env": request.env,
         "login": request.login,
         "stdin": request.stdin.value,
+        **({"mode": request.mode.value, "parent": request.parent} if request.sequence else {}),
         "tier": request.assessment.tier.value,
         "score": request.assessment.score,
         "approvals": request.approvals,
@@ -123,6 +124,7 @@ def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draf
         "choice": vote.choice.value,
         "by": vote.by,
         "reason": _short(vote.reason),
+        **({"mode": vote.mode.value, "seconds": str(vote.seconds)} if vote.mode is not None else {}),
         "statement": statement.decode(),
         "signature": vote.signature,
     }
@@ -158,9 +160,12 @@ def ended(request_id: str, session: str, digest: str, choice: str, reason: str, 
     return Draft("request.decided", DAEMON, body, session=session, request=request_id, cause=proposal)
 
 
-def started(request: Request, session: str, grounds: str) -> Draft:
-    """The approved bytes are about to go to the target. `grounds` is the leaf of the entry that allows it."""
+def started(request: Request, session: str, grounds: str, mode: str = "") -> Draft:
+    """The approved bytes are about to go to the target. `grounds` is the leaf of the entry that allows it; `mode`, in a
+    shell, what may be typed into it."""
     body = {"digest": request.digest, "target": request.target, "login": request.login}
+    if mode:
+        body["mode"] = mode
     return Draft("command.started", DAEMON, body, session=session, request=request.id, cause=grounds)
 
 

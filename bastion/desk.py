@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
-from bastion.model import Choice, Decision, Request, State, Vote
+from bastion.model import Choice, Decision, Request, State, TtyMode, Vote
 
 HELD_BYTES = 64 << 20
 """Bytes of commands and of code on stdin in all held requests together: 64 of the largest that one may be."""
@@ -51,6 +51,19 @@ class Pending:
 def size_of(pending: Iterable[Pending]) -> int:
     """Bytes of their commands and code."""
     return sum(len(each.request.command) + len(each.request.stdin_code) for each in pending)
+
+
+WIDTH = (TtyMode.NONE, TtyMode.VIEW, TtyMode.LINE, TtyMode.RAW)
+"""Modes, the narrowest first."""
+
+
+def _mode_of(pending: Pending) -> tuple[TtyMode | None, int]:
+    """What the approvers together grant: the narrowest mode, the shortest time. None where nobody chose."""
+    votes = [vote for vote in pending.votes if vote.choice is Choice.APPROVE]
+    if all(vote.mode is None for vote in votes):
+        return None, 0
+    modes = [pending.request.mode if vote.mode is None else vote.mode for vote in votes]
+    return min(modes, key=WIDTH.index), min((vote.seconds for vote in votes if vote.seconds), default=0)
 
 
 class Desk:
@@ -218,7 +231,8 @@ class Desk:
         return done
 
     def _end(self, pending: Pending, state: State, by: tuple[str, ...], reason: str, now: float) -> Decision:
-        pending.decision = Decision(pending.request.id, pending.request.digest, state, by, reason)
+        mode, seconds = _mode_of(pending) if state is State.APPROVED else (None, 0)
+        pending.decision = Decision(pending.request.id, pending.request.digest, state, by, reason, mode, seconds)
         if state is State.APPROVED and not pending.session:
             pending.void_after = now + self._ticket
         return pending.decision

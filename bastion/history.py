@@ -78,6 +78,7 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         parent=request.parent,
         mode=request.mode.value,
         terminal=request.terminal,
+        context=list(request.context),
     )
 
 
@@ -128,6 +129,8 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
             )
         case "request.escalated":
             return msgspec.structs.replace(info, escalated=[*info.escalated, str(body["group"])])
+        case "stdin.sent":
+            return msgspec.structs.replace(info, status="sent")
         case "command.started":
             return msgspec.structs.replace(info, status="running")
         case "command.finished":

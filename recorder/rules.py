@@ -93,6 +93,12 @@ class _Request:
     started: str = ""
     """Leaf of its `command.started`."""
     finished: bool = False
+    parent: str = ""
+    """Of a line of stdin: the request of the command that reads it."""
+    mode: str = ""
+    """What may be typed into it once it runs, as it was asked for; empty outside a shell."""
+    modes: list[str] = field(default_factory=list)
+    """As the approvers said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,7 @@ class Rules:
             "request.decided": self._decided,
             "command.started": self._started,
             "command.finished": self._finished,
+            "stdin.sent": self._sent,
         }
 
     def feed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
@@ -218,7 +225,16 @@ class Rules:
         groups = _groups(body)
         if body.get("policy", "") != self._policies.digest and "policy" in body:
             raise Violation("judged by another policy than the one in force")
-        self._requests[row.request] = _Request(leaf, str(digest), verdict, int(approvals or 0), proposers, groups)
+        self._requests[row.request] = _Request(
+            leaf,
+            str(digest),
+            verdict,
+            int(approvals or 0),
+            proposers,
+            groups,
+            parent=str(body.get("parent", "")),
+            mode=str(body.get("mode", "")),
+        )
         if verdict == "allow":
             self._allowed(row, said)
 
@@ -288,8 +304,11 @@ class Rules:
             inside = all(by in self._policies.members(group) for group in request.groups)
             if not inside and not any(by in self._policies.members(group) for group in request.escalated):
                 raise Violation(f"{by} approved, and is not in group {' and '.join(request.groups)}")
+            if said.get("mode", "") != row.body.get("mode", "") or said.get("seconds") != row.body.get("seconds"):
+                raise Violation(f"{by} signed another mode than the entry has")
             request.approvers.add(by)
             request.approving.add(leaf)
+            request.modes.append(said.get("mode", "") or request.mode)
 
     def _escalated(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
@@ -299,6 +318,23 @@ class Rules:
 
     def _started(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
+        if request.parent:
+            raise Violation("a line of stdin was started as a command")
+        self._go(request, row, leaf)
+        granted = row.body.get("mode", "")
+        if granted != _narrowest([*request.modes] or [request.mode]):
+            raise Violation(f"what may be typed into a command ({granted}) is not what was approved")
+
+    def _sent(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        """A line of stdin went to a running command: with an approval of its own."""
+        request = self._find(row)
+        parent = self._requests.get(request.parent)
+        if parent is None or not parent.started or parent.finished or row.body.get("parent") != request.parent:
+            raise Violation("a line was sent to a command that does not run")
+        self._go(request, row, leaf)
+
+    def _go(self, request: _Request, row: RowLike, leaf: str) -> None:
+        """It may go to the target now, and only once."""
         if request.started:
             raise Violation(f"request {row.request} was started before")
         request.started = leaf
@@ -355,3 +391,14 @@ def _groups(body: Any) -> list[str]:
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise Violation("a request whose approvers cannot be read")
     return groups
+
+
+WIDTH = ("", "none", "view", "line", "raw")
+"""Modes, the narrowest first."""
+
+
+def _narrowest(modes: list[str]) -> str:
+    """The mode that all of these grant. Raises Violation."""
+    if any(mode not in WIDTH for mode in modes):
+        raise Violation("a mode that is not known")
+    return min(modes, key=WIDTH.index)

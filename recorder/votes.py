@@ -18,6 +18,8 @@ WHITELIST = "whitelist@agent-bastion"
 """SSHSIG namespaces: a signature for one is none for the other."""
 
 VOTE_FIELDS = frozenset({"checkpoint", "choice", "digest", "expires", "origin", "proposal", "reason", "request", "v"})
+MODE_FIELDS = frozenset({"mode", "seconds"})
+"""Of a vote that grants what may be typed into the command; both or none."""
 WHITELIST_FIELDS = frozenset(
     ["checkpoint", "code", "command", "env", "expires", "identity", "login", "origin", "pattern", "target", "tier", "v"]
 )
@@ -114,7 +116,8 @@ def _statement(text: str, wanted: frozenset[str]) -> dict[str, str]:
         again = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError):
         raise Violation("the statement is no JSON") from None
-    if again != text or not isinstance(fields, dict) or fields.keys() != wanted:
+    forms = (wanted, wanted | MODE_FIELDS) if wanted is VOTE_FIELDS else (wanted,)
+    if again != text or not isinstance(fields, dict) or fields.keys() not in forms:
         raise Violation("the statement is not in its form")
     version = fields.pop("v")
     if version != 1 or type(version) is not int or not all(isinstance(value, str) for value in fields.values()):

@@ -22,7 +22,10 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     rows += [("", reason) for reason in _reasons(info)]
     rows += [("effects", text) for text in _effects(info)]
     rows += [("command", output.size_of(info.command)), ("", info.command)]
-    if info.stdin == StdinMode.BUNDLED:
+    rows += [(name, text) for name, text in _shell(info)]
+    if info.stdin in (StdinMode.GATED, StdinMode.SECRET):
+        pass
+    elif info.stdin == StdinMode.BUNDLED:
         rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))
         if info.stdin_code:
             rows.append(("", info.stdin_code))
@@ -41,6 +44,29 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     ]
     rows += [("decision", info.decision_reason), ("status", info.status)]
     return [(name, text) for name, text in rows if text]
+
+
+MODES = {
+    "none": "nothing can be typed into it",
+    "line": "each line typed into it is held by itself",
+    "view": "keys that move about pass, and are recorded",
+    "raw": "every key passes, and is recorded",
+}
+"""What may be typed into a command, by its mode."""
+
+
+def _shell(info: RequestInfo) -> list[tuple[str, str | bytes]]:
+    """What only an item of a governed shell has."""
+    if not info.sequence:
+        return []
+    rows: list[tuple[str, str | bytes]] = [
+        ("shell", f"item {info.sequence}, in {info.cwd or 'a directory without a name'}")
+    ]
+    if info.parent:
+        rows.append(("typed into", f"the command of {info.parent}"))
+    else:
+        rows.append(("mode", f"{info.mode}: {MODES.get(info.mode, 'not known here')}"))
+    return rows + [(name, text.encode()) for name, text in info.context]
 
 
 UNDO = {"yes": ", can be undone", "partly": ", can partly be undone", "no": ", cannot be undone"}

@@ -69,12 +69,16 @@ def show(settings: Settings, request: str) -> None:
 @command.command("approve")
 @click.argument("request", metavar="ID")
 @click.option("--reason", default="", help="Why; stands in the ledger and on the agent's stderr.")
+@click.option(
+    "--mode", type=click.Choice(["none", "line", "view", "raw"]), help="What may be typed into it once it runs."
+)
+@click.option("--for", "lasting", metavar="5m", help="How long keys pass, with --mode view or raw.")
 @remote_verb
-def approve(settings: Settings, request: str, reason: str) -> None:
+def approve(settings: Settings, request: str, reason: str, mode: str | None, lasting: str | None) -> None:
     """Show a request, then approve it with your key's signature over exactly what was shown."""
     from bastion.model import Choice
 
-    decide(settings, request, Choice.APPROVE, reason)
+    decide(settings, request, Choice.APPROVE, reason, mode or "", _seconds(mode, lasting))
 
 
 @command.command("deny")
@@ -107,7 +111,21 @@ def watch(settings: Settings) -> None:
     reach.run(work())
 
 
-def decide(settings: Settings, wanted: str, choice: Choice, reason: str) -> None:
+def _seconds(mode: str | None, lasting: str | None) -> int:
+    if lasting is None:
+        return 0
+    from bastion.config import parse_duration
+    from bastion.errors import UsageError
+
+    if mode not in ("view", "raw"):
+        raise UsageError("--for goes with --mode view or raw")
+    try:
+        return parse_duration(lasting)
+    except ValueError as error:
+        raise UsageError(f"--for {lasting!r}: {error}") from None
+
+
+def decide(settings: Settings, wanted: str, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> None:
     """Show, sign, cast; over what was fetched once, so that nothing else can be signed than what was shown."""
 
     async def work() -> RequestInfo:
@@ -116,7 +134,7 @@ def decide(settings: Settings, wanted: str, choice: Choice, reason: str) -> None
         async with reach.deciding(settings) as client:
             info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
             describe(info, file=sys.stderr if settings.json else sys.stdout)
-            return await client.vote(info, choice, reason)
+            return await client.vote(info, choice, reason, mode, seconds)
 
     info = reach.run(work())
     if settings.json:

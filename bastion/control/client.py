@@ -170,8 +170,11 @@ class Client:
                 return rows
             after = page[-1].id
 
-    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> wire.RequestInfo:
-        """Sign and cast a vote on the request that was displayed, which is `info`; returns how it stands after it.
+    async def vote(
+        self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0
+    ) -> wire.RequestInfo:
+        """Sign and cast a vote on the request that was displayed, which is `info`; returns how it stands then. `mode`
+        grants another mode (model.TtyMode) than the request asks for, `seconds` how long keys may pass; 0: the usual.
 
         Raises Conflict when `info` is not what the daemon says it is or has been decided, UsageError without a key.
         """
@@ -195,6 +198,8 @@ class Client:
                 reason=reason,
                 expires=info.expires,
                 checkpoint=self._checkpoint(),
+                mode=mode,
+                seconds=str(seconds) if mode else "",
             )
         )
         signature = await signer.sign(statement, wire.DECISION_NAMESPACE)

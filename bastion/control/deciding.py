@@ -11,7 +11,8 @@ from bastion.control.server import Connection
 from bastion.control.signed import check_origin, signer_of
 from bastion.directory import pick
 from bastion.errors import Conflict, NotFound, UsageError
-from bastion.model import Vote
+from bastion.gate.modes import WINDOW_MOST
+from bastion.model import Choice, RequestKind, TtyMode, Vote
 
 PAGE_BYTES = 2 << 20
 """Bytes of commands and code in one answer, before base64: wire.LINE_LIMIT has room for a third more."""
@@ -67,6 +68,7 @@ class Deciding:
         if len(statement.reason) > REASON_LIMIT:
             raise UsageError(f"a reason has at most {REASON_LIMIT} characters")
         signer = signer_of(house, call.statement, call.signature, wire.DECISION_NAMESPACE, connection.caller)
+        mode, seconds = _granted_mode(statement, info)
         vote = Vote(
             request=statement.request,
             digest=statement.digest,
@@ -74,8 +76,26 @@ class Deciding:
             by=signer.name,
             reason=statement.reason,
             signature=call.signature,
+            mode=mode,
+            seconds=seconds,
         )
         return await house.broker.vote(vote, call.statement)
+
+
+def _granted_mode(statement: statements.VoteStatement, info: wire.RequestInfo) -> tuple[TtyMode | None, int]:
+    """What an approval says of the keys. Raises UsageError."""
+    if not statement.mode:
+        return None, 0
+    if info.kind != RequestKind.LINE.value or not info.terminal or statement.choice is not Choice.APPROVE:
+        raise UsageError("a mode is granted with the approval of a command on a terminal, and with nothing else")
+    try:
+        mode = TtyMode(statement.mode)
+    except ValueError:
+        raise UsageError(f"no mode {statement.mode!r}", f"one of {', '.join(TtyMode)}") from None
+    seconds = int(statement.seconds)
+    if seconds > WINDOW_MOST:
+        raise UsageError(f"keys pass for at most {WINDOW_MOST} s")
+    return mode, seconds
 
 
 def _page(rows: list[wire.RequestInfo], after: str) -> list[wire.RequestInfo]:

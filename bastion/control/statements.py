@@ -8,6 +8,7 @@ The daemon, and any verifier later, reads the decision out of the signed bytes a
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from bastion.model import Choice
@@ -33,6 +34,14 @@ class VoteStatement:
     """Microseconds since the epoch; the vote is void later."""
     checkpoint: str
     """SHA-256 (hex) of the last checkpoint note that the client saw."""
+    mode: str = ""
+    """model.TtyMode, where the approver grants another than the request asks for. Not in the text when empty."""
+    seconds: str = ""
+    """How long keys may pass, in decimal digits; with a mode only."""
+
+
+OPTIONAL = frozenset({"mode", "seconds"})
+"""Fields of a vote that are there together, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class WhitelistStatement:
 def encode(statement: VoteStatement | WhitelistStatement) -> bytes:
     """The bytes to be signed."""
     fields = {name: getattr(statement, name) for name in statement.__dataclass_fields__}
+    if isinstance(statement, VoteStatement) and not statement.mode:
+        fields = {name: value for name, value in fields.items() if name not in OPTIONAL}
     fields["expires"] = str(statement.expires)
     fields["v"] = 1
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -74,7 +85,8 @@ def _fields(data: bytes, kind: type[VoteStatement] | type[WhitelistStatement]) -
         raise StatementError("not JSON") from None
     if not isinstance(fields, dict) or fields.pop("v", None) != 1:
         raise StatementError("not a statement of version 1")
-    if set(fields) != set(kind.__dataclass_fields__):
+    wanted = set(kind.__dataclass_fields__)
+    if set(fields) != wanted and not (kind is VoteStatement and set(fields) == wanted - OPTIONAL):
         raise StatementError("other fields than the version has")
     if not all(isinstance(value, str) for value in fields.values()):
         raise StatementError("a field is not text")
@@ -87,6 +99,8 @@ def decode_vote(data: bytes) -> VoteStatement:
     """The vote that these bytes state. Raises StatementError, also for a form that is not the canonical one."""
     fields = _fields(data, VoteStatement)
     try:
+        if fields.get("mode") and not re.fullmatch("0|[1-9][0-9]{0,3}", fields["seconds"]):
+            raise ValueError("seconds is no number of them")
         statement = VoteStatement(
             **{k: v for k, v in fields.items() if k not in ("choice", "expires")},
             choice=Choice(fields["choice"]),

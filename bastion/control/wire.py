@@ -95,6 +95,8 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     mode: str = TtyMode.NONE.value
     terminal: str = ""
+    context: list[tuple[str, str]] = []
+    """(name, text): what the governed shell said of the item's words."""
 
     def to_model(self) -> Request:
         """The request as the approver's own client understands it; its `digest` is computed afresh, here."""
@@ -135,6 +137,7 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             parent=self.parent,
             mode=TtyMode(self.mode),
             terminal=self.terminal,
+            context=tuple((name, text) for name, text in self.context),
         )
 
 

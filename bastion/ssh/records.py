@@ -46,7 +46,8 @@ class Records:
         """Commit the proposal, and with `started`, for what is allowed without a person, the start in the same step."""
         drafts = [audit.proposed(request, judgement)]
         if started:
-            drafts.append(audit.started(request, self._session, audit.CAUSE_PREVIOUS))
+            mode = request.mode.value if request.sequence else ""
+            drafts.append(audit.started(request, self._session, audit.CAUSE_PREVIOUS, mode))
         entries = await self._write(*drafts)
         self.proposal = entries[0].leaf
         if started:
@@ -56,9 +57,9 @@ class Records:
         """Commit that this session took up an earlier one's request; `proposal` is set."""
         await self._write(audit.attached(request, self._session, self.proposal))
 
-    async def started(self, request: Request, grounds: str) -> None:
-        """Commit the start; `grounds` is the leaf of the approving decision."""
-        entries = await self._write(audit.started(request, self._session, grounds))
+    async def started(self, request: Request, grounds: str, mode: str = "") -> None:
+        """Commit the start; `grounds` is the leaf of the approving decision, `mode` what may be typed into it."""
+        entries = await self._write(audit.started(request, self._session, grounds, mode))
         self._started, self.unfinished = entries[0].leaf, True
 
     async def sent(self, request: Request, grounds: str) -> None:

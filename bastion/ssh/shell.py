@@ -359,7 +359,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                     await self._proposed(request, judgement, started=follows is not None)
                 case do.RecordStarted(authorization):
                     request = authorization.request
-                    await self._with.records.started(request, await self._with.use_approval(request))
+                    grounds = await self._with.use_approval(request)
+                    await self._with.records.started(request, grounds, authorization.mode.value)
                 case sd.RecordSent(authorization, _):
                     await self._sent(authorization)
                 case do.RecordFinished():
