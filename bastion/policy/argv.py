@@ -107,7 +107,8 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
             if not program.action:
                 lost = word.raw
             break
-        if program.action == "read" and (not found.action or (scan.unlisted and found.action == "read")):
+        doubtful = program.action and scan.unlisted and found.action == "read"
+        if doubtful or (program.action == "read" and not found.action):
             break  # an operand: the sub-command is complete
         if scan.unlisted and not program.action:
             scan.unknown += scan.unlisted  # this word may be the value of one of them

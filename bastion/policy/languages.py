@@ -380,9 +380,14 @@ def http_method(word: str) -> list[Act]:
     return [] if word.upper() in ("GET", "HEAD", "OPTIONS") else [("send", f"a server ({word})")]
 
 
-def alias(word: str) -> list[Act]:
-    """`alias name=command` changes what `name` means; a name alone is shown."""
-    return [("session-hook", word)] if "=" in word or UNKNOWN in word else []
+def mongo_target(word: str) -> list[Act]:
+    """A database or its address; a name that ends like a script is one and is run (mongosh)."""
+    return [("database-file", word)] if word.endswith((".js", ".mongodb", ".cjs", ".mjs")) or UNKNOWN in word else []
+
+
+def nft(word: str) -> list[Act]:
+    """A word of nft(8): what begins another command, or another line, changes."""
+    return [("firewall", word)] if ";" in word or "\n" in word or UNKNOWN in word else []
 
 
 def assigned(word: str) -> list[Act]:
