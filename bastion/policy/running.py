@@ -134,7 +134,7 @@ class Runner:
             base = "read"
         elif not (given.operands or given.clauses or given.unlisted or given.has(program.unless)) and program.bare:
             base = program.bare
-        if any(fnmatchcase(word.text, pattern) for word in given.operands for pattern in program.secret):
+        if any(fnmatchcase(word.text.lower(), pattern) for word in given.operands for pattern in program.secret):
             base = "read-secret"
         if base in ("pager", "paged") and (where.captured or given.has(_NO_PAGER)):
             base = "read"
@@ -386,6 +386,11 @@ class Runner:
         name, _, value = word.text.partition("=")
         return self.variable(name, value, exported=True)
 
+    def _url(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
+        """A service of the target itself is asked, and answers: `curl localhost/health`."""
+        elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
+        return [self.finder.find("download" if elsewhere else "ask-local", word.text)]
+
     def _variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """A name that a builtin assigns to: `read NAME`, `printf -v NAME`."""
         return self.variable(word.text, "", exported=False)
@@ -410,6 +415,9 @@ class Runner:
 
 _NAME = re.compile(r"\w+(?:\[\d+\])?")
 _PLAIN_USER = re.compile(r"[a-z_][a-z0-9_-]*")
+_OWN_URL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?(?:[/?#][^@]*)?", re.IGNORECASE)
+_DIVERTS = frozenset(("-x", "--proxy", "--resolve", "--connect-to", "-L", "--location", "--interface", "--unix-socket"))
+"""Options of curl(1) by which a request goes elsewhere than its URL says."""
 _TESTS = frozenset(("-v", "-R"))
 
 
@@ -526,6 +534,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "remote-copy": Runner._remote_copy,
     "remote-read": Runner._remote_read,
     "assignment": Runner._declared,
+    "url": Runner._url,
     "variable": Runner._variable,
     "environment": Runner._exported,
     "test": Runner._tested,

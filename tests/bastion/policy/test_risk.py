@@ -28,6 +28,8 @@ def tier(command: str) -> Tier:
         ("psql -c 'DROP TABLE users'", HIGH),
         ("rm -rf /var/lib/app", HIGH),
         ("git push --force", HIGH),
+        ("curl localhost:8080/health", LOW),
+        ("sed -i s/a/b/ /etc/nginx/nginx.conf", HIGH),
     ],
 )
 def test_the_tiers_that_the_product_names(command: str, expected: Tier) -> None:
@@ -71,3 +73,78 @@ def test_code_on_stdin_is_judged_where_it_was_read() -> None:
     assert assess(b"psql app", b"select 1;").tier is LOW
     assert "drop_table" in assess(b"psql app", b"drop table users;").verbs
     assert assess(b"bash -s", b"\xff").tier is HIGH
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl localhost.evil.example",
+        "curl http://localhost@evil.example/",
+        "curl http://localhost#@evil.example",
+        'curl "localhost$x"',
+        "curl localhost evil.example",
+        "curl -x evil.example localhost",
+        "curl -L localhost",
+        "curl --connect-to ::evil.example: localhost",
+        "curl -o x localhost",
+        "curl -d x localhost",
+        "curl -X DELETE localhost",
+        "curl gopher://localhost:6379/x",
+        "curl -K x localhost",
+    ],
+)
+def test_only_asking_this_machine_itself_is_low(command: str) -> None:
+    assert tier(command) is not LOW
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cd /etc && cat shadow",
+        "time cd /etc; cat shadow",
+        "eval 'cd /etc'; cat shadow",
+        "env --chdir=/etc cat shadow",
+        "docker exec -w /etc web cat shadow",
+        "find / -name shadow -exec cat {} +",
+        "find / -name '*.pem' | xargs cat",
+        "echo /etc/shadow | xargs cat",
+        "cat $(echo /etc/shadow)",
+        "f=/etc/shadow; cat $f",
+        "for f in /etc/shadow; do cat $f; done",
+        "f=/etc/sha; cat ${f}dow",
+        "awk '{ getline x < \"/etc/shadow\"; print x }' y",
+        "cat $(</etc/shadow)",
+        "wc --files0-from=/etc/shadow",
+        "cat /proc/self/root/etc/shadow",
+        "kubectl get SECRET",
+    ],
+)
+def test_a_secret_is_seen_where_its_name_stands_elsewhere(command: str) -> None:
+    found = assess(command.encode())
+    assert found.tier is not LOW
+    assert any(effect.kind is EffectKind.SECRET for effect in found.effects)
+
+
+def test_the_directory_of_a_shell_counts() -> None:
+    assert assess(b"cat shadow", cwd="/etc").tier is not LOW
+    assert assess(b"cat shadow", cwd="/srv").tier is LOW
+    assert assess(b"rm -r x", cwd="/etc").score > assess(b"rm -r x").score
+
+
+def test_production_weighs_more_and_never_by_itself() -> None:
+    named = assess(b"kubectl --context production delete pod x")
+    assert "points at production: production" in named.reasons
+    assert named.score > assess(b"kubectl --context staging delete pod x").score
+    assert assess(b"kubectl --context production get pods").tier is LOW
+
+
+def test_root_weighs_more_than_another_account() -> None:
+    assert tier("sudo -u postgres psql -c 'select 1'") is LOW
+    for command in ("sudo ls", "sudo -u root ls", 'sudo -u "$x" ls', "sudo -u '#0' ls", "sudo -u a -u root ls"):
+        assert tier(command) is MEDIUM, command
+
+
+def test_a_function_cannot_stand_in_for_what_is_judged() -> None:
+    assert tier("ls() { id; }; ls") is MEDIUM
+    assert tier("echo() { printf 'rm x'; }; echo ls | sh") is HIGH
+    assert tier(":(){ :|:& };:") is HIGH
