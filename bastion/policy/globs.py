@@ -93,13 +93,24 @@ def path_reaches(pattern: str, path: str) -> bool:
     """
     if len(path) > PATH_LIMIT:
         return True
+    wanted, literal = _reaching(pattern)
+    if literal not in path:
+        return False
+    if words(wanted, names(path)):
+        return True
+    return ".." in path and words(wanted, names(posixpath.normpath(path)))
+
+
+@lru_cache(maxsize=4096)
+def _reaching(pattern: str) -> tuple[tuple[str, ...], str]:
+    """The pattern for all that lies below as well, and its longest name without a star, which must stand in the path."""
     wanted = names(pattern)
     if wanted and wanted[-1] == GAP:
         wanted = wanted[:-1]
     if wanted[:1] != ("/",):
         wanted = (GAP, *wanted)
-    readings = {names(path), names(posixpath.normpath(path))}
-    return any(words((*wanted, GAP), reading) for reading in readings)
+    literal = max((name for name in wanted if "*" not in name), key=len, default="")
+    return (*wanted, GAP), literal
 
 
 def path_within(pattern: str, path: str) -> bool:
@@ -115,15 +126,10 @@ def may_reach(pattern: str, glob: str) -> bool:
     """Whether a word with a shell's `*`, `?`, `[` could stand for a path that the pattern reaches. In doubt true."""
     if len(glob) > GLOB_LIMIT:
         return True
-    wanted = names(pattern)
-    if wanted and wanted[-1] == GAP:
-        wanted = wanted[:-1]
-    if wanted[:1] != ("/",):
-        wanted = (GAP, *wanted)
     have = names(glob)
     if any("**" in part or "{" in part for part in have):
         return True
-    return _fit((*wanted, GAP), have, _overlap)
+    return _fit(_reaching(pattern)[0], have, _overlap)
 
 
 def _overlap(pattern: str, glob: str) -> bool:

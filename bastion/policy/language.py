@@ -277,6 +277,7 @@ class _Reader:
     def _rule(self, cursor: _Cursor, around: _Around) -> None:
         where = _where(cursor, around)
         selectors = _selectors(cursor)
+        cursor.end("`,` or the end of the statement")
         self._add("rules", Rule(where, Action(cursor.statement.word), selectors))
 
     def _block_paths(self, cursor: _Cursor, around: _Around) -> None:

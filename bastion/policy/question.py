@@ -146,6 +146,11 @@ class Question:
         return tuple(found)
 
     @cached_property
+    def heads(self) -> frozenset[str]:
+        """Last names of the first words of all readings: what runs, roughly."""
+        return frozenset(words[0].text.rpartition("/")[2] for words in self.readings)
+
+    @cached_property
     def uncertain(self) -> bool:
         """Some reading is not known: what is forbidden may be among what is not seen."""
         return (

@@ -23,10 +23,14 @@ def selects(selector: Selector, question: Question) -> bool:
     """Whether the request does this, as far as anybody can say."""
     word, text = selector.word, selector.text
     if not text:
+        if word in question.tags:
+            return True
         category = vocabulary().categories.get(word)
-        return word in question.tags or (category is not None and _in_category(category, question))
+        return category is not None and _in_category(category, question)
     if word == "command":
         pattern = command_words(text)
+        if "*" not in pattern[0] and pattern[0].rpartition("/")[2] not in question.heads:
+            return False
         return any(
             globs.text(pattern[0], program(words[0]) if "/" not in pattern[0] else words[0].text)
             and globs.words(pattern[1:], [each.text for each in words[1:]])

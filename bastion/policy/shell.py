@@ -15,6 +15,7 @@ mean; which program of a name the target has.
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Iterator
@@ -134,6 +135,7 @@ class Unparsed:
     """Continues `this line …`: `is not UTF-8`, `cannot be parsed`."""
 
 
+@functools.lru_cache(maxsize=2)  # whether it reads code, its risk, the policy: all ask about the same line
 def parse(command: bytes) -> Parsed | Unparsed:
     """Parses one command line as bash would read it from `bash -c`. Never raises."""
     try:
