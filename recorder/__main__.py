@@ -28,10 +28,21 @@ def main() -> None:
 @click.argument("path", type=_PATH)
 @click.option("--head", metavar="ANCHOR", help="SIZE:ROOT, kept elsewhere: finds a rollback and a fork.")
 @click.option("--key", metavar="FILE.pub", type=click.File(), help="The log's public key, from elsewhere.")
+@click.option("--witness", metavar="VKEY", help="A witness's verifier key: who must have signed heads.")
+@click.option("--anchors", type=_PATH, help="Directory, or clone, of heads that the bastion copied there.")
+@click.option("--fresh", type=click.IntRange(0), metavar="N", help="At most N entries behind the last anchor.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def verify_command(path: Path, head: str | None, key: TextIO | None, as_json: bool) -> None:
+def verify_command(
+    path: Path,
+    head: str | None,
+    key: TextIO | None,
+    witness: str | None,
+    anchors: Path | None,
+    fresh: int | None,
+    as_json: bool,
+) -> None:
     """Was the ledger in PATH (a store or an exported bundle) changed?"""
-    report = verify(path, head=head, key=key.read() if key else None)
+    report = verify(path, head=head, key=key.read() if key else None, witness=witness, copies=anchors, fresh=fresh)
     if as_json:
         click.echo(json.dumps({**asdict(report), "good": report.good}, indent=2))
     else:

@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     TAMPER = "TAMPER"
     ROLLBACK = "ROLLBACK"
     FORK = "FORK"
+    UNANCHORED = "UNANCHORED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Report:
     origin: str
     key: str
     """The log key's line that the signatures were checked with."""
+    anchored: int | None = None
+    """Entries that something from outside vouches for: an anchor, a copy, a witness; None where nothing was given."""
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 

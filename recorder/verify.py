@@ -12,7 +12,8 @@ can be said about it at that point; then what was signed is compared with what w
     causes      recorder.rules: what ran was allowed, by people who could, over exactly this
 
 Verdicts: OK; TORN, a crash that opening will mend (nothing acknowledged is lost); TAMPER, with the first bad entry;
-and with an anchor ROLLBACK, the store ends before it, or FORK, the store is another history.
+and with something from elsewhere (an anchor, copies of heads, a witness's key) ROLLBACK, the store ends before it,
+FORK, the store is another history, and UNANCHORED, more entries follow it than the caller accepts.
 
 What it cannot see without an anchor: a whole store put back to an earlier state with its head file, or rewritten with
 the stolen key. Entry 0 names the key, and the origin names entry 0: who compares neither the key nor an anchor with
@@ -24,13 +25,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from recorder import checkpoint, layout, sshsig, strict
 from recorder.checkpoint import Checkpoint
+from recorder.cosignature import Witness, parse_verifier_key
 from recorder.errors import KeyFileError, NoteError, RecorderError, StoreDamaged
 from recorder.keyring import Keyring
 from recorder.keys import public_bytes, public_line
+from recorder.outside import Copies, Vouched, witnessed
 from recorder.report import Problem, Report, Verdict, exit_status
 from recorder.schema import SegmentRow
 from recorder.segments import NAMESPACE
@@ -39,26 +43,58 @@ from recorder.votes import Violation
 from recorder.walk import Broken, Findings, Walk
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the caller has from elsewhere."""
+
+    anchor: tuple[int, bytes] | None = None
+    key: bytes | None = None
+    """The log's public key, 32 bytes."""
+    witness: Witness | None = None
+    copies: Path | None = None
+    """Directory of heads that a bastion copied there."""
+    fresh: int | None = None
+    """Entries that may follow the last one that something from elsewhere vouches for."""
+
+    @property
+    def any(self) -> bool:
+        """Is there something that vouches for entries?"""
+        return any(each is not None for each in (self.anchor, self.witness, self.copies, self.fresh))
+
+
 def verify(
-    path: Path, *, head: str | None = None, key: str | None = None, progress: Callable[[int], None] | None = None
+    path: Path,
+    *,
+    head: str | None = None,
+    key: str | None = None,
+    witness: str | None = None,
+    copies: Path | None = None,
+    fresh: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Check a store or a bundle.
 
-    `head` is an anchor (`SIZE:ROOT`) and `key` a public key line from elsewhere. `progress` is told the number of
-    entries read now and then. Raises NoteError or KeyFileError for a malformed anchor or key, NotAStore and
-    StoreFailed when there is nothing to read; whatever is wrong with the ledger itself is in the report.
+    `head` is an anchor (`SIZE:ROOT`), `key` a public key line, `witness` a verifier key, and `copies` a directory of
+    heads, all from elsewhere; `fresh` is how many entries may follow the last of what they vouch for. `progress` is
+    told the number of entries read now and then. Raises NoteError or KeyFileError for a malformed argument, NotAStore
+    and StoreFailed when there is nothing to read; whatever is wrong with the ledger itself is in the report.
     """
-    anchor = checkpoint.parse_anchor(head) if head else None
-    trusted = public_bytes(key) if key else None
+    outside = Outside(
+        checkpoint.parse_anchor(head) if head else None,
+        public_bytes(key) if key else None,
+        parse_verifier_key(witness) if witness else None,
+        copies,
+        fresh,
+    )
     while True:
         try:
             source = open_source(path)
         except StoreDamaged as error:
             problem = Problem(error.seq, error.message)
-            return Report(Verdict.TAMPER, error.message, error.seq, 0, 0, "", "", "", (problem,))
+            return Report(Verdict.TAMPER, error.message, error.seq, 0, 0, "", "", "", problems=(problem,))
         try:
             with source.snapshot():
-                report = _Verifier(source, anchor, trusted, progress).run()
+                report = _Verifier(source, outside, progress).run()
             if not source.disturbed():
                 return report
         finally:
@@ -66,14 +102,8 @@ def verify(
 
 
 class _Verifier:
-    def __init__(
-        self,
-        source: Source,
-        anchor: tuple[int, bytes] | None,
-        trusted: bytes | None,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self._source, self._anchor, self._trusted, self._progress = source, anchor, trusted, progress
+    def __init__(self, source: Source, outside: Outside, progress: Callable[[int], None] | None) -> None:
+        self._source, self._outside, self._progress = source, outside, progress
         self._found = Findings()
         self._first_key = b""
 
@@ -84,12 +114,12 @@ class _Verifier:
             data = self._source.head_file()
             state = self._begin(rows)
             wanted = {size for size, _, _ in stored} | layout.claimed_sizes(data or b"")
-            wanted |= {self._anchor[0]} if self._anchor else set()
             self._read(state, wanted)
             signed = self._signed(state, stored)
             newest = signed[-1]
             on_disk = self._head_file(state, newest, data)
             self._sizes(state, signed, on_disk)
+            self._claims(state)
             self._rotations(state, {each.size for each in signed})
             self._segments(state, rows)
             self._leftovers(state)
@@ -131,7 +161,7 @@ class _Verifier:
 
     def _signed(self, state: Walk, stored: list[tuple[int, str, str]]) -> list[Checkpoint]:
         """The kept checkpoints that are properly signed, by size."""
-        if self._trusted is not None and self._trusted not in state.keys:
+        if self._outside.key is not None and self._outside.key not in state.keys:
             raise self._found.stop(0, "the ledger is of another key than the one given")
         good: list[Checkpoint] = []
         for size, note, armour in stored:
@@ -182,6 +212,12 @@ class _Verifier:
         if size > signed[-1].size:
             self._found.bad(signed[-1].size, f"entry {signed[-1].size} is beyond the signed head")
 
+    def _claims(self, state: Walk) -> None:
+        """Were the heads that went to anchors those of this ledger?"""
+        for each in state.claims:
+            if each.size <= state.tree.size and state.root_at(each.size) != each.root:
+                self._found.bad(each.seq, f"the head over {each.size} entries that was anchored is not this ledger's")
+
     def _rotations(self, state: Walk, signed: set[int]) -> None:
         """Each key but the last signed the head that ends with the announcement of the next."""
         for size in state.keys.rotations:
@@ -223,16 +259,16 @@ class _Verifier:
     def _report(self, state: Walk | None, newest: Checkpoint | None) -> Report:
         self._found.notes += state.rules.notes if state else []
         size = state.tree.size if state else 0
-        verdict, message, seq = Verdict.OK, "", None
+        verdict, message, seq, anchored = Verdict.OK, "", None, None
         if self._found.problems:
             verdict = Verdict.TAMPER
             first = min(self._found.problems, key=lambda each: (each.seq is None, each.seq or 0))
             message, seq = first.message, first.seq
-        elif self._anchor is not None and state is not None:
-            verdict, message = self._anchored(state)
+        elif self._outside.any and state is not None:
+            verdict, message, seq, anchored = self._anchored(state)
         if verdict is Verdict.OK and self._found.torn:
             verdict, message = Verdict.TORN, f"{self._found.torn}; nothing acknowledged is lost, opening mends it"
-        if self._anchor is None and self._trusted is None and not self._found.problems:
+        if not self._outside.any and self._outside.key is None and not self._found.problems:
             self._found.note("checked against itself only: give an anchor or the log's public key from elsewhere")
         if not (self._source.has_payloads and self._source.has_chunks):
             self._found.note("the bundle has no payloads or recordings: their commitments were not opened")
@@ -247,18 +283,36 @@ class _Verifier:
             head=newest.anchor if newest else "",
             origin=state.origin if state else "",
             key=public_line(state.keys.current if state else self._first_key) if self._first_key else "",
+            anchored=anchored,
             problems=tuple(self._found.problems),
             notes=tuple(self._found.notes),
         )
 
-    def _anchored(self, state: Walk) -> tuple[Verdict, str]:
-        assert self._anchor is not None  # noqa: S101 - the caller looked
-        size, root = self._anchor
-        if size > state.tree.size:
-            return Verdict.ROLLBACK, f"the ledger has {state.tree.size} entries; the anchor was taken at {size}"
-        if size and state.roots[size] != root:
-            return Verdict.FORK, f"the first {size} entries are another history than the anchor's"
-        return Verdict.OK, ""
+    def _anchored(self, state: Walk) -> tuple[Verdict, str, int | None, int]:
+        """Verdict, message, first bad entry, and the number of entries that are vouched for."""
+        outside, size, good = self._outside, state.tree.size, 0
+        vouched = [Vouched(*outside.anchor, "the anchor")] if outside.anchor else []
+        if outside.witness is not None:
+            vouched += witnessed(state.claims, state.origin, outside.witness)
+        if outside.copies is not None:
+            kept = Copies(outside.copies, state.origin)
+            vouched += kept.heads(state.origin, state.keys, self._found.notes)
+            other = kept.differing(state.full)
+            if other is not None:
+                return Verdict.FORK, f"segment {other.number} is another one than its copy", other.first, good
+        for each in sorted(vouched, key=lambda each: each.size):
+            if each.size > size:
+                return Verdict.ROLLBACK, f"the ledger has {size} entries; {each.what} was of {each.size}", size, good
+            if each.size and state.root_at(each.size) != each.root:
+                said = f"entries {good} to {each.size - 1} are another history than that of {each.what}"
+                return Verdict.FORK, said, good, good
+            good = each.size
+        after = f"{size - good} entries since the last anchor, of which nothing from elsewhere knows"
+        if (outside.fresh is not None and size - good > outside.fresh) or (outside.witness is not None and not good):
+            return Verdict.UNANCHORED, after, good, good
+        if size > good and (outside.witness is not None or outside.copies is not None):
+            self._found.note(after)
+        return Verdict.OK, "", None, good
 
 
 __all__ = ["Problem", "RecorderError", "Report", "Verdict", "exit_status", "verify"]

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorder import chunks, strict
-from recorder.errors import FrameError, StoreDamaged
+from recorder.errors import FrameError, NoteError, StoreDamaged
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.merkle import EMPTY_ROOT, Frontier
+from recorder.outside import Claim, claim
 from recorder.report import PROBLEM_LIMIT, Problem
 from recorder.rules import Rules
 from recorder.schema import EntryRow
 from recorder.segments import Segment, Segments
 from recorder.source import Source
+from recorder.tree import Tree
 from recorder.votes import Violation
 
+ANCHORED = "checkpoint.anchored"
 PROGRESS_EVERY = 4096
 """Entries between two calls of `progress`."""
 BATCH = 1024
@@ -74,6 +77,9 @@ class Walk:
         self._source, self._findings, self._progress = source, findings, progress
         self._ends = ends
         self.origin, self.keys = origin, keys
+        self.hashes = bytearray()
+        """Leaf hashes, 32 bytes each, as far as they are in `tree`."""
+        self.claims: list[Claim] = []
         self.size = 0
         """Entries read; `tree` may lag behind while `read` is at work."""
         self.tree = Frontier()
@@ -90,6 +96,7 @@ class Walk:
         self.recordings: dict[str, tuple[int, int, int]] = {}
         """Session to number, first frame and time that its next chunk must have."""
         self.clock = ("", 0, 0)
+        self._index: Tree | None = None
 
     def read(self, wanted: set[int]) -> None:
         """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
@@ -103,8 +110,7 @@ class Walk:
                 self.size += 1
                 self.prev = leaf.hex()
                 if self.size in wanted or len(waiting) == BATCH:
-                    self.tree.extend(waiting)
-                    waiting.clear()
+                    self._grow(waiting)
                     if self.size in wanted:
                         self.roots[self.size] = self.tree.root()
                 full = flat.append(data)
@@ -114,7 +120,19 @@ class Walk:
                 if self._progress is not None and self.size % PROGRESS_EVERY == 0:
                     self._progress(self.size)
         finally:
-            self.tree.extend(waiting)
+            self._grow(waiting)
+
+    def _grow(self, waiting: list[bytes]) -> None:
+        self.tree.extend(waiting)
+        self.hashes += b"".join(waiting)
+        waiting.clear()
+
+    def root_at(self, size: int) -> bytes:
+        """Root over the first `size` entries; after `read`."""
+        if self._index is None:
+            hashes = memoryview(bytes(self.hashes))
+            self._index = Tree(lambda first, end: [bytes(hashes[at * 32 : at * 32 + 32]) for at in range(first, end)])
+        return self._index.root(size)
 
     def _chained(self, data: bytes, columns: EntryRow | None, leaf: bytes) -> strict.Row:
         """Is this the next entry, in the one form that it can have? Otherwise nothing behind it can be judged."""
@@ -170,8 +188,10 @@ class Walk:
             try:
                 if row.type == ROTATED:
                     self._rotated(row)
+                elif row.type == ANCHORED:
+                    self.claims.append(claim(row.seq, row.body))
                 self.rules.feed(row, leaf.hex(), opened.get)
-            except (Violation, RotationError) as error:
+            except (Violation, RotationError, NoteError) as error:
                 self._findings.bad(row.seq, str(error))
 
     def _rotated(self, row: strict.Row) -> None:

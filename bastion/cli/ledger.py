@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from recorder.checkpoint import Checkpoint
     from recorder.verify import Report
 
+BAR_WIDTH = 30
+"""Characters of the progress bar."""
 LIST_LIMIT = 200
 """Entries that `list` shows."""
 
@@ -99,11 +102,25 @@ def head(settings: Settings) -> None:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--head", "anchor", metavar="ANCHOR", help="What `bastion ledger head` printed, kept elsewhere.")
 @click.option("--log-key", metavar="FILE.pub", help="The ledger's public key from elsewhere (state/ledger_key.pub).")
+@click.option("--witness", metavar="VKEY", help="A witness's key, as `bastion witness init` printed it.")
+@click.option(
+    "--anchors", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Copies of heads: see [anchor]."
+)
+@click.option("--fresh", type=click.IntRange(0), metavar="N", help="At most N entries behind the last anchor.")
 @local_verb
-def verify(settings: Settings, path: Path | None, anchor: str | None, log_key: str | None) -> int:
+def verify(
+    settings: Settings,
+    path: Path | None,
+    anchor: str | None,
+    log_key: str | None,
+    witness: str | None,
+    anchors: Path | None,
+    fresh: int | None,
+) -> int:
     """Was the record changed? Offline, on this host's store or on a copy or bundle in PATH, beside a daemon too.
 
-    Exit status 0 only for OK and TORN (a crash that the next start mends); 1 for TAMPER, ROLLBACK and FORK.
+    Exit status 0 only for OK and TORN (a crash that the next start mends); 1 for TAMPER, ROLLBACK, FORK and UNANCHORED
+    (more entries than --fresh allows follow the last that --head, --anchors or --witness vouch for).
     """
     from recorder.errors import KeyFileError, NoteError, RecorderError
     from recorder.verify import exit_status
@@ -112,7 +129,9 @@ def verify(settings: Settings, path: Path | None, anchor: str | None, log_key: s
     store = find_store(path) if path is not None else reach.here(settings).config.store
     key = _log_key(log_key) if log_key else None
     try:
-        report = check(store, head=anchor, key=key, progress=_progress())
+        report = check(
+            store, head=anchor, key=key, witness=witness, copies=anchors, fresh=fresh, progress=_progress(store)
+        )
     except (NoteError, KeyFileError) as error:
         raise UsageError(error.message, error.hint) from None
     except RecorderError as error:
@@ -248,16 +267,38 @@ def _report(report: Report) -> dict[str, Any]:
         "head": report.head,
         "origin": report.origin,
         "key": report.key,
+        "anchored": report.anchored,
         "problems": [{"seq": problem.seq, "message": problem.message} for problem in report.problems],
         "notes": list(report.notes),
     }
 
 
-def _progress() -> Any:
-    """Counts on stderr while a person looks on; None otherwise."""
+def _progress(store: Path) -> Any:
+    """A bar on stderr while a person looks on; None otherwise."""
     if not sys.stderr.isatty():
         return None
-    return lambda count: output.progress(f"{count} entries")
+    total = _size(store)
+
+    def show(count: int) -> None:
+        if total < count:
+            output.progress(f"{count} entries")
+        else:
+            done = count * BAR_WIDTH // total
+            output.progress(f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {count:,} of {total:,} entries")
+
+    return show
+
+
+def _size(store: Path) -> int:
+    """How many entries there seem to be; 0 where that cannot be told."""
+    from recorder.errors import RecorderError
+    from recorder.source import open_source
+
+    try:
+        with closing(open_source(store)) as source:
+            return max((size for size, _, _ in source.checkpoints()), default=0)
+    except RecorderError:
+        return 0  # `verify` says what is wrong
 
 
 def find_store(path: Path) -> Path:
