@@ -20,8 +20,8 @@ MEDIUM, HIGH = 25, 60
 """Scores from which the tier is medium, high."""
 WHAT_WIDTH = 80
 """Characters of what a sentence names; the whole command stands beside it."""
-THINGS_LIMIT = 50
-"""Paths, services … that one finding lists as its effects."""
+PATH_LIMIT = 4_096
+"""Characters of one of them: PATH_MAX of Linux; what is longer is no path that could be opened."""
 NOWHERE = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2", "/dev/full"))
 """Writing there changes nothing."""
 _DEVICES = re.compile(r"/dev/(?:null|zero|full|u?random|tty|std(?:in|out|err)|fd/\d+|shm/.*)", re.DOTALL)
@@ -49,7 +49,7 @@ class Finding:
     @property
     def effects(self) -> tuple[Effect, ...]:
         """What it does to what it touches."""
-        things = [thing.replace(UNKNOWN, "…") for thing in self.things[:THINGS_LIMIT] or (self.what,)]
+        things = [thing[:PATH_LIMIT].replace(UNKNOWN, "…") for thing in self.things or (self.what,)]
         return tuple(Effect(kind, thing) for kind in self.action.effects for thing in things)
 
     @property

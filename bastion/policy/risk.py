@@ -42,6 +42,9 @@ from bastion.policy.shell import (
 from bastion.policy.surroundings import Input, Where
 from bastion.policy.words import UNKNOWN, Word
 
+FINDINGS_LIMIT = 5_000
+"""Findings of one line. All of them are listed as effects, because policy looks for paths among them; what has more is
+opaque as a whole."""
 DIRECTORIES_LIMIT = 16
 """Directories that one line may have changed to; beyond, relative paths are looked up in these only."""
 
@@ -89,7 +92,10 @@ class Risk:
                 return score.assess(self._runner.typed(language, command.decode()))
             given = _bound(stdin) if stdin else Input()
             directories = (normal(cwd),) if cwd else ()
-            return score.assess(self.findings(command, Where(given, directories=directories, terminal=terminal)))
+            found = self.findings(command, Where(given, directories=directories, terminal=terminal))
+            if len(found) > FINDINGS_LIMIT:
+                found = [self._finder.find("opaque", f"it does more than {FINDINGS_LIMIT:,} things")]
+            return score.assess(found)
         except Exception:  # noqa: BLE001 - a mistake in here must not let anything pass
             return score.assess([self._finder.find("opaque", "the risk classifier failed on it")])
 

@@ -16,8 +16,6 @@ SHARE = 5
 """Further findings count for a fifth."""
 REASONS_LIMIT = 12
 """Sentences that are listed; a person reads three. The rest is counted in the last."""
-EFFECTS_LIMIT = 200
-"""Effects that are listed; policy looks at kinds and paths, and more than this is judged by tier anyway."""
 
 _REVERSIBLE = {Reversible.YES: 0, Reversible.UNKNOWN: 1, Reversible.PARTLY: 2, Reversible.NO: 3}
 
@@ -44,7 +42,7 @@ def assess(findings: Iterable[Finding]) -> Assessment:
     """The assessment that these findings add up to."""
     unique = {(finding.action.name, finding.what, finding.place): finding for finding in findings}
     ranked = sorted(unique.values(), key=lambda finding: -finding.weight)
-    effects = tuple(dict.fromkeys(effect for finding in ranked for effect in finding.effects))[:EFFECTS_LIMIT]
+    effects = tuple(dict.fromkeys(effect for finding in ranked for effect in finding.effects))
     verbs = tuple(dict.fromkeys(verb for finding in ranked for verb in (*finding.action.verbs, *finding.verbs)))
     told = _distinct(finding for finding in ranked if finding.weight > 0)
     if not told:

@@ -210,3 +210,22 @@ def test_progress_does_not_change_the_must_be_read_text() -> None:
     info = request()
     news = wire.RequestInfo(**{f: getattr(info, f) for f in info.__struct_fields__} | {"votes": [vote("bob")]})
     assert request_document(Item.first(info), 80).must == request_document(Item.first(news), 80).must
+
+
+def test_the_risk_says_what_adds_up_to_it_what_is_touched_and_whether_it_can_be_undone() -> None:
+    text = text_of(
+        shown(
+            tier="high",
+            score=71,
+            reasons=["deletes files", "restarts a service"],
+            weights=[66, 5],
+            reversible="no",
+            effects=[("deletes", "/srv/x"), ("deletes", "/srv/y\x1b"), ("irreversible", "/srv/x"), ("service", "web")],
+        )
+    )
+    assert "71 high, cannot be undone" in text
+    assert "+66 deletes files" in text
+    assert "+5 restarts a service" in text
+    assert "deletes: /srv/x, /srv/y" in text
+    assert "service: web" in text
+    assert "\x1b" not in text

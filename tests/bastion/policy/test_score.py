@@ -55,6 +55,8 @@ def test_one_thing_that_cannot_be_undone_makes_the_whole_so() -> None:
     assert score.assess(findings[:2]).reversible is Reversible.PARTLY
 
 
-def test_effects_are_bounded() -> None:
-    assessment = score.assess([found(30, str(number)) for number in range(1_000)])
-    assert len(assessment.effects) == score.EFFECTS_LIMIT
+def test_every_effect_is_listed_and_none_is_longer_than_a_path() -> None:
+    """Policy looks for paths among them: the thousandth counts as much as the first."""
+    assessment = score.assess([found(30, str(number)) for number in range(1_000)] + [found(30, "x" * 10_000)])
+    assert len(assessment.effects) == 1_001
+    assert max(len(effect.what) for effect in assessment.effects) == 4_096

@@ -118,3 +118,10 @@ def test_any_bytes_get_an_answer(data: bytes) -> None:
 def test_what_is_huge_or_deep_is_answered(command: bytes) -> None:
     """Each within a second on an idle machine; the limits are in shell.py, running.py and words.py."""
     assert assess(command).score is not None
+
+
+def test_the_last_of_many_paths_is_among_the_effects_and_too_many_things_are_opaque() -> None:
+    found = assess(b"touch " + b"".join(b"a%d " % number for number in range(1_500)) + b"/srv/app/x")
+    assert any(effect.what == "/srv/app/x" for effect in found.effects)
+    commands = b"\n".join(b"touch a%d b%d c%d" % (number, number, number) for number in range(1_800))
+    assert "it does more than 5,000 things" in assess(commands).reasons[0]
