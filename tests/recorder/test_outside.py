@@ -95,7 +95,7 @@ def test_a_ledger_written_again_behind_its_witness(made: Path, tmp_path: Path) -
     assert (report.verdict, report.seq) == (Verdict.FORK, 17), "the head at 17 still holds, the one at 19 does not"
 
     def earlier(entries: list[dict[str, object]]) -> list[dict[str, object]]:
-        entries[3]["body"] = {"target": "web-9"}
+        entries[16]["body"] = {"end": "other"}
         return entries
 
     rechain(made, earlier, ledger_key())
