@@ -96,6 +96,22 @@ def judge(question: Question, policy: Policy, directory: Directory | None, now: 
     return replace(said, digest=_settled(question.request, said).digest)
 
 
+def overruled(question: Question, policy: Policy, directory: Directory, now: int) -> str:
+    """Why what was approved shall not start any more; empty while it may. Policy, freezes and grants can have changed
+    since it was held, and what they forbid no approval lifts. Counted limits are not asked again: it was counted."""
+    clauses = policy.concerning(question.subject)
+    rules = [rule for rule in clauses.rules if _holds(rule.where, question)]
+    blocked = _obstacle(question, directory, now)
+    refusal = (
+        _forbidden(question, rules, Action.NEVER, "policy never lets this run")
+        or _forbidden(question, rules, Action.DENY, "policy denies it")
+        or _frozen(question, clauses, now)
+        or (blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason))
+        or _grant_missing(question, clauses, directory, now)
+    )
+    return refusal[1] if refusal else ""
+
+
 def _settled(request: Request, said: Judgement) -> Request:
     expires = request.created + said.timeout * 1_000_000
     return replace(

@@ -15,7 +15,7 @@ import asyncssh
 
 from bastion import audit
 from bastion.control.wire import FrameInfo, SessionInfo
-from bastion.errors import Conflict
+from bastion.errors import Conflict, NotAllowed
 from bastion.gate import effects as do
 from bastion.gate import notices
 from bastion.history import info_of
@@ -164,9 +164,11 @@ class Dealings:
         self.services.sessions.change(self.id, requests=self._requests)
 
     async def use_approval(self, request: Request) -> str:
-        """Use it, once; the leaf of what grants it. Raises Conflict, StoreError."""
+        """Use it, once; the leaf of what grants it. Raises Conflict, NotAllowed, StoreError."""
         broker = self.services.broker
         await self.services.vouch(request)
+        if reason := self.services.overruled(request):
+            raise NotAllowed(f"{request.id} was approved, and may not start any more: {reason}")
         if not broker.take(request.id, self.id):
             raise Conflict(f"the approval of {request.id} was used or is void")
         return await broker.grounds(request.id)

@@ -14,7 +14,7 @@ from bastion.clock import Clock
 from bastion.directory import Directory
 from bastion.errors import BastionError
 from bastion.model import Assessment, Request
-from bastion.policy.judge import Judgement, judge
+from bastion.policy.judge import Judgement, judge, overruled
 from bastion.policy.question import Question
 from bastion.policy.rules import Policy
 from bastion.policy.usage import Usage
@@ -60,6 +60,12 @@ class Services:
         """What the policy in force says of a request."""
         kind = self.directory.identities[request.identity].kind
         return judge(Question.of(request, kind, self.usage), self.policy(), self.directory, now)
+
+    def overruled(self, request: Request) -> str:
+        """Why an approved request shall not start any more, by the policy in force; empty while it may."""
+        kind = self.directory.identities[request.identity].kind
+        question = Question.of(request, kind, self.usage)
+        return overruled(question, self.policy(), self.directory, self.clock.wall())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A named task that the daemon owns and waits for at its end."""

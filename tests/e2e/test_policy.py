@@ -151,6 +151,26 @@ async def test_it_is_reloaded_and_a_broken_one_changes_nothing(place: tuple[Hous
     assert used == set(loaded)
 
 
+async def test_what_the_policy_forbids_meanwhile_no_approval_starts(place: tuple[House, Sshd]) -> None:
+    house, _ = place
+    ana = await house.local("ana")
+    await ana.call(wire.Subscribe, type(None))
+    mark = house.work / "meanwhile"
+    command = f"tee {mark} < /dev/null"
+    waiting = await house.ssh("web-1", command)
+    held = await house.held(ana, command.encode())
+    rewrite(house, POLICY.replace("deny account", "deny account, write"))
+    await alerts(ana, "policy.loaded")
+    await ana.vote(held, Choice.APPROVE, "")
+    outcome = await house.finish(waiting)
+    assert outcome.status == 125
+    assert "may not start any more: policy denies it" in outcome.stderr
+    assert not mark.exists()
+    rewrite(house, POLICY)
+    await alerts(ana, "policy.loaded")
+    await ana.close()
+
+
 def test_the_ledger_verifies_and_history_can_be_replayed(place: tuple[House, Sshd], tmp_path: Path) -> None:
     house, _ = place
     command = [sys.executable, "-m", "bastion", "--config", str(house.config.path)]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bastion.directory import Directory
 from bastion.model import Assessment, IdentityKind, Request, RequestKind, StdinMode, Tier, Verdict
-from bastion.policy.judge import Judgement, judge
+from bastion.policy.judge import Judgement, judge, overruled
 from bastion.policy.language import parse
 from bastion.policy.question import Question
 from bastion.policy.risk import assess
@@ -105,6 +106,24 @@ def test_the_sample_holds(command: str) -> None:
 def test_deploying_is_allowed_and_yet_held_because_approval_is_required() -> None:
     said = judge(question("kubectl apply -f x.yaml"), parse(SAMPLE), None, NOW)
     assert said.rule == "policy policy:5: require_approval true"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("never write", "never"),
+        ("deny write", "denies"),
+        ("hold write", ""),
+        ("allow write", ""),
+        ("rate 1 per 1m", ""),
+    ],
+)
+def test_what_overrules_an_approval(body: str, words: str) -> None:
+    usage = Usage()
+    usage.note("deployer", "web-1", NOW)
+    asked = question("touch x", usage=usage)
+    said = overruled(asked, parse(wrapped(body)), Directory(), NOW)
+    assert (words in said) if words else (said == "")
 
 
 def test_the_51st_file_and_the_second_host_are_denied() -> None:
