@@ -71,8 +71,6 @@ class EffectKind(StrEnum):
     DATABASE = "database"
     CLUSTER = "cluster"
     VCS = "vcs"
-    GATED = "gated"
-    """On a terminal: each line is a request of its own, unless the command's mode says otherwise."""
     SECRET = "secret"  # noqa: S105 -- a kind of effect
     IRREVERSIBLE = "irreversible"
 

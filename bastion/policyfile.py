@@ -71,10 +71,11 @@ def read_text(path: Path, shown: Path) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise ConfigError(str(shown), f"cannot be read: {getattr(error, 'strerror', '') or error}") from None
+    before = os.fstat(fd)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(fd)
+        raise ConfigError(str(shown), "cannot be read: not a regular file")
     with os.fdopen(fd, "rb") as file:
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            raise ConfigError(str(shown), "cannot be read: not a regular file")
         if before.st_size > FILE_LIMIT:
             raise ConfigError(str(shown), f"has {before.st_size} bytes; a policy has at most {FILE_LIMIT}")
         try:

@@ -21,7 +21,8 @@ def test_the_sample_is_right() -> None:
     "rule",
     [
         "allow *", "allow anything", "allow medium", "allow low, medium", "allow unknown", "allow run",
-        "allow executes", "allow session", "allow environment", 'allow command "*"', 'allow command "** x"', 'allow command "sudo **"',
+        "allow executes", "allow session", "allow environment", 'allow command "*"',
+        'allow command "** x"', 'allow command "sudo **"',
         'allow command "/usr/bin/sudo *"', 'allow command "bash **"', 'allow command "b* x"',
         'allow command "python3 **"',
         'allow writes "/**"', 'allow deletes "**"', 'agent "a" { allow * }', "deploy { allow * }",
