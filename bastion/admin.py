@@ -1,8 +1,9 @@
-"""Administration of identities, targets and whitelist where no daemon runs: straight on the store.
+"""Administration where no daemon runs: straight on the store.
 
-Theory of operation. `Directory.plan_*` checks the wish and says which entry would fulfil it; the entry is appended;
-only when it is durable is it applied. A crash before that leaves nothing, a crash after it leaves the entry, which the
-next start folds in. The daemon does the same with the same plans (control.calls); the store's lock keeps the two apart.
+Theory of operation. The table of control.wishes checks the wish and says which entry would fulfil it; the entry is
+appended; only when it is durable is it applied. A crash before that leaves nothing, a crash after it leaves the entry,
+which the next start folds in. The daemon performs the same table (control.administering); the store's lock keeps the
+two apart.
 
 Whitelist entries are not added here: an approver signs them, and a daemon checks the signature before it counts.
 """
@@ -10,11 +11,15 @@ Whitelist entries are not added here: an approver signs them, and a daemon check
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from bastion import ledgerkey
 from bastion.config import Config
-from bastion.directory import ENTRY_TYPES, Body, Directory, WhitelistEntry
+from bastion.control import wire
+from bastion.control.wishes import WISHES, Context
+from bastion.directory import ENTRY_TYPES, Body, Directory
 from bastion.errors import Conflict, StoreError
 from bastion.model import Identity, Target
 from recorder.errors import RecorderError, StoreBusy
@@ -28,46 +33,44 @@ DURABLE_SECONDS = 30.0
 class Admin:
     """Changes to one store, each an entry of its ledger."""
 
-    def __init__(self, ledger: Ledger, directory: Directory, actor: str) -> None:
+    def __init__(self, ledger: Ledger, directory: Directory, actor: str, longest_grant: int) -> None:
         self._ledger = ledger
         self.directory = directory
         self._actor = actor
+        self._longest_grant = longest_grant
+
+    def perform(self, call: wire.Call) -> Any:
+        """What the daemon would answer to this call. Raises UsageError, NotFound, Conflict, StoreError."""
+        wish = WISHES[type(call)]
+        body = wish.plan(call, self.directory, Context(self._actor, time.time_ns() // 1000, self._longest_grant))
+        answer = wish.answer(self.directory, body) if wish.gone else None
+        self._write(wish.entry, body)
+        self.directory.apply(wish.entry, body)
+        return answer if wish.gone else wish.answer(self.directory, body)
 
     def add_identity(self, name: str, kind: str, roles: Iterable[str], key_line: str) -> Identity:
-        """Raises UsageError, Conflict, StoreError."""
-        self._commit("identity.added", lambda: self.directory.plan_identity(name, kind, roles, key_line))
-        return self.directory.identities[name]
-
-    def revoke_identity(self, name: str, reason: str) -> Identity:
-        """Raises NotFound, Conflict, UsageError, StoreError."""
-        self._commit("identity.revoked", lambda: self.directory.plan_revocation(name, reason))
+        """As `bastion identity add`. Raises UsageError, Conflict, StoreError."""
+        self.perform(wire.AddIdentity(id=0, name=name, kind=kind, roles=list(roles), key=key_line))
         return self.directory.identities[name]
 
     def add_target(
         self, name: str, address: str, logins: Iterable[str], env: str, host_keys: Iterable[str], credential: str
     ) -> Target:
-        """Raises UsageError, Conflict, StoreError."""
-        self._commit(
-            "target.added",
-            lambda: self.directory.plan_target(name, address, logins, env, host_keys, credential),
+        """As `bastion target add`. Raises UsageError, Conflict, StoreError."""
+        self.perform(
+            wire.AddTarget(
+                id=0,
+                name=name,
+                address=address,
+                logins=list(logins),
+                env=env,
+                host_keys=list(host_keys),
+                credential=credential,
+            )
         )
         return self.directory.targets[name]
 
-    def remove_target(self, name: str) -> Target:
-        """What was removed; the whitelist entries for it go too. Raises NotFound, StoreError."""
-        gone = self.directory.targets.get(name)
-        self._commit("target.removed", lambda: self.directory.plan_removal(name))
-        assert gone is not None  # noqa: S101 - plan_removal has refused otherwise
-        return gone
-
-    def remove_whitelist(self, entry_id: str) -> WhitelistEntry:
-        """What was removed; the id may be shortened while unique. Raises NotFound, Conflict, StoreError."""
-        known = dict(self.directory.whitelist)
-        body = self._commit("whitelist.removed", lambda: self.directory.plan_forgetting(entry_id))
-        return known[body["id"]]
-
-    def _commit(self, kind: str, plan: Callable[[], Body]) -> Body:
-        body = plan()
+    def _write(self, kind: str, body: Body) -> None:
         try:
             self._ledger.append(Draft(kind, self._actor, body)).result(DURABLE_SECONDS)
         except RecorderError as error:
@@ -76,8 +79,6 @@ class Admin:
             raise StoreError(
                 f"the ledger was not written within {DURABLE_SECONDS:.0f} s", "is the disk failing?"
             ) from None
-        self.directory.apply(kind, body)
-        return body
 
 
 def load_directory(reader: Reader) -> Directory:
@@ -114,6 +115,6 @@ def administering(config: Config, actor: str) -> Iterator[Admin]:
     try:
         with reading(config) as reader:
             directory = load_directory(reader)
-        yield Admin(ledger, directory, actor)
+        yield Admin(ledger, directory, actor, int(config.longest_grant_seconds))
     finally:
         ledger.close()

@@ -160,6 +160,12 @@ def ended(request_id: str, session: str, digest: str, choice: str, reason: str, 
     return Draft("request.decided", DAEMON, body, session=session, request=request_id, cause=proposal)
 
 
+def vote_voided(request_id: str, session: str, digest: str, by: str, proposal: str) -> Draft:
+    """A held request lost the vote of an approver who was revoked."""
+    body = {"digest": digest, "by": by}
+    return Draft("vote.voided", DAEMON, body, session=session, request=request_id, cause=proposal)
+
+
 def started(request: Request, session: str, grounds: str, mode: str = "") -> Draft:
     """The approved bytes are about to go to the target. `grounds` is the leaf of the entry that allows it; `mode`, in a
     shell, what may be typed into it."""

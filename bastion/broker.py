@@ -15,17 +15,17 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from bastion import audit, history
-from bastion.audit import Audit
+from bastion.audit import Audit, Draft
 from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
 from bastion.desk import Desk
 from bastion.errors import Conflict, NotFound, StoreError
-from bastion.model import Decision, Request, State, Vote
+from bastion.model import Decision, Request, RequestKind, State, Vote
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,16 @@ class Filed:
     """Leaf of the entry that approved it, once that is durable."""
 
 
+class Granting(Protocol):
+    """What turns an approved request for access into a grant."""
+
+    def draft(self, request: Request, decision: Decision) -> Draft:
+        """Its `grant.added`, which answers the entry before it."""
+
+    def granted(self, draft: Draft) -> None:
+        """It is durable."""
+
+
 class Broker:
     """The desk of one daemon, with its ledger, timers and audience."""
 
@@ -58,6 +68,11 @@ class Broker:
         self._subscribers: set[Callable[[RequestInfo], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._writes: set[asyncio.Task[None]] = set()
+        self._disowned: dict[str, tuple[list[str], list[str]]] = {}
+        self._no_longer: set[str] = set()
+        """Approvals that no longer count since an approver was revoked."""
+        self.granting: Granting | None = None
+        """Makes the grant that an approved request for access asks for; set by the daemon."""
 
     # --- people's side ------------------------------------------------------------------------------------------
 
@@ -82,17 +97,29 @@ class Broker:
         filed = self._known(vote.request)
         decision = self._desk.vote(vote, self._clock.monotonic())
         held = self._clock.monotonic() - self._desk.get(vote.request).held_since
-        request = self._desk.get(vote.request).request
+        pending = self._desk.get(vote.request)
+        request = pending.request
+        drafts = [audit.voted(request, vote, statement, filed.info.proposal)]
+        granting = self.granting if request.kind is RequestKind.GRANT else None
+        if granting is not None and decision is not None and decision.state is State.APPROVED:
+            drafts.append(granting.draft(request, decision))  # one commit: no approval without its grant
+            self._desk.take(request.id, pending.session)
         try:
-            entries = await self._audit.write(audit.voted(request, vote, statement, filed.info.proposal))
+            entries = await self._audit.write(*drafts)
         except StoreError as error:
             filed.grounds.set_exception(error)
             filed.grounds.exception()  # whoever claims the approval gets it too; nobody has to
             await self._void(filed, request, held)
             raise
-        counted = VoteInfo(by=vote.by, choice=vote.choice.value, reason=vote.reason, at=entries[0].t)
-        self._change(filed, votes=[*filed.info.votes, counted])
-        if decision is not None:
+        if granting is not None and len(drafts) > 1:
+            granting.granted(drafts[1])
+        if vote in pending.votes:  # else the approver was revoked meanwhile
+            counted = VoteInfo(by=vote.by, choice=vote.choice.value, reason=vote.reason, at=entries[0].t)
+            self._change(filed, votes=[*filed.info.votes, counted])
+        if request.id in self._no_longer:
+            filed.grounds.set_exception(Conflict(f"{vote.by} was revoked"))
+            filed.grounds.exception()
+        elif decision is not None:
             if decision.state is State.APPROVED:
                 filed.grounds.set_result(entries[0].leaf)
             self._conclude(filed, decision, entries[0].t, held)
@@ -108,9 +135,13 @@ class Broker:
 
     # --- the agents' side ---------------------------------------------------------------------------------------
 
-    def check_room(self, size: int) -> None:
-        """Raises Conflict when another request of so many bytes cannot be held."""
-        self._desk.check_room(size)
+    def reserve(self, request: Request) -> None:
+        """Promise room for a request until `hold` or `release`. Raises Conflict when there is none."""
+        self._desk.reserve(request.id, len(request.command) + len(request.stdin_code))
+
+    def release(self, request_id: str) -> None:
+        """It will not be held; nothing happens if it is."""
+        self._desk.release(request_id)
 
     def hold(self, request: Request, proposal: str, session: str, tell: Callable[[Decision, float], None]) -> None:
         """Hold a request whose proposal is durable; `tell` gets its decision. Raises Conflict."""
@@ -171,11 +202,37 @@ class Broker:
         if decision is not None:
             await self._write_end(filed, decision, 0.0)
 
-    async def withdraw_left_behind(self, identity: str, reason: str) -> None:
-        """Take back everything that a revoked identity left at the desk."""
-        for pending in self._desk.held():
-            if pending.request.identity == identity and not pending.session:
-                await self.withdraw(pending.request.id, reason)
+    async def withdraw_left_behind(self, which: Callable[[Request], bool], reason: str) -> None:
+        """Take back what `which` picks of the requests that nobody waits for; the sessions see to the others."""
+        for pending in self._desk.left_behind():
+            request = pending.request
+            if which(request) and pending.decision is None:
+                await self.withdraw(request.id, reason)
+            elif which(request):
+                self._desk.withdraw(request.id, reason, self._clock.monotonic())  # an approval that nobody used: void
+                end = Decision(request.id, request.digest, State.WITHDRAWN, (), reason)
+                await self._write_end(self._filed[request.id], end, 0.0)
+
+    def disown(self, by: str) -> None:
+        """The votes of a revoked approver count no more, from this moment; `write_disowned` puts it into the ledger."""
+        lost, void = self._desk.disown(by)
+        for request_id in lost:
+            filed = self._filed[request_id]
+            self._change(filed, votes=[vote for vote in filed.info.votes if vote.by != by])
+        self._disowned[by] = (lost, void)
+        self._no_longer |= set(void)
+
+    async def write_disowned(self, by: str) -> None:
+        """Tell the ledger, and those who watch, what became of the votes of a revoked approver. Raises StoreError."""
+        lost, void = self._disowned.pop(by, ([], []))
+        reason = f"{by}, who approved it, was revoked"
+        for request_id in lost:
+            info = self._filed[request_id].info
+            await self._audit.write(audit.vote_voided(info.id, info.session, info.digest, by, info.proposal))
+        for request_id in void:
+            filed = self._filed[request_id]
+            end = Decision(request_id, filed.info.digest, State.WITHDRAWN, (), reason)
+            await self._write_end(filed, end, 0.0)
 
     def ran(self, request_id: str, status: str) -> None:
         """Show how the command stands: `running`, and in the end how it ended."""

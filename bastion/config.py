@@ -79,6 +79,10 @@ class Config:
     """Remote of a git repository that takes heads; empty: none."""
     anchor_seconds: float
     """Between two copies."""
+    grants: tuple[str, ...]
+    """Environments in which a target takes a grant."""
+    longest_grant_seconds: float
+    """That a grant may last."""
 
     @property
     def host(self) -> str:
@@ -232,6 +236,15 @@ def _remote(value: object) -> str:
     return text(value)
 
 
+def _labels(value: object) -> tuple[str, ...]:
+    wanted = "a list of environment labels: 1-1024 printable characters each, 100 of them at most"
+    if not isinstance(value, list) or len(value) > 100:
+        raise Wrong(wanted)
+    if any(not isinstance(each, str) or not 0 < len(each) <= 1024 or not each.isprintable() for each in value):
+        raise Wrong(wanted)
+    return tuple(dict.fromkeys(value))
+
+
 KEYS: Mapping[str, Mapping[str, Key]] = {
     "bastion": {
         "listen": Key("listen", f"127.0.0.1:{PORT}", _listen),
@@ -250,6 +263,10 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "failed_logins_per_minute": Key("failed_logins_per_minute", 60, _between(1, 10_000)),
         "keepalive_seconds": Key("keepalive_seconds", 15, _between(1, 3600)),
         "held_requests": Key("held_requests", 1000, _between(1, 10_000)),
+    },
+    "access": {
+        "grants": Key("grants", ["production", "prod"], _labels),
+        "longest": Key("longest_grant_seconds", "8h", _lasting("1s", "7d")),
     },
     "targets": {
         "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),

@@ -39,6 +39,7 @@ from bastion.control.server import Caller, ControlServer
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
+from bastion.grants import Grants
 from bastion.inforce import InForce
 from bastion.keeper import Keeper
 from bastion.model import Identity, Verdict
@@ -113,7 +114,9 @@ class Daemon:
         """As SIGTERM does."""
         self._stop.set()
 
-    async def _serve(self, ledger: Ledger, ready: Callable[[int], None] | None) -> None:
+    async def _serve(  # noqa: PLR0915 -- the order of start, in one place
+        self, ledger: Ledger, ready: Callable[[int], None] | None
+    ) -> None:
         config, loop = self._config, asyncio.get_running_loop()
         ledger.on_failure = lambda error: loop.call_soon_threadsafe(self._ledger_failed, error)
         reader = Reader.open(config.store)
@@ -139,6 +142,12 @@ class Daemon:
         )
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
+        grants = Grants(directory, writer, clock, broker, sessions)
+        broker.granting = grants
+        if directory.access.guarded != frozenset(config.grants):
+            body = {"grants": sorted(config.grants)}
+            await writer.write(Draft("access.configured", audit.DAEMON, body))
+            directory.apply("access.configured", body)
         services = Services(
             directory=directory,
             broker=broker,
@@ -157,6 +166,7 @@ class Daemon:
             approvals=config.approvals,
             vouch=anchoring.vouch,
             needs_vouching=anchoring.needed,
+            longest_grant=int(config.longest_grant_seconds),
         )
         connections = server.Connections()
         limits = LoginLimits(
@@ -173,6 +183,8 @@ class Daemon:
             drop_links=pool.drop,
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
+            grants=grants,
+            longest_grant=int(config.longest_grant_seconds),
         )
         in_force.alert = broker.alert = house.alert
         calls = Calls(house)
@@ -201,6 +213,7 @@ class Daemon:
         except OSError as error:
             await control.close()
             raise UsageError(f"cannot listen on {config.listen}: {error.strerror or error}") from None
+        grants.start()
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)
         anchoring.start()
@@ -212,7 +225,7 @@ class Daemon:
             await self._stop.wait()
         finally:
             watching.cancel()
-            await self._wind_down(acceptor, services, connections, control, anchoring)
+            await self._wind_down(acceptor, services, connections, control, anchoring, grants)
             reader.close()
 
     async def _wind_down(
@@ -222,6 +235,7 @@ class Daemon:
         connections: server.Connections,
         control: ControlServer,
         anchoring: Anchoring,
+        grants: Grants,
     ) -> None:
         """Nothing new; what runs is cut and its end recorded; then the entry."""
         acceptor.close()
@@ -232,6 +246,7 @@ class Daemon:
         await control.close()
         await anchoring.close()
         services.broker.close()
+        grants.close()
         await services.pool.close()
         with contextlib.suppress(BastionError):
             await services.audit.write(Draft("daemon.stopped", audit.DAEMON, {}))

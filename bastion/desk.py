@@ -24,6 +24,9 @@ HELD_BYTES = 64 << 20
 """Bytes of commands and of code on stdin in all held requests together: 64 of the largest that one may be."""
 
 
+_NOBODY = Decision("", "", State.HELD, (), "")
+
+
 @dataclass(slots=True)
 class Pending:
     """One request at the desk."""
@@ -75,6 +78,8 @@ class Desk:
     ) -> None:
         self._ticket, self._limit, self._members = ticket, limit, members
         self._pending: dict[str, Pending] = {}
+        self._promised: dict[str, int] = {}
+        """Room that was promised to requests which are on their way into the ledger, in bytes."""
 
     def get(self, request_id: str) -> Pending:
         """The request as it stands. Raises NotFound."""
@@ -91,17 +96,32 @@ class Desk:
         """Those that wait for a decision, oldest first."""
         return [each for each in self._pending.values() if each.decision is None]
 
-    def check_room(self, size: int = 0) -> None:
-        """Raises Conflict when another request of `size` bytes (command and code) cannot be held."""
+    def left_behind(self) -> list[Pending]:
+        """Those that could still lead to something and that no client waits for: held, or approved and not used."""
+        return [
+            each
+            for each in self._pending.values()
+            if not each.session and (each.decision is None or (each.state is State.APPROVED and not each.used))
+        ]
+
+    def reserve(self, request_id: str, size: int = 0) -> None:
+        """Promise room for another request of `size` bytes (command and code), until `submit` or `release`: a burst
+        that is on its way into the ledger counts as held. Raises Conflict when there is none."""
         held = self.held()
         hint = "try again when some are decided"
-        if len(held) >= self._limit:
+        if len(held) + len(self._promised) >= self._limit:
             raise Conflict(f"{self._limit} requests are held already", hint)
-        if size_of(held) + size > HELD_BYTES:
+        if size_of(held) + sum(self._promised.values()) + size > HELD_BYTES:
             raise Conflict(f"held requests have {HELD_BYTES >> 20} MiB already", hint)
+        self._promised[request_id] = size
+
+    def release(self, request_id: str) -> None:
+        """It will not come; nothing happens if it came."""
+        self._promised.pop(request_id, None)
 
     def submit(self, request: Request, *, session: str, now: float, timeout: float) -> Pending:
-        """Hold a new request. Raises Conflict if its id is known. `check_room` is asked before."""
+        """Hold a new request. Raises Conflict if its id is known. Its room was reserved before."""
+        self.release(request.id)
         if request.id in self._pending:
             raise Conflict(f"request {request.id} is at the desk already")
         pending = Pending(request, deadline=now + timeout, held_since=now, session=session)
@@ -157,6 +177,19 @@ class Desk:
                     pending.escalated.append(group)
                     gone.append((pending, group))
         return gone
+
+    def disown(self, by: str) -> tuple[list[str], list[str]]:
+        """The votes of `by` count no more: taken from what is held, and approvals that lean on one and were not used
+        are void. Ids of those that lost a vote, and of those that are void."""
+        lost, void = [], []
+        for pending in self._pending.values():
+            if pending.decision is None and any(vote.by == by for vote in pending.votes):
+                pending.votes = [vote for vote in pending.votes if vote.by != by]
+                lost.append(pending.request.id)
+            elif pending.state is State.APPROVED and not pending.used and by in (pending.decision or _NOBODY).by:
+                pending.used = True
+                void.append(pending.request.id)
+        return lost, void
 
     def withdraw(self, request_id: str, reason: str, now: float) -> Decision | None:
         """Take a held request back; None if it had ended, and then an approval of it is void."""

@@ -131,6 +131,8 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
             return msgspec.structs.replace(info, escalated=[*info.escalated, str(body["group"])])
         case "stdin.sent":
             return msgspec.structs.replace(info, status="sent")
+        case "vote.voided":
+            return msgspec.structs.replace(info, votes=[vote for vote in info.votes if vote.by != body["by"]])
         case "command.started":
             return msgspec.structs.replace(info, status="running")
         case "command.finished":

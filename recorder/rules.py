@@ -32,6 +32,7 @@ from typing import Any, Protocol
 
 from recorder import patterns
 from recorder import request as requests
+from recorder.access import Access
 from recorder.policies import Policies
 from recorder.strict import is_hash
 from recorder.votes import DECISION, VOTE_FIELDS, WHITELIST, WHITELIST_FIELDS, People, Violation
@@ -86,6 +87,13 @@ class _Request:
     escalated: list[str] = field(default_factory=list)
     """… or in one of these."""
     approvers: set[str] = field(default_factory=set)
+    kind: str = ""
+    identity: str = ""
+    target: str = ""
+    emergency: bool = False
+    """Somebody broke the glass."""
+    command: bytes | None = None
+    """Where its content is still there."""
     approving: set[str] = field(default_factory=set)
     """Leaves of the approving decisions."""
     ended: str = ""
@@ -124,11 +132,16 @@ class Rules:
         self._policies = Policies()
         self._requests: dict[str, _Request] = {}
         self._whitelist: dict[str, _Whitelisted] = {}
-        self._environments: dict[str, str] = {}
-        """Of targets."""
+        self._access = Access()
         self._table: dict[str, Callable[[RowLike, str, OpenPayload], None]] = {
             "identity.added": lambda row, _, __: self._people.add(row.body),
-            "identity.revoked": lambda row, _, __: self._people.revoke(row.body),
+            "identity.revoked": self._identity_revoked,
+            "access.configured": lambda row, _, __: self._access.configured(row.body),
+            "grant.added": self._grant_added,
+            "grant.expired": lambda row, _, __: self._access.ended(row.body),
+            "grant.revoked": lambda row, _, __: self._access.ended(row.body),
+            "freeze.set": lambda row, _, __: self._access.frozen(row.body),
+            "freeze.lifted": lambda row, _, __: self._access.lifted(row.body),
             "target.added": self._target_added,
             "target.removed": self._target_removed,
             "whitelist.added": self._whitelist_added,
@@ -199,12 +212,51 @@ class Rules:
             raise Violation("a whitelist entry is removed that is not there")
 
     def _target_added(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
-        self._environments[str(row.body.get("name"))] = str(row.body.get("env"))
+        self._access.environments[str(row.body.get("name"))] = str(row.body.get("env"))
 
     def _target_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         gone = row.body.get("name")
-        self._environments.pop(str(gone), None)
+        self._access.target_removed(str(gone))
         self._whitelist = {key: entry for key, entry in self._whitelist.items() if entry.target != gone}
+
+    # --- access -----------------------------------------------------------------------------------------------
+
+    def _identity_revoked(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        self._people.revoke(row.body)
+        self._access.identity_revoked(str(row.body.get("name")))
+
+    def _grant_added(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        asked: bytes | None = None
+        if row.body.get("request"):
+            asked = self._asked(row)
+        elif not row.actor.startswith("local:"):
+            raise Violation("a grant that nobody asked for and no administrator gave")
+        else:
+            self._note("grants were given by the host's administrator, which no person signed")
+        self._access.granted(row.body, asked)
+
+    def _asked(self, row: RowLike) -> bytes | None:
+        """The text of the approved request that a grant names; None where its content is gone. Raises Violation."""
+        request = self._requests.get(str(row.body["request"]))
+        if request is None or request.kind != "grant":
+            raise Violation("a grant names a request that did not ask for one")
+        self._check_approved(request, row.cause, "a grant was given")
+        if request.started:
+            raise Violation("a second grant for one request")
+        if (row.body.get("identity"), row.body.get("target")) != (request.identity, request.target):
+            raise Violation("a grant for somebody or something else than was asked for")
+        request.started = row.cause
+        return request.command
+
+    def _check_approved(self, request: _Request, cause: str, what: str) -> None:
+        if request.ended:
+            raise Violation(f"{what} that had been {request.ended}")
+        if cause not in request.approving:
+            raise Violation(f"{what} without an approval of its request")
+        approvers = {name for name in request.approvers if self._people.counts(name)}
+        if len(approvers) < request.approvals:
+            gone = " by approvers who were not revoked" if len(approvers) < len(request.approvers) else ""
+            raise Violation(f"{what} with {len(approvers)} of {request.approvals} approvals{gone}")
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -234,11 +286,18 @@ class Rules:
             groups,
             parent=str(body.get("parent", "")),
             mode=str(body.get("mode", "")),
+            kind=str(body.get("kind", "")),
+            identity=str(body.get("identity", "")),
+            target=str(body.get("target", "")),
+            command=said.command if said is not None else None,
+            emergency=bool(body.get("emergency")) and verdict == "allow",
         )
         if verdict == "allow":
             self._allowed(row, said)
 
     def _allowed(self, row: RowLike, said: requests.Content | None) -> None:
+        if not row.body.get("emergency"):
+            self._access.check_allowed(str(row.body.get("target")))
         word, _, name = str(row.body.get("rule")).partition(" ")
         if word == "policy":
             self._allowed_by_policy(row.body)
@@ -272,7 +331,7 @@ class Rules:
             raise Violation(f"whitelist entry {name} is for another identity, target or login")
         if entry.target and entry.target != body.get("target"):
             raise Violation(f"whitelist entry {name} is for another identity, target or login")
-        if entry.env and entry.env != self._environments.get(str(body.get("target"))):
+        if entry.env and entry.env != self._access.environments.get(str(body.get("target"))):
             raise Violation(f"whitelist entry {name} is for another environment than the target's")
         if RANK.get(body.get("tier", "unrated"), 9) > RANK[entry.tier]:
             raise Violation(f"whitelist entry {name} let a command through that is rated higher than it was")
@@ -338,17 +397,20 @@ class Rules:
         if request.started:
             raise Violation(f"request {row.request} was started before")
         request.started = leaf
+        if request.kind == "grant":
+            raise Violation("a request for access was started as a command")
         if request.ended:
             raise Violation(f"a command was started that had been {request.ended}")
+        if request.emergency:
+            self._note("commands were started in an emergency, whatever was frozen or took a grant")
+        elif note := self._access.check_start(request.identity, request.target, row.t):
+            self._note(note)
         match request.verdict:
             case "allow":
                 if row.cause != request.leaf:
                     raise Violation("the start does not answer its proposal")
             case "hold":
-                if row.cause not in request.approving:
-                    raise Violation("a command was started without an approval of its request")
-                if len(request.approvers) < request.approvals:
-                    raise Violation(f"started with {len(request.approvers)} of {request.approvals} approvals")
+                self._check_approved(request, row.cause, "a command was started")
             case _:
                 raise Violation("a command was started that policy had denied")
 

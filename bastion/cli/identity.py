@@ -38,15 +38,16 @@ def command() -> None:
 def add(settings: Settings, name: str, kind: str, roles: tuple[str, ...], key_file: Path) -> None:
     """Add an identity with one public key."""
     from bastion.control import wire
-    from bastion.control.infos import identity_info
 
     key = read_key_lines(key_file, one=True)[0]
     info = reach.administer(
         settings,
         wire.AddIdentity,
         wire.IdentityInfo,
-        {"name": name, "kind": kind, "roles": list(roles), "key": key},
-        lambda admin: identity_info(admin.add_identity(name, kind, roles, key)),
+        name=name,
+        kind=kind,
+        roles=list(roles),
+        key=key,
     )
     show(settings, info, "added")
 
@@ -77,14 +78,13 @@ def list_(settings: Settings) -> None:
 def revoke(settings: Settings, name: str, reason: str) -> None:
     """Revoke an identity: its connections are cut at once. Neither its name nor its key can be used again."""
     from bastion.control import wire
-    from bastion.control.infos import identity_info
 
     info = reach.administer(
         settings,
         wire.RevokeIdentity,
         wire.IdentityInfo,
-        {"name": name, "reason": reason},
-        lambda admin: identity_info(admin.revoke_identity(name, reason)),
+        name=name,
+        reason=reason,
     )
     show(settings, info, "revoked")
 

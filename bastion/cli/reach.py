@@ -23,7 +23,6 @@ from bastion.cli.options import Settings
 from bastion.errors import NotFound, Unreachable, UsageError
 
 if TYPE_CHECKING:
-    from bastion.admin import Admin
     from bastion.cli.sources import Source
     from bastion.config import Config, Key
     from bastion.control import wire
@@ -171,14 +170,8 @@ async def local_client(config: Config, *, why: str = "") -> Client:
         raise error from None
 
 
-def administer(
-    settings: Settings,
-    call: type[wire.Call],
-    result: type[T],
-    fields: dict[str, Any],
-    offline: Callable[[Admin], T],
-) -> T:
-    """One change to this host's bastion: a call to its daemon, or `offline` on its store when none runs.
+def administer(settings: Settings, call: type[wire.Call], result: type[T], **fields: Any) -> T:
+    """One change to this host's bastion: a call to its daemon, or the same on its store when none runs.
 
     Between the look for a daemon and the store's lock one may start: then the lock refuses, with a Conflict.
     """
@@ -188,14 +181,34 @@ def administer(
         try:
             client = await local_client(config)
         except Unreachable:
-            from bastion.admin import administering
-
-            with administering(config, local_name()) as admin:
-                return offline(admin)
+            done: T = _offline(config, call, fields)
+            return done
         async with client:
             return await client.call(call, result, **fields)
 
     return run(work())
+
+
+def change(settings: Settings, call: type[wire.Call], result: type[T], **fields: Any) -> T:
+    """As `administer`, for what approvers may do from elsewhere, too."""
+    from bastion.control.client import Client
+
+    spot = place(settings)
+    if isinstance(spot, Here):
+        return administer(settings, call, result, **fields)
+
+    async def work() -> T:
+        async with await Client.open(await _remote(spot)) as client:
+            return await client.call(call, result, **fields)
+
+    return run(work())
+
+
+def _offline(config: Config, call: type[wire.Call], fields: dict[str, Any]) -> Any:
+    from bastion.admin import administering
+
+    with administering(config, local_name()) as admin:
+        return admin.perform(call(id=0, **fields))
 
 
 async def remote(settings: Settings) -> Remote | None:

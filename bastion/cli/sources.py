@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from bastion.admin import load_directory
 from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.control.client import Client
-from bastion.control.infos import identity_info, target_info, whitelist_info
+from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info, whitelist_info
 from bastion.errors import NotFound
 from recorder.reader import Reader
 
@@ -40,6 +41,13 @@ class Source(Protocol):
 
     async def whitelist(self) -> list[wire.WhitelistInfo]:
         """Those in force."""
+
+    async def grants(self) -> list[wire.GrantInfo]:
+        """Those that have not ended."""
+
+    async def freezes(self) -> list[wire.FreezeInfo]: ...
+
+    async def groups(self) -> list[wire.GroupInfo]: ...
 
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         """Entries with seq > after, at most `limit`."""
@@ -77,6 +85,15 @@ class DaemonSource:
 
     async def whitelist(self) -> list[wire.WhitelistInfo]:
         return await self._client.call(wire.ListWhitelist, list[wire.WhitelistInfo])
+
+    async def grants(self) -> list[wire.GrantInfo]:
+        return await self._client.call(wire.ListGrants, list[wire.GrantInfo])
+
+    async def freezes(self) -> list[wire.FreezeInfo]:
+        return await self._client.call(wire.ListFreezes, list[wire.FreezeInfo])
+
+    async def groups(self) -> list[wire.GroupInfo]:
+        return await self._client.call(wire.ListGroups, list[wire.GroupInfo])
 
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         rows: list[wire.LedgerLine] = []
@@ -123,17 +140,31 @@ class StoreSource:
         return [target_info(each) for each in load_directory(self._reader).targets.values()]
 
     async def whitelist(self) -> list[wire.WhitelistInfo]:
-        import time
+        from bastion.policy.whitelist import in_force
 
-        now = time.time_ns() // 1000
-        entries = load_directory(self._reader).whitelist.values()
-        return [whitelist_info(each) for each in entries if each.expires == 0 or now < each.expires]
+        directory = load_directory(self._reader)
+        rows = [(each, in_force(directory, each, _now())) for each in directory.whitelist.values()]
+        return [whitelist_info(each, in_force=good) for each, good in rows if good]
+
+    async def grants(self) -> list[wire.GrantInfo]:
+        grants = load_directory(self._reader).access.grants.values()
+        return [grant_info(each, in_force=_now() < each.expires) for each in grants]
+
+    async def freezes(self) -> list[wire.FreezeInfo]:
+        return [freeze_info(each) for each in load_directory(self._reader).access.freezes.values()]
+
+    async def groups(self) -> list[wire.GroupInfo]:
+        return [group_info(*each) for each in sorted(load_directory(self._reader).access.groups.items())]
 
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         return await self._archive.lines(after, limit)
 
     async def proof(self, old_size: int) -> wire.HeadProof:
         return await self._archive.proof(old_size)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 async def one_target(source: Source, name: str) -> wire.TargetInfo:

@@ -61,7 +61,6 @@ def add(
     """
     stored = check_credential(credential)
     from bastion.control import wire
-    from bastion.control.infos import target_info
 
     reach.here(settings)  # a wrong configuration is said before a target is asked
     keys = [line for path in host_key_files for line in read_key_lines(path)]
@@ -75,9 +74,7 @@ def add(
         "host_keys": keys,
         "credential": stored,
     }
-    info = reach.administer(
-        settings, wire.AddTarget, wire.TargetInfo, wish, lambda admin: target_info(admin.add_target(**wish))
-    )
+    info = reach.administer(settings, wire.AddTarget, wire.TargetInfo, **wish)
     show(settings, info, "added")
 
 
@@ -148,14 +145,12 @@ def check(settings: Settings, name: str) -> int:
 def remove(settings: Settings, name: str) -> None:
     """Remove a target: its sessions are cut, the whitelist entries for it go."""
     from bastion.control import wire
-    from bastion.control.infos import target_info
 
     info = reach.administer(
         settings,
         wire.RemoveTarget,
         wire.TargetInfo,
-        {"name": name},
-        lambda admin: target_info(admin.remove_target(name)),
+        name=name,
     )
     show(settings, info, "removed")
 

@@ -10,7 +10,7 @@ import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, remote_verb
-from bastion.errors import Unreachable, UsageError
+from bastion.errors import UsageError
 
 if TYPE_CHECKING:
     from bastion.control.wire import WhitelistInfo
@@ -67,23 +67,9 @@ def add(settings: Settings, text: str, identity: str, target: str, login: str | 
 def remove(settings: Settings, entry: str) -> None:
     """Take an entry off the list; the ID may be shortened while it is unique."""
 
-    async def work() -> WhitelistInfo:
-        from bastion.control import wire
+    from bastion.control import wire
 
-        spot = reach.place(settings)
-        try:
-            async with reach.daemon(settings, why="this takes one") as client:
-                return await client.call(wire.RemoveWhitelist, wire.WhitelistInfo, entry=entry)
-        except Unreachable:
-            if not isinstance(spot, reach.Here) or spot.config.socket.exists():
-                raise
-        from bastion.admin import administering
-        from bastion.control.infos import whitelist_info
-
-        with administering(spot.config, reach.local_name()) as admin:
-            return whitelist_info(admin.remove_whitelist(entry))
-
-    show(settings, reach.run(work()), "removed")
+    show(settings, reach.change(settings, wire.RemoveWhitelist, wire.WhitelistInfo, entry=entry), "removed")
 
 
 def show(settings: Settings, info: WhitelistInfo, what: str) -> None:

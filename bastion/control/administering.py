@@ -1,13 +1,19 @@
-"""Calls that administer: identities and targets."""
+"""Calls that administer: identities, targets, grants, freezes, groups.
+
+What can be wished for is the table of control.wishes; here is what the daemon does beside writing the entry: it cuts
+what may no longer run, in the moment in which the entry is on its way.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from bastion.control import wire
 from bastion.control.house import House
-from bastion.control.infos import identity_info, target_info
+from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info
 from bastion.control.server import Connection
+from bastion.control.wishes import WISHES, Context
 from bastion.errors import NotFound
 
 CUT_GRACE_SECONDS = 0.05
@@ -20,59 +26,101 @@ class Administering:
     def __init__(self, house: House) -> None:
         self._house = house
 
+    async def perform(self, call: wire.Call, connection: Connection) -> object:
+        """Any call of the table of wishes."""
+        house, wish = self._house, WISHES[type(call)]
+        context = Context(connection.caller.name, house.clock.wall(), house.longest_grant)
+        before: list[object] = []
+
+        def plan() -> dict[str, object]:
+            body = wish.plan(call, house.directory, context)
+            if wish.gone:
+                before.append(wish.answer(house.directory, body))
+            return body
+
+        if wish.taking:
+            body = await house.withdraw(wish.entry, plan, context.actor, self._at_once(call))
+        else:
+            body = await house.commit(wish.entry, plan, context.actor)
+        await self._afterwards(call, body)
+        return before[0] if before else wish.answer(house.directory, body)
+
+    def _at_once(self, call: wire.Call) -> Callable[[], None]:
+        """What follows in the very moment in which something is taken away."""
+        house = self._house
+
+        def then() -> None:
+            match call:
+                case wire.RevokeIdentity(name=name):
+                    reason = f"identity {name} was revoked"
+                    house.broker.disown(name)
+                    house.sessions.cut_where(lambda info: info.identity == name, reason)
+                    asyncio.get_running_loop().call_later(CUT_GRACE_SECONDS, house.cut_connections, name)
+                case wire.RemoveTarget(name=name):
+                    house.sessions.cut_where(lambda info: info.target == name, f"target {name} was removed")
+                    house.drop_links(name)
+                case wire.RevokeGrant():
+                    house.grants.enforce("the grant was revoked")
+                case wire.SetFreeze(cut=True):
+                    self._cut_frozen(call)
+                case _:
+                    pass
+
+        return then
+
+    def _cut_frozen(self, call: wire.SetFreeze) -> None:
+        house = self._house
+
+        def covered(info: wire.SessionInfo) -> bool:
+            target = house.directory.targets.get(info.target)
+            env = target.env if target is not None else ""
+            return call.scope == "all" or call.name == (info.target if call.scope == "target" else env)
+
+        house.sessions.cut_where(covered, f"frozen: {call.reason}")
+
+    async def _afterwards(self, call: wire.Call, body: dict[str, object]) -> None:
+        """What follows once the entry is durable."""
+        house = self._house
+        match call:
+            case wire.RevokeIdentity(name=name):
+                await house.broker.write_disowned(name)
+                await house.broker.withdraw_left_behind(
+                    lambda request: request.identity == name, f"identity {name} was revoked"
+                )
+            case wire.RemoveTarget(name=name):
+                await house.broker.withdraw_left_behind(
+                    lambda request: request.target == name, f"target {name} was removed"
+                )
+            case wire.RevokeGrant():
+                await house.grants.withdraw_barred()
+            case wire.AddGrant():
+                house.grants.arm(str(body["id"]))
+            case _:
+                pass
+
     async def list_identities(self, _: wire.ListIdentities, __: Connection) -> object:
         """wire.ListIdentities"""
         return [identity_info(each) for each in self._house.directory.identities.values()]
-
-    async def add_identity(self, call: wire.AddIdentity, connection: Connection) -> object:
-        """wire.AddIdentity"""
-        directory = self._house.directory
-        await self._house.commit(
-            "identity.added",
-            lambda: directory.plan_identity(call.name, call.kind, call.roles, call.key),
-            connection.caller.name,
-        )
-        return identity_info(directory.identities[call.name])
-
-    async def revoke_identity(self, call: wire.RevokeIdentity, connection: Connection) -> object:
-        """wire.RevokeIdentity"""
-        house = self._house
-        await self._house.commit(
-            "identity.revoked",
-            lambda: house.directory.plan_revocation(call.name, call.reason),
-            connection.caller.name,
-        )
-        house.sessions.cut_where(lambda info: info.identity == call.name, f"identity {call.name} was revoked")
-        asyncio.get_running_loop().call_later(CUT_GRACE_SECONDS, house.cut_connections, call.name)
-        await house.broker.withdraw_left_behind(call.name, f"identity {call.name} was revoked")
-        return identity_info(house.directory.identities[call.name])
 
     async def list_targets(self, _: wire.ListTargets, __: Connection) -> object:
         """wire.ListTargets"""
         return [target_info(each) for each in self._house.directory.targets.values()]
 
-    async def add_target(self, call: wire.AddTarget, connection: Connection) -> object:
-        """wire.AddTarget"""
-        directory = self._house.directory
-        await self._house.commit(
-            "target.added",
-            lambda: directory.plan_target(
-                call.name, call.address, call.logins, call.env, call.host_keys, call.credential
-            ),
-            connection.caller.name,
-        )
-        return target_info(directory.targets[call.name])
+    async def list_grants(self, _: wire.ListGrants, __: Connection) -> object:
+        """wire.ListGrants"""
+        access, now = self._house.directory.access, self._house.clock.wall()
+        return [
+            grant_info(each, in_force=each.id not in access.suspended and now < each.expires)
+            for each in access.grants.values()
+        ]
 
-    async def remove_target(self, call: wire.RemoveTarget, connection: Connection) -> object:
-        """wire.RemoveTarget"""
-        house = self._house
-        gone = house.directory.targets.get(call.name)
-        await self._house.commit(
-            "target.removed", lambda: house.directory.plan_removal(call.name), connection.caller.name
-        )
-        house.sessions.cut_where(lambda info: info.target == call.name, f"target {call.name} was removed")
-        house.drop_links(call.name)
-        return target_info(gone) if gone is not None else None
+    async def list_freezes(self, _: wire.ListFreezes, __: Connection) -> object:
+        """wire.ListFreezes"""
+        return [freeze_info(each) for each in self._house.directory.access.freezes.values()]
+
+    async def list_groups(self, _: wire.ListGroups, __: Connection) -> object:
+        """wire.ListGroups"""
+        return [group_info(*each) for each in sorted(self._house.directory.access.groups.items())]
 
     async def check_target(self, call: wire.CheckTarget, _: Connection) -> object:
         """wire.CheckTarget"""

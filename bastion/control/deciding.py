@@ -35,7 +35,9 @@ class Deciding:
         ended = [info for info in live if info.state != "held"]
         if len(ended) < limit:
             known = {info.id for info in live}
-            ended = await self._house.archive.requests(limit - len(ended), without=known) + ended
+            older = await self._house.archive.requests(limit - len(ended), without=known)
+            # one that was proposed meanwhile is in the ledger a moment before it is at the desk
+            ended = [info for info in older if info.state != "held"] + ended
         rows = [*(ended[-limit:] if limit else []), *held]
         return _page([info for info in rows if not call.state or info.state == call.state], call.after)
 

@@ -12,6 +12,7 @@ from bastion.clock import Clock
 from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.directory import Body, Directory
+from bastion.grants import Grants
 from bastion.model import Assessment, Target
 from bastion.sessions import Sessions
 
@@ -37,7 +38,11 @@ class House:
     drop_links: Callable[[str], None]
     """Drop all links to a target."""
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
-    assess: Callable[[bytes], Assessment]
+    assess: Callable[[bytes, bytes], Assessment]
+    """(command, code that it reads on stdin) -> what risk says of it."""
+    grants: Grants
+    longest_grant: int
+    """Seconds."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
     """Who hears of alerts."""

@@ -1,7 +1,10 @@
-"""Identities, targets and whitelist entries as clients get them. Pure."""
+"""Identities, targets, whitelist entries, grants, freezes and groups as clients get them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from bastion.access import Freeze, Grant
 from bastion.control import wire
 from bastion.directory import WhitelistEntry, parse_key
 from bastion.model import Identity, Target
@@ -49,3 +52,36 @@ def whitelist_info(entry: WhitelistEntry, *, in_force: bool = True) -> wire.Whit
         tier=entry.tier.value,
         in_force=in_force,
     )
+
+
+def grant_info(grant: Grant, *, in_force: bool) -> wire.GrantInfo:
+    """As clients get it."""
+    return wire.GrantInfo(
+        id=grant.id,
+        identity=grant.identity,
+        target=grant.target,
+        added=grant.added,
+        expires=grant.expires,
+        reason=grant.reason,
+        by=grant.by,
+        request=grant.request,
+        in_force=in_force,
+    )
+
+
+def freeze_info(freeze: Freeze) -> wire.FreezeInfo:
+    """As clients get it."""
+    return wire.FreezeInfo(
+        id=freeze.id,
+        scope=freeze.scope.value,
+        name=freeze.name,
+        mode=freeze.mode.value,
+        reason=freeze.reason,
+        by=freeze.by,
+        since=freeze.since,
+    )
+
+
+def group_info(name: str, members: Iterable[str]) -> wire.GroupInfo:
+    """As clients get it."""
+    return wire.GroupInfo(name=name, members=sorted(members))

@@ -24,7 +24,7 @@ from bastion.policy.shell import parse
 CLOCKS_SECONDS = 120
 """By which an approver's clock may be ahead where an entry ends as late as it may."""
 
-REMEMBERED_KINDS = frozenset({RequestKind.EXEC.value, RequestKind.LINE.value})
+REMEMBERED_KINDS = frozenset({RequestKind.EXEC.value})
 
 
 class Remembering:
@@ -42,7 +42,7 @@ class Remembering:
     async def propose_whitelist(self, call: wire.ProposeWhitelist, _: Connection) -> object:
         """wire.ProposeWhitelist"""
         command, identity, target, env, login, code = self._subject(call)
-        assessment = self._house.assess(command)
+        assessment = self._house.assess(command, self._code(code))
         proposal = whitelist.propose(command, assessment)
         until = self._house.clock.wall() + proposal.longest * 1_000_000 if proposal.longest else 0
         return wire.ProposalInfo(
@@ -64,7 +64,7 @@ class Remembering:
             info = self._house.broker.info(call.request)
             if info is None:
                 raise NotFound(f"no request {call.request!r} is held or was lately")
-            if info.kind not in REMEMBERED_KINDS or info.cwd:
+            if info.kind not in REMEMBERED_KINDS:
                 raise UsageError(f"what is asked by {info.id} is not remembered", "commands of their own are")
             code = whitelist.code_hash(info.to_model())
             return info.command, info.identity, info.target, info.env, info.login, code
@@ -110,9 +110,20 @@ class Remembering:
         await house.commit("whitelist.added", plan, signer.name)
         return whitelist_info(entry)
 
+    def _code(self, digest: str) -> bytes:
+        """The code on stdin with that hash, out of a request that is held or was lately. Raises NotFound."""
+        if not digest:
+            return b""
+        for info in self._house.broker.infos():
+            if whitelist.code_hash(info.to_model()) == digest:
+                return info.stdin_code
+        raise NotFound(
+            "the code that the entry is bound to is not known here", "remember it from a request that has it"
+        )
+
     def _check(self, command: bytes, wish: statements.WhitelistStatement) -> Tier:
         """May this be remembered, that long? The tier by the daemon's own assessment. Raises UsageError, Conflict."""
-        assessment, now = self._house.assess(command), self._house.clock.wall()
+        assessment, now = self._house.assess(command, self._code(wish.code)), self._house.clock.wall()
         if wish.expires and wish.expires <= now:
             raise UsageError("the entry would have expired already")
         lasting = max(1, (wish.expires - now) // 1_000_000 - CLOCKS_SECONDS) if wish.expires else 0
@@ -121,20 +132,9 @@ class Remembering:
             raise UsageError(reason)
         if wish.tier != assessment.tier:
             raise Conflict(f"the command is rated {assessment.tier} here, not {wish.tier}", "look at it again")
-        if wish.code and not set(wish.code) <= set("0123456789abcdef"):
-            raise UsageError("the hash of the code is none")
         if wish.pattern:
             try:
                 whitelist.checked(command, wish.pattern, assessment)
             except PatternError as error:
                 raise UsageError(str(error)) from None
         return assessment.tier
-
-    async def remove_whitelist(self, call: wire.RemoveWhitelist, connection: Connection) -> object:
-        """wire.RemoveWhitelist"""
-        directory = self._house.directory
-        known = dict(directory.whitelist)
-        body = await self._house.withdraw(
-            "whitelist.removed", lambda: directory.plan_forgetting(call.entry), connection.caller.name
-        )
-        return whitelist_info(known[body["id"]], in_force=False)

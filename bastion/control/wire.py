@@ -250,6 +250,45 @@ class ProposalInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The exact command first."""
 
 
+class GrantInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Time-boxed access of one identity to one target."""
+
+    id: str
+    """`g-` and 8 hex digits"""
+    identity: str
+    target: str
+    added: int
+    expires: int
+    reason: str
+    by: str
+    """Who granted it: `local:UID`, or the approvers."""
+    request: str
+    """Id of the request that asked for it; empty for one of the host's administrator."""
+    in_force: bool
+
+
+class FreezeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing new, for now."""
+
+    id: str
+    """`f-` and 8 hex digits"""
+    scope: str
+    """all, env, target"""
+    name: str
+    mode: str
+    """refuse, hold"""
+    reason: str
+    by: str
+    since: int
+
+
+class GroupInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of approvers, for rules that ask for one of them."""
+
+    name: str
+    members: list[str]
+
+
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the ledger as stored."""
 
@@ -454,6 +493,65 @@ class RemoveWhitelist(Call, frozen=True, kw_only=True, tag="remove-whitelist"):
     entry: str
 
 
+class ListGrants(Call, frozen=True, kw_only=True, tag="list-grants"):
+    """-> list[GrantInfo], those that have not ended."""
+
+
+class AddGrant(Call, frozen=True, kw_only=True, tag="add-grant"):
+    """-> GrantInfo."""
+
+    identity: str
+    target: str
+    lasting: int
+    """Seconds."""
+    reason: str
+
+
+class RevokeGrant(Call, frozen=True, kw_only=True, tag="revoke-grant"):
+    """-> GrantInfo; the sessions that need it are cut. `grant` may be shortened while unique."""
+
+    grant: str
+    reason: str
+
+
+class ListFreezes(Call, frozen=True, kw_only=True, tag="list-freezes"):
+    """-> list[FreezeInfo]."""
+
+
+class SetFreeze(Call, frozen=True, kw_only=True, tag="set-freeze"):
+    """-> FreezeInfo. `cut` ends the sessions that it covers, too."""
+
+    scope: str
+    name: str
+    mode: str
+    reason: str
+    cut: bool = False
+
+
+class LiftFreeze(Call, frozen=True, kw_only=True, tag="lift-freeze"):
+    """-> FreezeInfo. `freeze` may be shortened while unique."""
+
+    freeze: str
+    reason: str
+
+
+class ListGroups(Call, frozen=True, kw_only=True, tag="list-groups"):
+    """-> list[GroupInfo]."""
+
+
+class SetGroup(Call, frozen=True, kw_only=True, tag="set-group"):
+    """-> GroupInfo."""
+
+    name: str
+    members: list[str]
+
+
+class RemoveGroup(Call, frozen=True, kw_only=True, tag="remove-group"):
+    """-> GroupInfo."""
+
+    name: str
+
+
 class LedgerHead(Call, frozen=True, kw_only=True, tag="ledger-head"):
     """-> str: the signed checkpoint, a C2SP note."""
 
@@ -493,6 +591,15 @@ AnyCall = (
     | ProposeWhitelist
     | AddWhitelist
     | RemoveWhitelist
+    | ListGrants
+    | AddGrant
+    | RevokeGrant
+    | ListFreezes
+    | SetFreeze
+    | LiftFreeze
+    | ListGroups
+    | SetGroup
+    | RemoveGroup
     | LedgerHead
     | ProveHead
     | ListLedger

@@ -216,13 +216,8 @@ async def _serve(stage: Stage, children: Children) -> None:
         await asyncio.sleep(0.01)
 
 
-WHITELISTED_SECONDS = 24 * 3600
-"""A day: longer than any demo, shorter than what is unknown to the classifier may be remembered."""
-
-
 async def _whitelist(stage: Stage) -> None:
     """Let through what the scenarios say runs without asking, signed by the first approver. Raises BastionError."""
-    expires = time.time_ns() // 1000 + WHITELISTED_SECONDS * 1_000_000
     async with await stage.connect(stage.approvers[0]) as client:
         for agent, command in WHITELISTED:
-            await client.whitelist(command.encode(), agent, TARGET, stage.target.login, expires)
+            await client.whitelist(command.encode(), agent, TARGET, stage.target.login, None)

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bastion.directory import Directory, WhitelistEntry
-from bastion.model import Assessment, Request, StdinMode, Tier
+from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
 from bastion.policy.arguments import Span, places
 from bastion.policy.pattern import HOLES_LIMIT, Hole, Kind, Pattern, PatternError, parse
 from bastion.policy.scripts import runs_script
@@ -119,6 +119,8 @@ def refusal(command: bytes, parsed: Parsed | Unparsed, assessment: Assessment) -
 
 def find(directory: Directory, request: Request, now: int) -> WhitelistEntry | None:
     """The entry that lets the request through at `now` (microseconds), by its assessment as it is now."""
+    if request.kind is not RequestKind.EXEC:
+        return None  # a line of a shell means what that shell's state makes of it; access is for people to give
     code = code_hash(request)
     for entry in directory.remembered(request.identity, request.login, request.command):
         if not in_force(directory, entry, now) or RANK[request.assessment.tier] > RANK[entry.tier]:

@@ -15,12 +15,13 @@ import asyncssh
 
 from bastion import audit
 from bastion.control.wire import FrameInfo, SessionInfo
-from bastion.errors import Conflict, NotAllowed
+from bastion.errors import BastionError, Conflict, NotAllowed
 from bastion.gate import effects as do
 from bastion.gate import notices
 from bastion.history import info_of
 from bastion.ids import session_id
-from bastion.model import Decision, Identity, Request, State, Target, Verdict
+from bastion.model import Decision, Identity, Request, RequestKind, State, Target, Verdict
+from bastion.policy.admission import obstacle
 from bastion.policy.judge import Judgement
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import drained
@@ -132,6 +133,13 @@ class Dealings:
         """Why nothing shall be started any more; empty while it shall."""
         return self.cut or ("the agent left" if self.gone else "") or self.withdrawn()
 
+    def closed(self) -> str:
+        """Why this identity may not be on this target at this moment, for lack of a grant or in a freeze; empty if it
+        may. Asked right before a start is written: nothing waits in between, so none stands behind its bar."""
+        services, name = self.services, self.info.identity
+        blocked = obstacle(services.directory, RequestKind.EXEC, name, self.target.name, services.clock.wall())
+        return blocked.reason if blocked is not None and blocked.verdict is Verdict.DENY else ""
+
     # --- registry and ledger ------------------------------------------------------------------------------------------
 
     def seen(self, kind: str, data: bytes) -> None:
@@ -143,15 +151,21 @@ class Dealings:
         """Commit a proposal, and with `started` the start of what is allowed without a person."""
         broker = self.services.broker
         if judgement.verdict is Verdict.HOLD:
-            broker.check_room(len(request.command) + len(request.stdin_code))
+            broker.reserve(request)
         if judgement.verdict is not Verdict.DENY:  # before anything waits, so that no two count as one
             self.services.usage.note(request.identity, request.target, self.services.clock.wall())
         if judgement.emergency:
             broker.alert("emergency", f"{request.id}: {request.identity} broke the glass on {request.target}")
         at_once = started and not self.services.needs_vouching(request)
-        await self.records.proposed(request, judgement, started=at_once)
+        try:
+            await self.records.proposed(request, judgement, started=at_once)
+        except BastionError:
+            broker.release(request.id)
+            raise
         if started and not at_once:
             await self.services.vouch(request)
+            if not judgement.emergency and (reason := self.closed()):
+                raise Conflict(reason)
             await self.records.started(request, self.records.proposal)
         self.list_request(request)
         if judgement.verdict is not Verdict.HOLD:
@@ -171,7 +185,10 @@ class Dealings:
             raise NotAllowed(f"{request.id} was approved, and may not start any more: {reason}")
         if not broker.take(request.id, self.id):
             raise Conflict(f"the approval of {request.id} was used or is void")
-        return await broker.grounds(request.id)
+        grounds = await broker.grounds(request.id)
+        if reason := self.closed():
+            raise Conflict(reason)
+        return grounds
 
     def close(self) -> None:
         """The session's task has ended."""

@@ -6,7 +6,8 @@ auditor, admin) gets the control subsystem; every other identity gets targets. N
 
     ssh TARGET@bastion          the target's default login
     ssh LOGIN%TARGET@bastion    another login that the target has
-    ssh bastion@bastion         the bastion itself: the control subsystem, for identities with a role
+    ssh bastion@bastion         the bastion itself: the control subsystem, for identities with a role; for agents a few
+                                commands of its own (own.py)
     ssh -J bastion TARGET       the same through a jump that ends here; see jump.py
 
 A connection that fails to log in costs its address a token; see limits.py. What is told before login names nothing but
@@ -30,6 +31,7 @@ from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.limits import LoginLimits
+from bastion.ssh.own import SELF, OwnSession
 from bastion.ssh.services import Services
 from bastion.ssh.session import AgentSession
 from bastion.ssh.turned_away import TurnedAway
@@ -37,9 +39,6 @@ from bastion.ssh.turned_away import TurnedAway
 C = TypeVar("C", AgentChannel, ControlChannel)
 
 log = logging.getLogger(__name__)
-
-SELF = "bastion"
-"""User name of the bastion itself."""
 
 CHANNELS_PER_CONNECTION = 32
 """Open session channels of one agent connection; OpenSSH's MaxSessions is 10, its ControlMaster users raise it."""
@@ -222,14 +221,14 @@ class BastionServer(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "bastion: identity revoked")
         return connection, identity
 
-    def _session(self, identity: Identity) -> AgentSession | TurnedAway:
+    def _session(self, identity: Identity) -> AgentSession | OwnSession | TurnedAway:
         """What the user name means: a target, with one of its logins; else a sentence for the agent."""
         targets = self._services.directory.targets
         login, name = self._destination()
         target = targets.get(name)
         if name == SELF and login is None:
-            reason = "the bastion's own commands are not open in this release: use ssh TARGET@bastion"
-        elif target is None:
+            return OwnSession(self._services, identity, self._key, self._client, self._services.longest_grant)
+        if target is None:
             known = ", ".join(sorted(targets)[:8]) or "none yet"
             reason = f"unknown target {name[:64]}; targets: {known}"
         elif login is not None and login not in target.logins:

@@ -54,6 +54,8 @@ class Services:
     vouch: Callable[[Request], Awaitable[None]]
     """To be awaited when a request is allowed and before it starts; raises BastionError when it must not."""
     needs_vouching: Callable[[Request], bool]
+    longest_grant: int
+    """Seconds that an agent may ask for."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def judge(self, request: Request, now: int) -> Judgement:

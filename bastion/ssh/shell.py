@@ -139,7 +139,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             where,
             leave_running=False,
             intent=lambda command: intent.read(command, environment),
-            assess=services.assess,
+            assess=lambda command: services.assess(command, b""),
             judge=services.judge,
         )
 
@@ -276,7 +276,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _run(self) -> None:
         gate = self._gate
         self._services.sessions.open(self._with.info, self.cut)
-        if reason := self._with.withdrawn():
+        if reason := self._with.withdrawn() or self._with.closed():  # a shell is on the target before any command
             self._events.post_first(ev.Cut(reason))
         try:
             self._recording = self._services.record(self.id, self._recorder_moved, TERMINAL_CHUNK)

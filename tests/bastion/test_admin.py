@@ -9,6 +9,7 @@ import pytest
 
 from bastion.admin import administering, load_directory, reading
 from bastion.config import Config
+from bastion.control import wire
 from bastion.errors import Conflict, NotFound, StoreError, UsageError
 from bastion.init import init
 from bastion.model import IdentityKind, Role
@@ -33,8 +34,8 @@ def test_what_was_done_is_there_for_the_next_one(config: Config) -> None:
         admin.add_target("web-2", "[::1]:2200", ["root"], "test", [key()], "key:/k")
         assert (agent.kind, ana.roles) == (IdentityKind.AGENT, frozenset({Role.APPROVER}))
     with administering(config, "local:0") as admin:
-        assert admin.revoke_identity("agent-1", "key lost").revoked == "key lost"
-        assert admin.remove_target("web-2").name == "web-2"
+        assert admin.perform(wire.RevokeIdentity(id=0, name="agent-1", reason="key lost")).revoked == "key lost"
+        assert admin.perform(wire.RemoveTarget(id=0, name="web-2")).name == "web-2"
     with reading(config) as reader:
         directory = load_directory(reader)
         entries = [(entry.type, entry.actor) for entry in reader.entries(after=0)]
@@ -53,11 +54,11 @@ def test_a_refused_wish_leaves_no_entry(config: Config) -> None:
         with pytest.raises(UsageError):
             admin.add_identity("bot", "agent", ["approver"], key())
         with pytest.raises(NotFound):
-            admin.revoke_identity("nobody", "x")
+            admin.perform(wire.RevokeIdentity(id=0, name="nobody", reason="x"))
         with pytest.raises(NotFound):
-            admin.remove_target("nowhere")
+            admin.perform(wire.RemoveTarget(id=0, name="nowhere"))
         with pytest.raises(NotFound):
-            admin.remove_whitelist("w-1")
+            admin.perform(wire.RemoveWhitelist(id=0, entry="w-1"))
     with reading(config) as reader:
         assert reader.size() == 2
 

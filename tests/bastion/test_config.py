@@ -50,6 +50,9 @@ def test_everything_can_be_said() -> None:
         failed_logins_per_minute = 5
         keepalive_seconds = 60
         held_requests = 10
+        [access]
+        grants = ["live", "live", "two words"]
+        longest = "1h"
         [targets]
         connect_seconds = 5
         [witness]
@@ -67,6 +70,7 @@ def test_everything_can_be_said() -> None:
     expected |= {"timeout_seconds": 300, "ticket_seconds": 3600, "approvals": 2, "login_seconds": 30}
     expected |= {"connections": 50, "failed_logins_per_minute": 5, "keepalive_seconds": 60, "held_requests": 10}
     expected |= {"policy": Path("/srv/policy.bastion"), "connect_seconds": 5, "path": WHERE, "digest": ""}
+    expected |= {"grants": ("live", "two words"), "longest_grant_seconds": 3600}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
     expected |= {"anchor_seconds": 7200}
@@ -103,6 +107,8 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("limits", "failed_logins_per_minute", ["1", "10000"], ["0", "10001"]),
         ("limits", "keepalive_seconds", ["1", "3600"], ["0", "3601"]),
         ("limits", "held_requests", ["1", "10000"], ["0", "10001"]),
+        ("access", "grants", ["[]", '["a", "b c"]'], ['"a"', "[1]", '[""]', '["\\u0000"]', "{}"]),
+        ("access", "longest", ['"1s"', '"7d"'], ['"0s"', '"8d"', "1"]),
         ("targets", "connect_seconds", ["1", "60"], ["0", "61", "{}"]),
         ("witness", "url", ['""', f'"http://h:1"\nkey = "{VKEY}"'], ['"h:1"', '"ftp://h"', '"http://"', '"http://a b"']),  # noqa: E501
         ("witness", "key", ['""', f'"{VKEY}"\nurl = "https://h"'], ['"x"', f'"{VKEY[:-4]}"', f'"w2{VKEY[2:]}"', "1"]),
@@ -235,6 +241,6 @@ def test_every_key_is_documented_with_its_default() -> None:
     expected = set()
     for name, keys in KEYS.items():
         for key, row in keys.items():
-            default = f'"{row.default}"' if isinstance(row.default, str) else str(row.default)
+            default = f'"{row.default}"' if isinstance(row.default, str) else str(row.default).replace("'", '"')
             expected.add((name, key, default))
     assert rows == expected

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from bastion.desk import Desk
+from bastion.desk import HELD_BYTES, Desk
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, Vote
 
@@ -150,10 +150,69 @@ def test_an_attached_request_is_nobody_elses(desk: Desk) -> None:
 
 def test_the_desk_has_a_limit(desk: Desk) -> None:
     for number in range(3):
-        desk.check_room()
+        desk.reserve(f"r-{number}")
         submit(desk, make_request(f"r-{number}"))
     with pytest.raises(Conflict, match="3 requests"):
-        desk.check_room()
+        desk.reserve("r-3")
+
+
+def test_a_burst_does_not_overshoot_the_limit(desk: Desk) -> None:
+    """What is on its way into the ledger counts: else a thousand at once would all be let in."""
+    for number in range(3):
+        desk.reserve(f"r-{number}", 10)
+    with pytest.raises(Conflict, match="3 requests"):
+        desk.reserve("r-3")
+    desk.release("r-0")
+    desk.reserve("r-3")
+    submit(desk, make_request("r-3"))
+    with pytest.raises(Conflict, match="3 requests"):
+        desk.reserve("r-4")
+
+
+def test_promised_bytes_count(desk: Desk) -> None:
+    desk.reserve("r-0", HELD_BYTES)
+    with pytest.raises(Conflict, match="MiB"):
+        desk.reserve("r-1", 1)
+
+
+def test_the_votes_of_a_revoked_approver_are_lost(desk: Desk) -> None:
+    request = make_request("r-1", approvals=2)
+    submit(desk, request)
+    desk.vote(make_vote(request, "ana"), 1.0)
+    assert desk.disown("ana") == (["r-1"], [])
+    assert desk.vote(make_vote(request, "ben"), 2.0) is None
+    assert desk.vote(make_vote(request, "cas"), 3.0) is not None
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+def test_an_approval_of_a_revoked_approver_is_void_until_it_is_used(desk: Desk, waited_for: bool) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    desk.vote(make_vote(request, "ana"), 1.0)
+    if not waited_for:
+        desk.detach("r-1", "s-1", 2.0)
+    assert desk.disown("ben") == ([], [])
+    assert desk.disown("ana") == ([], ["r-1"])
+    assert desk.claim(request.likeness, "s-2", 3.0) is None
+    assert not desk.take("r-1", "s-1")
+    assert desk.disown("ana") == ([], [])
+
+
+def test_a_denial_stands_whoever_denied(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    desk.vote(make_vote(request, "ana", Choice.DENY), 1.0)
+    assert desk.disown("ana") == ([], [])
+    assert desk.get("r-1").state is State.DENIED
+
+
+def test_what_is_left_behind(desk: Desk) -> None:
+    for number, session in enumerate(("s-1", "", "")):
+        submit(desk, make_request(f"r-{number}", command=b"%d" % number), session)
+    desk.vote(make_vote(desk.get("r-2").request), 1.0)
+    assert [each.request.id for each in desk.left_behind()] == ["r-1", "r-2"]
+    desk.take("r-2", "")
+    assert [each.request.id for each in desk.left_behind()] == ["r-1"]
 
 
 def test_what_is_not_there_is_not_found(desk: Desk) -> None:

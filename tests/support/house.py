@@ -41,12 +41,15 @@ class Outcome:
 class House:
     """A bastion with agents agent-7 and agent-8, approvers ana and ben, an auditor eve, and targets."""
 
-    def __init__(self, work: Path, policy: str = HOLD) -> None:
+    def __init__(self, work: Path, policy: str = HOLD, *, grants: bool = False) -> None:
+        """`grants`: targets in production take one, as they do unless bastion.toml says otherwise."""
         self.work = work
         self.port = free_port()
         made = init(work / "bastion", listen=f"127.0.0.1:{self.port}", host="bastion.example", policy=policy)
         self.config: Config = made.config
         self.host_key = made.host_key_line
+        if not grants:
+            self.configure("\n[access]\ngrants = []\n")
         self._process: subprocess.Popen[bytes] | None = None
         self.log = work / "bastion.log"
         with administering(self.config, "local:0") as admin:
@@ -58,14 +61,14 @@ class House:
         make_key(work / "stranger")
         (work / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {self.host_key}\n")
 
-    def add_target(self, name: str, sshd: Sshd, *, port: int = 0) -> None:
+    def add_target(self, name: str, sshd: Sshd, *, port: int = 0, env: str = "production") -> None:
         """Register a target; the daemon must not run."""
         with administering(self.config, "local:0") as admin:
             admin.add_target(
                 name,
                 f"127.0.0.1:{port or sshd.port}",
                 [LOGIN, "nobody"],
-                "production",
+                env,
                 [sshd.host_key],
                 f"key:{sshd.credential}",
             )

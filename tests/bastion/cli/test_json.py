@@ -62,6 +62,17 @@ def infos() -> dict[str, msgspec.Struct]:
         **dict.fromkeys(("request list", "request show", "request approve", "request deny", "request watch"), request),
         **dict.fromkeys(("session list", "session show", "session kill"), session_info("s-1")),
         **dict.fromkeys(("whitelist list", "whitelist add", "whitelist remove"), whitelist),
+        **dict.fromkeys(
+            ("grant list", "grant add", "grant revoke"),
+            wire.GrantInfo(
+                id="g-1", identity="a", target="t", added=1, expires=2, reason="r", by="b", request="", in_force=True
+            ),
+        ),
+        **dict.fromkeys(
+            ("freeze", "unfreeze"),
+            wire.FreezeInfo(id="f-1", scope="all", name="", mode="hold", reason="r", by="b", since=1),
+        ),
+        **dict.fromkeys(("group list", "group set", "group remove"), wire.GroupInfo(name="g", members=["ana"])),
         "session watch": wire.FrameInfo(at=1, kind="output", data=b"\xff"),
         "target check": wire.CheckInfo(name="n", ok=True, detail="d"),
     }
