@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from bastion.policy.languages import Act
 from bastion.policy.words import UNKNOWN
+
+_PASSWORDS = ("requirepass", "masterauth", "tls-key-file-pass", "masteruser")
+"""Settings of Redis that are secrets; `config get *` shows them too."""
 
 
 class KeyValue:
@@ -30,6 +34,8 @@ class KeyValue:
             return [("database-unread", "a command that is known only when it runs")]
         first, both = words[0].lower(), " ".join(words[:2]).lower()
         action = self._redis.get(both) or self._redis.get(first, "database-unread")
+        if both == "config get" and any(fnmatchcase(name, word.lower()) for word in words[2:] for name in _PASSWORDS):
+            return [("read-secret", " ".join(words[:3]))]
         return [] if action == "read" else [(action, " ".join(words[:3]))]
 
     def redis_lines(self, text: str) -> list[Act]:
@@ -57,7 +63,7 @@ class KeyValue:
         if re.fullmatch(r"show\s+\w+|db", literal):
             return []
         chain = re.fullmatch(
-            r"(?:rs|sh|db)(?:\.\w+|\[\"\"\]|\((?:[^()$;=]|\$(?!where|function|accumulator|out|merge)\w+)*\))*", literal
+            r"(?:rs|sh|db)(?:\.\w+|\[\"\"\]|\((?:[^()$;=`]|\$(?!where|function|accumulator|out|merge)\w+)*\))*", literal
         )
         if chain and all(self._mongo.get(name) == "read" for name in names) and "[" not in literal:
             return []

@@ -215,8 +215,12 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a
                 yield _AWK_DANGER[text], f"a command of an awk program ({text})"
             if text.startswith("@") and text not in _AWK_DANGER:
                 yield "run-code", "an indirect call of an awk program"
+            if text in ("ARGV", "ARGC"):
+                yield "unknown-input", "files that an awk program names"
             if text == "getline" and program[:start].rstrip().endswith("|"):
                 yield "run-code", "a command of an awk program"
+            if text == "getline":
+                yield from _getline(program[at:])
             if text in ("print", "printf"):
                 printing = depth
             operand = text not in ("print", "printf", "return", "in", "getline", "case", "do", "else", "delete", "exit")
@@ -231,7 +235,7 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a
                 depth += 1
             elif text in (")", "]", "}"):
                 depth -= 1
-            if text in (";", "\n", "}"):
+            if text in (";", "}"):  # not a newline: behind a comma or a backslash the statement goes on
                 printing = -1
             if text in ("|", "|&"):
                 yield "run-code", "a command of an awk program"
@@ -244,6 +248,18 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a
             operand = text in (")", "]", "$", "++", "--")
             if text == "$":
                 operand = False
+
+
+def _getline(rest: str) -> Iterator[Act]:
+    """`getline x < FILE`: a file that only run time knows can be a secret, and gawk's `/inet/` is the network."""
+    source = re.match(r"\s*(?:[A-Za-z_]\w*|\$\w+)?\s*<\s*(.*)", rest, re.DOTALL)
+    if source is None:
+        return
+    literal = re.match(r'"([^"\\]*)"\s*(?=[;)}\n]|$)', source[1])
+    if literal is None:
+        yield "unknown-input", "a file named by an awk program"
+    elif literal[1].startswith("/inet"):
+        yield "connect", literal[1]
 
 
 def _after_parenthesis(program: str, at: int) -> bool:
@@ -388,6 +404,33 @@ def mongo_target(word: str) -> list[Act]:
 def nft(word: str) -> list[Act]:
     """A word of nft(8): what begins another command, or another line, changes."""
     return [("firewall", word)] if ";" in word or "\n" in word or UNKNOWN in word else []
+
+
+def output(word: str) -> list[Act]:
+    """`-o FILE`; `-` and /dev/null are no files."""
+    return [] if word in ("-", "/dev/null") else [("download-file", word)]
+
+
+def header(word: str) -> list[Act]:
+    """`-H @file` and `-b file` send what is in a file (curl(1)); a header or `name=value` is text."""
+    return [] if (":" in word or "=" in word) and not word.startswith("@") else [("send", word)]
+
+
+def curl_format(word: str) -> list[Act]:
+    """`-w '%output{file}'` writes, `-w @file` reads (curl(1) 8.3)."""
+    if "%output" in word or UNKNOWN in word:
+        return [("download-file", word)]
+    return [("read", word[1:])] if word.startswith("@") else []
+
+
+def manifest(word: str) -> list[Act]:
+    """A file, or an address that is fetched."""
+    return [("download" if "://" in word or word.startswith("git@") else "read", word)]
+
+
+def git_object(word: str) -> list[Act]:
+    """A path, or a revision with a path behind the colon: `HEAD:.env`."""
+    return [("read", word.rpartition(":")[2])]
 
 
 def assigned(word: str) -> list[Act]:

@@ -363,7 +363,9 @@ class Runner:
     def _sudo_shell(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
         return [] if given.operands else [self.finder.find("become-root", given.path)]
 
-    def _remote_copy(self, _given: Invocation, word: Word, where: Where) -> list[Finding]:
+    def _remote_copy(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
+        if given.has(frozenset(("--list-only",))):
+            return self._remote_read(given, word, where)
         if languages.remote_path(word.text):
             return [self.finder.find("send", word.text)]
         return self.finder.path("copy", word, where.directories)
@@ -500,6 +502,11 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "dd": languages.dd,
     "tput": languages.tput,
     "mongo-target": languages.mongo_target,
+    "output": languages.output,
+    "header": languages.header,
+    "curl-format": languages.curl_format,
+    "manifest": languages.manifest,
+    "git-object": languages.git_object,
     "nft": languages.nft,
     "assigned": languages.assigned,
     "archive": languages.archive,

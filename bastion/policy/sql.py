@@ -173,6 +173,8 @@ class Sql:
                 yield "database-unread", kind.__name__.upper()
             elif isinstance(node, exp.TableAlias) and node.args.get("columns") and not node.name:
                 yield "database-unread", "a function that the parser takes for a table"
+            elif isinstance(node, exp.Table) and _secret(node, tree, exp):
+                yield "read-secret", node.name
             elif isinstance(node, exp.Func) and _schema(node, exp) not in ("", "pg_catalog"):
                 yield "database-unread", f"function {_schema(node, exp)}.{_name(node)}"
             elif isinstance(node, exp.Func) and not self._reads(node, exp):
@@ -187,6 +189,15 @@ class Sql:
         if name in self._exact:
             return True
         return any(fnmatchcase(name, pattern) for pattern in self._wild)
+
+
+def _secret(table: Any, tree: Any, exp: Any) -> bool:
+    """Tables of password hashes (PostgreSQL, section 53.9; MySQL, section 6.2.3)."""
+    name, schema = str(table.name).lower(), str(table.db).lower()
+    if (schema, name) in (("mysql", "user"), ("mysql", "global_priv")):
+        columns = {str(column.name).lower() for column in tree.find_all(exp.Column)}
+        return tree.find(exp.Star) is not None or bool(columns & {"authentication_string", "password", "priv"})
+    return name in ("pg_shadow", "pg_authid", "pg_user_mapping", "pg_user_mappings")
 
 
 def _schema(node: Any, exp: Any) -> str:
