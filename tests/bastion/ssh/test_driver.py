@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -335,6 +336,31 @@ async def test_the_observer_sees_the_mode(sshd: Sshd) -> None:
         shell.driver.send(b"x")
         await shell.finished(nonce)
         assert await shell.driver.observe() == ev.TtyChanged(True, True, "")
+
+
+@pytest.mark.root
+async def test_the_observer_sees_who_asks_for_a_password(sshd: Sshd) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    async with governed(sshd) as shell:
+        nonce = await shell.begin("setpriv --reuid=65534 --regid=65534 --clear-groups su")
+        await shell.says(b"assword")
+        assert await shell.driver.observe() == ev.TtyChanged(False, True, "su")
+        shell.driver.send(b"wrong\n")
+        assert await shell.finished(nonce) != 0
+        assert b"wrong" not in shell.text
+
+
+@pytest.mark.root
+async def test_a_shell_behind_su_that_puts_the_echo_off_asks_for_none(sshd: Sshd) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    async with governed(sshd) as shell:
+        nonce = await shell.begin("su -s /bin/sh nobody --session-command 'stty -echo; echo go; read x'")
+        await shell.says(b"go")
+        assert await shell.driver.observe() == ev.TtyChanged(False, True, "")
+        shell.driver.send(b"x\n")
+        await shell.finished(nonce)
 
 
 async def test_a_program_that_calls_itself_sudo_is_not(sshd: Sshd, tmp_path: Path) -> None:
