@@ -20,7 +20,7 @@ from bastion.gate import driver as program
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
 from bastion.ssh.driver import Driver, _nonce
-from tests.support.governed import Governed, governed, posix
+from tests.support.governed import Governed, governed, plain_home, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
 
@@ -31,7 +31,7 @@ KINDS = ["bash", "/bin/dash", "/bin/busybox sh"]
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
+    target = plain_home(tmp_path_factory.mktemp("target"))
     target.start()
     yield target
     target.stop()

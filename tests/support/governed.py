@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import asyncssh
@@ -18,6 +19,14 @@ from tests.support.sshd import LOGIN, Sshd
 
 Event = TypeVar("Event")
 SCREEN = Terminal("xterm-256color", 100, 30)
+
+
+def plain_home(work: Path, extra: str = "") -> Sshd:
+    """A target whose accounts have an empty home: what the start-up files of this machine do is not under test, and a
+    shell that is killed in the middle of them must leave nothing behind."""
+    home = work / "home"
+    home.mkdir(parents=True)
+    return Sshd(work, extra=f"SetEnv HOME={home}\n{extra}")
 
 
 class Governed:

@@ -15,7 +15,7 @@ from bastion.gate import frames
 from bastion.gate import shell_events as ev
 from bastion.ssh import driver as module
 from bastion.ssh.driver import DriverError
-from tests.support.governed import Governed, governed, posix
+from tests.support.governed import Governed, governed, plain_home, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
 
@@ -26,7 +26,7 @@ KINDS = ["bash", "/bin/dash", "/bin/busybox sh"]
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
+    target = plain_home(tmp_path_factory.mktemp("target"))
     target.start()
     yield target
     target.stop()
@@ -398,7 +398,7 @@ LOGINS = ["bash", "dash", "zsh", "fish", "tcsh", "mksh", "busybox sh"]
 
 
 def with_login(tmp_path: Path, command: str) -> Sshd:
-    target = Sshd(tmp_path / "login", extra=f"ForceCommand {command}")
+    target = plain_home(tmp_path / "login", f"ForceCommand {command}")
     target.start()
     return target
 
@@ -443,7 +443,7 @@ async def test_no_governed_shell_says_why(tmp_path: Path, command: str, terminal
 
 
 async def test_one_channel_only(tmp_path: Path) -> None:
-    target = Sshd(tmp_path / "one", extra="MaxSessions 1")
+    target = plain_home(tmp_path / "one", "MaxSessions 1")
     target.start()
     try:
         async with governed(target, ready=False) as shell:
