@@ -49,6 +49,8 @@ DIRECTORIES_LIMIT = 16
 """Directories that one line may have changed to; beyond, relative paths are looked up in these only."""
 
 _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>"))
+_INPUTS = frozenset(("<", "<>", "<&", "<<", "<<-", "<<<"))
+_REPLACES = frozenset(("exec", "command", "builtin", "time", "--", "-p"))
 _DECODERS = frozenset(("base64", "base32", "basenc", "xxd", "openssl", "gunzip", "zcat", "uudecode"))
 _DOWNLOADS = frozenset(("download", "download-file", "connect", "listen", "remote", "lookup"))
 _MOVES = frozenset(("cd", "pushd"))
@@ -219,9 +221,17 @@ class Risk:
             stdin = self._redirected(node.redirects, where.stdin, where)
             to_file = any(one.operator in _OUTPUTS and one.fd in ("", "1") for one in node.redirects)
             found += self._runner.run(node.words, replace(where, stdin=stdin, captured=where.captured or to_file))
+        texts = {word.text for word in node.words}
+        if node.redirects and "exec" in texts and texts <= _REPLACES:
+            found.append(self._replaced(node))
         if any(finding.weight >= MEDIUM for finding in found):
             found += self._names(node)
         return found
+
+    def _replaced(self, node: Command) -> Finding:
+        """`exec <FILE` without a command: the shell itself goes on reading there (bash(1) exec)."""
+        stdin = any(one.operator in _INPUTS and one.fd in ("", "0") for one in node.redirects)
+        return self._finder.find("session-hook" if stdin else "session-change", "exec")
 
     def _names(self, node: Command) -> list[Finding]:
         """Production by its name, in a word of what changes something."""

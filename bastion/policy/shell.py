@@ -506,6 +506,8 @@ class _Reader:
             return Word(raw, raw)
         if "\\" in raw.replace("\\$", "").replace("\\\\", "").replace("\\`", "") and "\\\n" in raw:
             raise Differs("continues a line inside a here-document")
+        if "`" in raw.replace("\\`", ""):
+            raise Differs("uses backquotes inside a here-document")  # the grammar takes them for text
         return self._quoted(node, node.start_byte, node.end_byte, depth, raw)
 
     def _assignment(self, node: tree_sitter.Node, depth: int) -> Assignment:
