@@ -61,7 +61,8 @@ async def test_commands_of_several_lines(sh: Shell) -> None:
     await sh.line('for i in 1 2 3\ndo echo "<$i>"\ndone', f"<1>{LINE_END}<2>{LINE_END}<3>{LINE_END}")
     await sh.line("cat <<END | tr a-z A-Z\nfirst $((1 + 1))\nsecond\nEND", f"FIRST 2{LINE_END}SECOND{LINE_END}")
     await sh.line("echo 'open\nquote'", f"open{LINE_END}quote{LINE_END}")
-    await sh.line('g() {\n  echo "g$1"\n}\ng 1; g 2', f"g1{LINE_END}g2{LINE_END}")
+    await sh.line('g() {\n  echo "g$1"\n}')
+    await sh.line("g 1; g 2", f"g1{LINE_END}g2{LINE_END}")
     await sh.line("while read -r x; do echo \"=$x=\"; done < <(printf '%s\\n' a b)", f"=a={LINE_END}=b={LINE_END}")
 
 
@@ -120,6 +121,7 @@ async def test_end_of_input_ends_a_command_and_then_the_shell(sh: Shell) -> None
     await asyncio.sleep(0.2)
     sh.type("\x04")
     await sh.sees("cat-0" + LINE_END)
+    await sh.prompted()
     sh.type("\x04")
     assert await sh.client.ends() == 0
 
@@ -172,6 +174,7 @@ async def test_sqlite(sh: Shell) -> None:
     await sh.line("insert into t values('a'),('b');", "sqlite> ")
     await sh.line("select '<' || group_concat(x, '+') || '>' from t;", r"<a\+b>" + LINE_END)
     await sh.line(".quit")
+    await sh.prompted()
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 
@@ -180,41 +183,44 @@ async def test_python(sh: Shell) -> None:
     await sh.line("x = 6 * 7", ">>> ")
     await sh.line("print('<%d>' % x)", "<42>" + LINE_END)
     await sh.line("exit()")
+    await sh.prompted()
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 
-async def test_less(sh: Shell) -> None:
-    await sh.line("seq 1000 | sed 's/^/row-/' | less; echo do''ne", "row-1" + LINE_END, mode="raw")
+async def test_less(sh: Shell, adapter: Adapter) -> None:
+    (adapter.work / "rows").write_text("".join(f"row-{number}\n" for number in range(1, 1001)))
+    await sh.line(f"less {adapter.work}/rows", "row-1" + LINE_END, mode="view")
     sh.type("G")
     await sh.client.until(lambda: "row-1000" in sh.client.text, "the last row")
     sh.type("q")
-    await sh.sees("done" + LINE_END)
+    await sh.prompted()
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 
 async def test_vim(sh: Shell, adapter: Adapter) -> None:
     path = adapter.work / "edited"
-    await sh.line(f"vim -u NONE -N {path}; echo do''ne", "edited", mode="raw")
+    await sh.line(f"vim -u NONE -N {path}", r'edited" \[New', mode="raw")
     sh.type("ihello\x1b:wq\r")
-    await sh.sees("done" + LINE_END)
+    await sh.prompted()
     assert path.read_text() == "hello\n"
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 
 async def test_top(sh: Shell) -> None:
-    await sh.line("top -d 1; echo do''ne", "PID", mode="raw")
+    await sh.line("top -d 1", "PID", mode="view")
     sh.type("q")
-    await sh.sees("done" + LINE_END)
+    await sh.prompted()
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 
 async def test_tmux(sh: Shell, adapter: Adapter) -> None:
     socket = adapter.work / "tmux"
-    await sh.line(f"tmux -S {socket} -f /dev/null new-session sh; echo do''ne", "0:", mode="raw")
+    await sh.line(f"tmux -S {socket} -f /dev/null new-session sh", "0:", mode="raw")
     sh.type("echo in''side\r")
     await sh.client.until(lambda: "inside\n" in re.sub(" +\n", "\n", sh.client.text), "the inner shell answers")
     sh.type("exit\r")
-    await sh.sees("done" + LINE_END)
+    await sh.sees("exited")
+    await sh.prompted()
     await sh.line("echo ba''ck", "back" + LINE_END)
 
 

@@ -34,11 +34,14 @@ class Shell:
         raise AssertionError(f"{text!r} is not held; held were {set(others)}; the agent sees\n{self.client.text}")
 
     async def approve(self, text: str, mode: str = "") -> None:
-        """Approve exactly this, once it is held."""
-        if self.adapter.holds:
-            item = await self.held(text.encode())
-            assert await self.adapter.approve(item, mode), "the approval did not count"
-            self.approved.append(item)
+        """Approve exactly this, once it is held. A line that is held as input of a command which ends in this moment is
+        taken back, and held anew as a command: then this one is approved."""
+        async with asyncio.timeout(2 * PATIENCE):
+            while self.adapter.holds:
+                item = await self.held(text.encode())
+                if await self.adapter.approve(item, mode):
+                    self.approved.append(item)
+                    return
 
     async def line(self, text: str, sees: str = "", mode: str = "") -> None:
         """Type a command, of one or more lines, and have it approved; then wait for what it puts out."""
@@ -50,6 +53,10 @@ class Shell:
     async def sees(self, pattern: str) -> bytes:
         """Wait for what the agent gets next of this form; returns it."""
         return (await self.client.sees(pattern.encode()))[0]
+
+    async def prompted(self) -> None:
+        """Wait until the shell asks for a command."""
+        await self.client.sees(rb"[#$] (?:\x1b\[[^a-zA-Z]*[a-zA-Z])*\Z")
 
     def type(self, text: str) -> None:
         """Keys."""

@@ -374,7 +374,7 @@ DRIVER = (
         "a trap that later commands run is allowed only by a person, who is warned",
         Type(b"trap 'echo T' DEBUG\r"),
         held=(b"trap 'echo T' DEBUG",),
-        flagged=("trap",),
+        flagged=("trap", "later commands"),
         bites=False,
     ),
     _shell(
@@ -394,7 +394,7 @@ DRIVER = (
         "a trap that re-points the shell's input is what `. FILE` is: a person is warned",
         Type(b"trap 'exec 0<{E}; trap - DEBUG' DEBUG\r"),
         held=(b"trap 'exec 0<{E}; trap - DEBUG' DEBUG",),
-        flagged=("trap",),
+        flagged=("trap", "later commands"),
         bites=False,
     ),
     _shell(
@@ -487,7 +487,7 @@ PIPE = (
         "stdin-code",
         Channel.PIPE,
         "each complete command of stdin is held by itself",
-        (Shell(terminal=False), Type(b"true\n" + TOUCH + b"\n")),
+        (Shell(terminal=False), Type(b"true\n" + TOUCH + b"\n"), Approve(b"true"), Held(TOUCH)),
         held=(b"true", TOUCH),
         ends=Ends.CUT,
     ),

@@ -39,7 +39,7 @@ VECTORS = (
     _flag("ST-03", "a change of PATH is said", b"export PATH=/tmp/evil:$PATH", "path", "sets"),
     _flag("ST-04", "LD_PRELOAD is said", b"export LD_PRELOAD=/tmp/x.so", "ld_preload", "sets", "loads"),
     _flag("ST-05", "BASH_ENV is said", b"export BASH_ENV=/tmp/x ENV=/tmp/x", "bash_env", "env", "sets"),
-    _flag("ST-06", "an exported function is said", b"export -f ls", "export", "function"),
+    _flag("ST-06", "an exported function is said", b"export -f ls", "function", "later commands"),
     Vector(
         "ST-07",
         "state",
@@ -47,7 +47,7 @@ VECTORS = (
         "a trap at the end was seen by a person, who is warned",
         (*START, Type(b"trap '" + TOUCH + b"' EXIT\r")),
         held=(b"trap '" + TOUCH + b"' EXIT",),
-        flagged=("trap",),
+        flagged=("trap", "later commands"),
         bites=False,
     ),
     _flag(
@@ -57,7 +57,7 @@ VECTORS = (
         "function",
         "eval",
     ),
-    _flag("ST-10", "hash -p and enable -f are said", b"hash -p /tmp/evil ls ; enable -f ./x.so x", "hash", "enable"),
+    _flag("ST-10", "hash -p and enable -f are said", b"hash -p /tmp/evil ls ; enable -f ./x.so x", "later commands"),
     Vector(
         "ST-14",
         "state",
