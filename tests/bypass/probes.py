@@ -335,7 +335,7 @@ async def withdrawn(run: Run) -> None:
         need(not await run.adapter.approve(item), "an approval counts for what was taken back")
 
 
-# --- files, jumps, certificates -------------------------------------------------------------------------------------
+# --- files, jumps --------------------------------------------------------------------------------------------------
 
 
 async def _sftp(run: Run) -> asyncssh.SFTPClient | None:
@@ -527,9 +527,3 @@ async def directly(run: Run) -> None:
             check=False,
         )
         need(done.returncode == 255, "the agent's key opens the target")
-
-
-async def no_certificates(run: Run) -> None:
-    """A release without certificates refuses a target that asks for them."""
-    refuses = getattr(run.adapter, "refuses_certificates", None)
-    need(refuses is not None and await refuses(), "a target with certificates is taken")

@@ -109,12 +109,18 @@ class Run:
         raise Broken(f"{command!r} was never held; held were {others}; the agent saw\n{self._text()}")
 
     async def approve(self, command: bytes, stdin: bytes = b"", mode: str = "") -> None:
-        """Approve exactly this."""
-        if self.adapter.holds:
+        """Approve exactly this. What was held as input of a command that ends in this moment is taken back, and held
+        anew as a command; then that is approved."""
+        tries = 20
+        while self.adapter.holds:
             item = await self.held(command, stdin)
-            self.approved.append(item)
-            if not await self.adapter.approve(item, mode):
-                raise Broken(f"the approval of {item.command!r} did not count")
+            if await self.adapter.approve(item, mode):
+                self.approved.append(item)
+                return
+            tries -= 1
+            if not tries:
+                why = getattr(self.adapter, "refusal", "")
+                raise Broken(f"the approval of {item.command!r} did not count: {why}")
 
     async def deny_rest(self) -> bool:
         """Deny what is held; whether the sentinel was among it."""

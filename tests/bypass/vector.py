@@ -30,8 +30,6 @@ class Channel(StrEnum):
     """sftp, scp, rsync, git."""
     JUMP = "jump"
     """direct-tcpip to a target: `ssh -J`."""
-    CERTIFICATE = "certificate"
-    """A certificate per approval as the credential on the target."""
 
 
 # --- what happens, in order ---------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Ours:
     name = "agent-bastion"
     offers = ALWAYS | ({Channel.SHELL, Channel.PIPE} if SHELLS else frozenset())
     refuses = frozenset(Channel) - offers
-    abilities = frozenset({"raw"}) if SHELLS else frozenset[str]()
+    abilities = frozenset[str]()
     holds = True
 
     def __init__(self, settings: str = "") -> None:
@@ -45,6 +45,8 @@ class Ours:
         if settings:
             self.house.configure(settings)
         self._ana: Client | None = None
+        self.refusal = ""
+        """Why the last vote did not count."""
 
     async def __aenter__(self) -> Ours:
         self._sshd.start()
@@ -94,7 +96,8 @@ class Ours:
             info = await self.ana.call(wire.ShowRequest, wire.RequestInfo, request=item.id)
             assert info.digest == item.digest
             await vote(self.ana, info, choice, mode)
-        except BastionError:
+        except BastionError as error:
+            self.refusal = str(error)
             return False
         return True
 
@@ -121,26 +124,6 @@ class Ours:
             f" StrictHostKeyChecking yes\n UserKnownHostsFile {known}\n GlobalKnownHostsFile none\n"
         )
         return ["ssh", "-F", str(path), *options, "web-1", *words]
-
-    async def refuses_certificates(self) -> bool:
-        """Whether a target whose credential would be certificates is turned down."""
-        root = await self.house.local()
-        try:
-            await root.call(
-                wire.AddTarget,
-                wire.TargetInfo,
-                name="web-ca",
-                address="127.0.0.1:22",
-                logins=[LOGIN],
-                env="test",
-                host_keys=[self._sshd.host_key],
-                credential="ca",
-            )
-        except BastionError as error:
-            return "certificates" in error.hint
-        finally:
-            await root.close()
-        return False
 
     async def cut(self) -> None:
         for session in await self.ana.call(wire.ListSessions, list[wire.SessionInfo]):

@@ -72,18 +72,4 @@ JUMP = (
     _probe("PJ-06", "jump", Channel.JUMP, "the agent's own key opens no target", "directly"),
 )
 
-CERTIFICATE = tuple(
-    _probe(name, "cert", Channel.CERTIFICATE, must, "no_certificates")
-    for name, must in (
-        ("D-01", "a certificate runs its command and no other"),
-        ("D-03", "nor a subsystem"),
-        ("D-04", "no terminal with it"),
-        ("D-05", "no forward with it"),
-        ("D-06", "a wrong principal, time or address is no login"),
-        ("D-07", "a command too long for it fails closed"),
-        ("D-09", "its key is used once, and never stored"),
-        ("D-11", "no start-up file of sshd's runs"),
-    )
-)
-
-VECTORS = PROTOCOL + APPROVER + FILES + JUMP + CERTIFICATE
+VECTORS = PROTOCOL + APPROVER + FILES + JUMP
