@@ -54,8 +54,7 @@ VECTORS = (
         "ST-09",
         "a handler of unknown commands is said",
         b'command_not_found_handle(){ eval "$@"; }',
-        "function",
-        "eval",
+        "cannot be judged",
     ),
     _flag("ST-10", "hash -p and enable -f are said", b"hash -p /tmp/evil ls ; enable -f ./x.so x", "later commands"),
     Vector(
