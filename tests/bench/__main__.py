@@ -28,7 +28,8 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.house import House  # noqa: E402 -- found only now
+from tests.bench import shell  # noqa: E402 -- found only now
+from tests.support.house import House  # noqa: E402
 from tests.support.sshd import LOGIN, Sshd  # noqa: E402
 
 CIPHER = "aes128-gcm@openssh.com"
@@ -144,12 +145,15 @@ def main(mib: int, runs: int, bulk_runs: int, as_json: Path | None) -> None:
             house.stop()
             jump.stop()
             target.stop()
-    report(results, as_json)
+        rows = shell.table(work, runs)
+    report(results, rows, as_json)
 
 
-def report(results: dict[Measure, dict[str, list[float]]], as_json: Path | None) -> None:
-    """The table, and the same as JSON."""
-    rows = []
+def report(
+    results: dict[Measure, dict[str, list[float]]], more: Sequence[dict[str, object]], as_json: Path | None
+) -> None:
+    """The table, and the same as JSON with the rows that were printed before."""
+    rows: list[dict[str, object]] = []
     click.echo(f"{'':24}{'direct':>10}{'jump':>10}{'bastion':>10}   bastion is")
     for measure, taken in results.items():
         medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
@@ -163,7 +167,7 @@ def report(results: dict[Measure, dict[str, list[float]]], as_json: Path | None)
         rows.append({"name": measure.name, "unit": measure.unit, "median": shown, "ratio": ratio, "seconds": taken})
     click.echo("medians; round trip: less is better, transfer: more is better; one machine, loopback, new connections")
     if as_json:
-        as_json.write_text(json.dumps(rows, indent=1) + "\n")
+        as_json.write_text(json.dumps([*rows, *more], indent=1) + "\n")
 
 
 if __name__ == "__main__":
