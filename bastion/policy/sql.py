@@ -65,6 +65,7 @@ class Sql:
 
         sqlglot.parser.logger.disabled = True  # it warns of each statement that it keeps as text
         try:
+            text = _TYPED.sub("", text) if language == "psql" else text
             return list(self._statement(text, DIALECTS[language] or None, language))
         except (SqlglotError, RecursionError, ValueError, IndexError, KeyError, AttributeError, TypeError):
             return self._by_words(text)
@@ -145,7 +146,9 @@ class Sql:
             if "ANALYZE" in upper or "ANALYSE" in upper or effect[0] == "database-unread":
                 yield effect
 
-    def _look(self, text: str, dialect: str | None) -> Iterator[Act]:
+    def _look(  # noqa: PLR0912 - a case for each kind of node
+        self, text: str, dialect: str | None
+    ) -> Iterator[Act]:
         """SELECT, WITH, VALUES, TABLE: parsed, and everything inside must read."""
         import sqlglot
         from sqlglot import expressions as exp
@@ -171,7 +174,7 @@ class Sql:
                 node, exp.Query
             ):
                 yield "database-unread", kind.__name__.upper()
-            elif isinstance(node, exp.TableAlias) and node.args.get("columns") and not node.name:
+            elif isinstance(node, exp.TableAlias) and node.args.get("columns") and _nameless(node, exp):
                 yield "database-unread", "a function that the parser takes for a table"
             elif isinstance(node, exp.Table) and _secret(node, tree, exp):
                 yield "read-secret", node.name
@@ -189,6 +192,19 @@ class Sql:
         if name in self._exact:
             return True
         return any(fnmatchcase(name, pattern) for pattern in self._wild)
+
+
+_TYPED = re.compile(
+    r"\b(?:box|point|circle|polygon|path|lseg|line|inet|cidr|macaddr8?|tsquery|tsvector|xml|bit|varbit|money|pg_lsn|oid"
+    r"|(?:int4|int8|num|ts|tstz|date)(?:multi)?range|jsonpath|bytea|regclass)\s+(?=')",
+    re.IGNORECASE,
+)
+"""`box '(0,0,1,1)'`: a type in front of a literal, not known for all types to the parser (PostgreSQL, 4.1.2.7)."""
+
+
+def _nameless(alias: Any, exp: Any) -> bool:
+    """A list of columns without a name, behind what is no function: the parser has taken a call for a table."""
+    return not alias.name and not isinstance(alias.parent.this, exp.Func)
 
 
 def _secret(table: Any, tree: Any, exp: Any) -> bool:
