@@ -67,6 +67,12 @@ class Config:
     """Requests held at once."""
     connect_seconds: int
     """For reaching a target, its login included."""
+    shell_leave_running: bool
+    """What runs in a shell whose agent goes away goes on to its end."""
+    shell_idle_seconds: float
+    """A shell in which nothing happens for this long is ended."""
+    shell_seconds: float
+    """A shell is ended after this long, whatever happens in it."""
     witness_url: str
     """Of the witness; empty: none."""
     witness_key: str
@@ -212,6 +218,12 @@ def _lasting(least: str, most: str) -> Callable[[object], float]:
     return check
 
 
+def _on_disconnect(value: object) -> bool:
+    if text(value) not in ("kill", "leave"):
+        raise Wrong('"kill" or "leave"')
+    return text(value) == "leave"
+
+
 def _url(value: object) -> str:
     if text(value) and not re.fullmatch(r"https?://[!-~]+", text(value), re.ASCII):
         raise Wrong("http://HOST:PORT or https://HOST, or empty")
@@ -270,6 +282,11 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     },
     "targets": {
         "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),
+    },
+    "shells": {
+        "on_disconnect": Key("shell_leave_running", "kill", _on_disconnect),
+        "idle": Key("shell_idle_seconds", "30m", _lasting("10s", "1d")),
+        "longest": Key("shell_seconds", "8h", _lasting("10s", "7d")),
     },
     "witness": {
         "url": Key("witness_url", "", _url),

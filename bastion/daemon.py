@@ -53,7 +53,7 @@ from bastion.ssh.limits import LoginLimits
 from bastion.ssh.listen import listen
 from bastion.ssh.minting import minting_of
 from bastion.ssh.probing import probe
-from bastion.ssh.services import Services
+from bastion.ssh.services import Services, ShellLimits
 from bastion.ssh.upstream import Pool
 from recorder.entry import Entry
 from recorder.errors import RecorderError, StoreBusy
@@ -164,6 +164,7 @@ class Daemon:
             policy=lambda: in_force.policy,
             usage=usage_of(reader, clock.wall()),
             approvals=config.approvals,
+            shells=ShellLimits(config.shell_leave_running, config.shell_idle_seconds, config.shell_seconds),
             vouch=anchoring.vouch,
             needs_vouching=anchoring.needed,
             longest_grant=int(config.longest_grant_seconds),

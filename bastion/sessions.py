@@ -30,6 +30,8 @@ class Live:
     info: SessionInfo
     cut: Callable[[str], None]
     """Ends it, with a reason that the agent is told."""
+    end_keys: Callable[[str], None] | None = None
+    """Ends the window in which keys pass to its command; None outside a shell."""
     recent: deque[FrameInfo] = field(default_factory=deque)
     recent_bytes: int = 0
     watchers: set[Callable[[FrameInfo], None]] = field(default_factory=set)
@@ -43,9 +45,11 @@ class Sessions:
         self._ended: dict[str, SessionInfo] = {}
         self._subscribers: set[Callable[[SessionInfo], None]] = set()
 
-    def open(self, info: SessionInfo, cut: Callable[[str], None]) -> None:
+    def open(
+        self, info: SessionInfo, cut: Callable[[str], None], end_keys: Callable[[str], None] | None = None
+    ) -> None:
         """A session begins."""
-        self._live[info.id] = Live(info, cut)
+        self._live[info.id] = Live(info, cut, end_keys)
         self._publish(info)
 
     def change(self, session: str, **fields: object) -> None:
@@ -102,6 +106,14 @@ class Sessions:
     def cut(self, session: str, reason: str) -> None:
         """End one. KeyError if it is not open."""
         self._live[session].cut(reason)
+
+    def end_keys(self, session: str, reason: str) -> bool:
+        """From here on its command gets lines, each held by itself. False if no keys pass; KeyError if it is over."""
+        live = self._live[session]
+        if not live.info.mode or live.end_keys is None:
+            return False
+        live.end_keys(reason)
+        return True
 
     def cut_where(self, which: Callable[[SessionInfo], bool], reason: str) -> int:
         """End all that `which` picks; returns how many."""

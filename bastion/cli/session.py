@@ -179,3 +179,25 @@ def kill(settings: Settings, session: str, reason: str) -> None:
         output.as_json(output.structure(info))
     else:
         output.say(f"ended {info.id} of {output.shown(f'{info.identity} on {info.login}@{info.target}')}")
+
+
+@command.command("end-keys")
+@click.argument("session", metavar="ID")
+@click.option("--reason", default="", help="Why; stands in the ledger and on the agent's terminal.")
+@remote_verb
+def end_keys(settings: Settings, session: str, reason: str) -> None:
+    """Let no more keys pass to a shell's command that was approved with --mode view or raw; it goes on line by line."""
+
+    async def work() -> SessionInfo:
+        from bastion.control import wire
+
+        async with reach.daemon(settings, why="only a running session passes keys") as client:
+            return await client.call(wire.EndKeys, wire.SessionInfo, session=session, reason=reason)
+
+    info = reach.run(work())
+    if settings.json:
+        output.as_json(output.structure(info))
+    else:
+        output.say(
+            f"keys pass no more in {info.id} of {output.shown(f'{info.identity} on {info.login}@{info.target}')}"
+        )

@@ -43,6 +43,7 @@ class Calls:
             wire.WatchSession: (EVERYBODY, viewing.watch_session),
             wire.UnwatchSession: (EVERYBODY, viewing.unwatch_session),
             wire.KillSession: (DECIDES, viewing.kill_session),
+            wire.EndKeys: (DECIDES, viewing.end_keys),
             wire.ListIdentities: (EVERYBODY, administering.list_identities),
             wire.AddIdentity: (LOCAL, administering.perform),
             wire.RevokeIdentity: (LOCAL, administering.perform),

@@ -106,6 +106,17 @@ class Viewing:
             raise Conflict(f"session {name} has just ended") from None
         return self._house.sessions.info(name)
 
+    async def end_keys(self, call: wire.EndKeys, connection: Connection) -> object:
+        """wire.EndKeys"""
+        name = pick(call.session, self._house.sessions.ids(), "open session")
+        who, why = connection.caller.name, call.reason.strip()[:REASON_LIMIT]
+        info = self._house.sessions.info(name)
+        if info is None or not info.mode:
+            raise Conflict(f"no keys pass in session {name}")
+        await self._house.audit.write(Draft("session.keys-ended", who, {"by": who, "reason": why}, session=name))
+        self._house.sessions.end_keys(name, f"ended by {who}" + (f": {why}" if why else ""))
+        return self._house.sessions.info(name)
+
     async def ledger_head(self, _: wire.LedgerHead, __: Connection) -> object:
         """wire.LedgerHead"""
         return self._house.audit.head_note()

@@ -414,6 +414,13 @@ class KillSession(Call, frozen=True, kw_only=True, tag="kill-session"):
     reason: str = ""
 
 
+class EndKeys(Call, frozen=True, kw_only=True, tag="end-keys"):
+    """-> SessionInfo; keys pass no more to the command that runs in this shell, which goes on line by line."""
+
+    session: str
+    reason: str = ""
+
+
 class ListIdentities(Call, frozen=True, kw_only=True, tag="list-identities"):
     """-> list[IdentityInfo]."""
 
@@ -580,6 +587,7 @@ AnyCall = (
     | WatchSession
     | UnwatchSession
     | KillSession
+    | EndKeys
     | ListIdentities
     | AddIdentity
     | RevokeIdentity

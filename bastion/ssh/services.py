@@ -28,6 +28,15 @@ REFUSALS_QUEUED = 16
 """Refusals waiting for the ledger; a client that floods requests must not fill it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShellLimits:
+    """What the configuration says of governed shells."""
+
+    leave_running: bool
+    idle_seconds: float
+    seconds: float
+
+
 @dataclass(slots=True)
 class Services:
     """The daemon's parts, as far as sessions need them."""
@@ -51,6 +60,7 @@ class Services:
     """The one in force."""
     usage: Usage
     approvals: int
+    shells: ShellLimits
     vouch: Callable[[Request], Awaitable[None]]
     """To be awaited when a request is allowed and before it starts; raises BastionError when it must not."""
     needs_vouching: Callable[[Request], bool]

@@ -61,6 +61,9 @@ CLOSE_SECONDS = 5.0
 MARKER_WIDTH = 200
 """Characters of a command in the marker that players show."""
 
+SCREEN_LINES, SCREEN_BYTES = 12, 2048
+"""Of the output before a line that its approver is shown with it; the console shows the rest."""
+
 SIDE_MOST = 10_000
 """Columns or rows that the target's terminal is told; a client may claim any 32 bits."""
 
@@ -113,10 +116,14 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._gate = self._make_gate()
         self._output: _Output | None = None
         self._put_out = 0
+        self._tail = bytearray()
         self._fresh = True  # the cursor is at the beginning of a line
         self._stale = False  # there was output since the terminal was looked at
         self._over = False
         self._window: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        limit = self._services.shells.seconds
+        self._limit = self._loop.call_later(limit, self.cut, f"a shell lasts at most {limit:g} s here")
         size = (terminal.columns, terminal.rows) if terminal is not None else (0, 0)
         self._events.post(sv.ShellRequested(terminal.name if terminal is not None else "", *size))
         self._services.spawn(self._run(), f"session {self.id}")
@@ -137,7 +144,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         )
         return Shell(
             where,
-            leave_running=False,
+            leave_running=services.shells.leave_running,
             intent=lambda command: intent.read(command, environment),
             assess=lambda command: services.assess(command, b""),
             judge=services.judge,
@@ -239,6 +246,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if self._output is not None:
             self._output.add(kind, data)
         self._put_out += len(data)
+        self._tail += data[-SCREEN_BYTES:]
+        del self._tail[:-SCREEN_BYTES]
         self._pass_on(kind, data)
 
     def _pass_on(self, kind: str, data: bytes) -> None:
@@ -275,7 +284,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self) -> None:
         gate = self._gate
-        self._services.sessions.open(self._with.info, self.cut)
+        self._services.sessions.open(self._with.info, self.cut, self.end_keys)
         if reason := self._with.withdrawn() or self._with.closed():  # a shell is on the target before any command
             self._events.post_first(ev.Cut(reason))
         try:
@@ -291,8 +300,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             await self._fail("internal error of the bastion, or of the shell's protocol; its log says more")
         finally:
             self._over = True
-            if self._window is not None:
-                self._window.cancel()
+            for timer in (self._window, self._idle, self._limit):
+                if timer is not None:
+                    timer.cancel()
             self._with.close()
             await self._close_upstream()
 
@@ -300,6 +310,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
         await self._execute(self._gate.receive(event))
+        self._watch_idleness()
         if isinstance(event, sv.BytesTyped):
             self._unread -= len(event.data)
             if self._unread <= TYPE_AHEAD_LIMIT // 2:
@@ -308,6 +319,20 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             self._reading.pause("full")
         else:
             self._reading.resume("full")
+
+    def _watch_idleness(self) -> None:
+        """From now on, if the shell waits for a command."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._gate.state is State.IDLE:
+            limit = self._services.shells.idle_seconds
+            self._idle = self._loop.call_later(limit, self.cut, f"nothing happened for {limit:g} s")
+
+    def end_keys(self, reason: str) -> None:
+        """A person ends the window in which keys pass."""
+        if self._gate.request is not None:
+            self._events.post(sv.WindowOver(self._gate.request.id, reason))
 
     async def _look_first(self) -> None:
         """Whether the program that is about to be typed into asks for a password."""
@@ -433,7 +458,14 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         tty = None
         if not effect.ask and self._driver is not None:
             tty = await self._driver.observe()
-        return sv.Described(request_id(), secrets.token_hex(16), self._services.clock.wall(), tty=tty)
+        now = self._services.clock.wall()
+        return sv.Described(request_id(), secrets.token_hex(16), now, tty=tty, context=self._screen_before())
+
+    def _screen_before(self) -> tuple[tuple[str, str], ...]:
+        """The last lines that were put out, for the approver."""
+        lines = bytes(self._tail).decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
+        text = "\n".join(lines[-SCREEN_LINES:]).strip("\n")
+        return (("before it", text),) if text else ()
 
     async def _proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
         await self._with.record_proposed(request, judgement, started=started)

@@ -55,6 +55,10 @@ def test_everything_can_be_said() -> None:
         longest = "1h"
         [targets]
         connect_seconds = 5
+        [shells]
+        on_disconnect = "leave"
+        idle = "1h"
+        longest = "1d"
         [witness]
         url = "https://witness.example/w1"
         key = "VKEYHERE"
@@ -71,6 +75,7 @@ def test_everything_can_be_said() -> None:
     expected |= {"connections": 50, "failed_logins_per_minute": 5, "keepalive_seconds": 60, "held_requests": 10}
     expected |= {"policy": Path("/srv/policy.bastion"), "connect_seconds": 5, "path": WHERE, "digest": ""}
     expected |= {"grants": ("live", "two words"), "longest_grant_seconds": 3600}
+    expected |= {"shell_leave_running": True, "shell_idle_seconds": 3600, "shell_seconds": 86_400}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
     expected |= {"anchor_seconds": 7200}
@@ -110,6 +115,9 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("access", "grants", ["[]", '["a", "b c"]'], ['"a"', "[1]", '[""]', '["\\u0000"]', "{}"]),
         ("access", "longest", ['"1s"', '"7d"'], ['"0s"', '"8d"', "1"]),
         ("targets", "connect_seconds", ["1", "60"], ["0", "61", "{}"]),
+        ("shells", "on_disconnect", ['"kill"', '"leave"'], ['"Kill"', '""', "true"]),
+        ("shells", "idle", ['"10s"', '"1d"'], ['"9s"', '"25h"']),
+        ("shells", "longest", ['"10s"', '"7d"'], ['"9s"', '"8d"']),
         ("witness", "url", ['""', f'"http://h:1"\nkey = "{VKEY}"'], ['"h:1"', '"ftp://h"', '"http://"', '"http://a b"']),  # noqa: E501
         ("witness", "key", ['""', f'"{VKEY}"\nurl = "https://h"'], ['"x"', f'"{VKEY[:-4]}"', f'"w2{VKEY[2:]}"', "1"]),
         ("witness", "every", ['"10s"', '"1d"'], ['"9s"', '"25h"', "60"]),
