@@ -103,7 +103,7 @@ def path_reaches(pattern: str, path: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _reaching(pattern: str) -> tuple[tuple[str, ...], str]:
-    """The pattern for all that lies below as well, and its longest name without a star, which must stand in the path."""
+    """The pattern, for all that lies below as well; and its longest name without a star, which the path must have."""
     wanted = names(pattern)
     if wanted and wanted[-1] == GAP:
         wanted = wanted[:-1]

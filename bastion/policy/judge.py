@@ -161,7 +161,10 @@ def _verdict(question: Question, policy: Policy, directory: Directory | None, no
 
 def _holds(where: Where, question: Question) -> bool:
     """Its sections and its conditions on the task; those on who and where were looked at before."""
-    return all(selects(section, question) for section in where.sections) and on_task(where, question.task)
+    for section in where.sections:
+        if not selects(section, question):
+            return False
+    return on_task(where, question.task)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -215,6 +218,8 @@ def _allowed(question: Question, rules: list[Rule]) -> Said | None:
 
 def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
     """A rule that forbids something which this could turn out to be."""
+    if question.certain:
+        return None
     for rule in rules:
         if rule.action in (Action.DENY, Action.NEVER) and any(may_select(each, question) for each in rule.selectors):
             return rule.where.name, "part of it is known only when it runs, and could be what this forbids"
@@ -222,7 +227,10 @@ def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
 
 
 def _hit(question: Question, selectors: Iterable[Selector]) -> Selector | None:
-    return next((selector for selector in selectors if selects(selector, question)), None)
+    for selector in selectors:
+        if selects(selector, question):
+            return selector
+    return None
 
 
 def _grant_missing(question: Question, clauses: Clauses, directory: Directory | None, now: int) -> Said | None:

@@ -160,6 +160,11 @@ class Question:
         )
 
     @cached_property
+    def certain(self) -> bool:
+        """Every word is read as what it will be."""
+        return not self.uncertain and not self.vague and all(word.constant for words in self.readings for word in words)
+
+    @cached_property
     def plain(self) -> tuple[tuple[str, ...], ...] | None:
         """The words of each simple command, if the line is nothing but such commands in lists and pipes; else None."""
         if self._parsed is None or self._parsed.functions:

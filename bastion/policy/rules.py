@@ -306,11 +306,10 @@ class Policy:
 
 def on_task(where: Where, task: str) -> bool:
     """Whether the clause's conditions on the task hold."""
-    return all(
-        any(globs.text(pattern, task) for pattern in condition.patterns)
-        for condition in where.conditions
-        if condition.field is Field.TASK
-    )
+    for condition in where.conditions:
+        if condition.field is Field.TASK and not any(globs.text(pattern, task) for pattern in condition.patterns):
+            return False
+    return True
 
 
 def built_in(approvals: int = 1, timeout: int = 60) -> Policy:

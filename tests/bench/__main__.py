@@ -28,7 +28,7 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import shell  # noqa: E402 -- found only now
+from tests.bench import decisions, shell  # noqa: E402 -- found only now
 from tests.support.house import House  # noqa: E402
 from tests.support.sshd import LOGIN, Sshd  # noqa: E402
 
@@ -119,7 +119,11 @@ async def allow(house: House, commands: Sequence[str]) -> None:
 @click.option("--runs", default=15, show_default=True, help="Counted runs of the round trip.")
 @click.option("--bulk-runs", default=3, show_default=True, help="Counted runs of each transfer.")
 @click.option("--json", "as_json", type=click.Path(path_type=Path), help="Write the figures there, too.")
-def main(mib: int, runs: int, bulk_runs: int, as_json: Path | None) -> None:
+@click.option("--decisions-only", is_flag=True, help="Only risk, policy and whitelist, without sshd.")
+def main(mib: int, runs: int, bulk_runs: int, as_json: Path | None, decisions_only: bool) -> None:
+    decide()
+    if decisions_only:
+        return
     with tempfile.TemporaryDirectory(prefix="bastion-bench-") as name:
         work = Path(name)
         data = work / "data"
@@ -147,6 +151,13 @@ def main(mib: int, runs: int, bulk_runs: int, as_json: Path | None) -> None:
             target.stop()
         rows = shell.table(work, runs)
     report(results, rows, as_json)
+
+
+def decide() -> None:
+    """The figures of a decision."""
+    found = decisions.measure()
+    cells = ", ".join(f"{name} {found[name]:.2f} ms (goal {goal} ms)" for name, goal in decisions.GOALS.items())
+    click.echo(f"decision, 500 rules, 10,000 whitelist entries: {cells}")
 
 
 def report(

@@ -143,7 +143,7 @@ async def test_it_is_reloaded_and_a_broken_one_changes_nothing(place: tuple[Hous
     assert (await house.run("web-1", "echo again")).stdout == b"again\n"
     await ana.close()
     failed = entries(house, "policy.failed")
-    assert len(failed) == 2
+    assert len(failed) == 2, failed
     loaded = [row["body"]["digest"] for row in entries(house, "policy.loaded")]  # type: ignore[index]
     assert len(loaded) == 3
     assert loaded[0] == loaded[2]
@@ -171,8 +171,14 @@ async def test_what_the_policy_forbids_meanwhile_no_approval_starts(place: tuple
     await ana.close()
 
 
-def test_the_ledger_verifies_and_history_can_be_replayed(place: tuple[House, Sshd], tmp_path: Path) -> None:
+async def test_the_ledger_verifies_and_history_can_be_replayed(place: tuple[House, Sshd], tmp_path: Path) -> None:
     house, _ = place
+    assert (await house.run("web-1", "echo it flows")).status == 0
+    assert (await house.run("web-1", "usermod -aG sudo eve")).status == 126
+    await asyncio.to_thread(replay, house, tmp_path)
+
+
+def replay(house: House, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bastion", "--config", str(house.config.path)]
     done = subprocess.run([*command, "ledger", "verify"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
