@@ -81,6 +81,7 @@ class Store:
         self._size = int(self._db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").fetchone()[0])
         self._kept = int(self._db.execute("SELECT coalesce(max(size), 0) FROM checkpoints").fetchone()[0])
         self._broken = False
+        self._first_commit = True
 
     @classmethod
     def create(cls, directory: Path) -> Store:
@@ -160,6 +161,11 @@ class Store:
         try:
             rows = self._append(group.chunks)
             self._transact(group, rows)
+            if (
+                self._first_commit
+            ):  # it may have made the WAL, and SQLite takes no notice when its directory's sync fails
+                sync_directory(self.directory)
+                self._first_commit = False
             self._head.write(group.head)
         except (OSError, sqlite3.Error) as error:
             self._broken = True

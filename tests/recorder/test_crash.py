@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,3 +228,91 @@ def test_a_store_that_cannot_be_made_leaves_nothing(store: Path, key: LedgerKey,
     assert list(store.iterdir()) == []
     Ledger.create(store, host=HOST, key=key).close()
     assert verify(store).verdict is Verdict.OK
+
+
+# --- below SQLite -----------------------------------------------------------------------------------------------------
+
+
+def wal_frames(wal: bytes) -> list[int]:
+    """Where the frames of a WAL end (sqlite.org/fileformat2: a header of 32 bytes, frames of 24 and a page)."""
+    page = int.from_bytes(wal[8:12], "big")
+    return list(range(32, len(wal) + 1, 24 + page))
+
+
+def test_a_wal_cut_at_every_frame(store: Path, tmp_path: Path) -> None:
+    """SQLite alone would say that all is well: whatever was acknowledged and is gone is named, and nothing else is."""
+    process = writer(store, "after the head's sync", 6)
+    told = [line.split() for line in process.communicate(timeout=60)[0].splitlines()]
+    acknowledged = max(int(seq) for word, seq, *_ in told if word == "entry")
+    wal = (store / "ledger.sqlite3-wal").read_bytes()
+    whole = verify(store)
+    assert whole.good
+    size = whole.entries
+    seen = set()
+    for number, end in enumerate(wal_frames(wal)):
+        copy = tmp_path / f"cut-{number}"
+        shutil.copytree(store, copy)
+        with (copy / "ledger.sqlite3-wal").open("r+b") as file:
+            file.truncate(end)
+        try:
+            report = verify(copy)
+        except RecorderError:
+            assert end < len(wal)
+            continue  # not even its tables are there
+        seen.add(report.verdict)
+        if report.good:
+            assert report.entries == size, "something acknowledged is missing, and it says good"
+        else:
+            assert report.verdict is Verdict.TAMPER
+            assert report.seq is None or report.seq <= acknowledged + 1
+            assert end < len(wal)
+        shutil.rmtree(copy)
+    assert Verdict.TAMPER in seen
+    assert seen & {Verdict.OK, Verdict.TORN}
+
+
+def test_a_wal_with_a_flipped_bit(store: Path, tmp_path: Path) -> None:
+    """SQLite ends the WAL at the first frame whose checksum is wrong, without a word."""
+    writer(store, "after the head's sync", 6).communicate(timeout=60)
+    wal = (store / "ledger.sqlite3-wal").read_bytes()
+    size = verify(store).entries
+    for at in random.Random(3).sample(range(32, len(wal)), 25):
+        copy = tmp_path / "flipped"
+        shutil.copytree(store, copy)
+        with (copy / "ledger.sqlite3-wal").open("r+b") as file:
+            file.seek(at)
+            file.write(bytes([wal[at] ^ 1]))
+        try:
+            report = verify(copy)
+            assert not report.good or report.entries == size, at
+        except RecorderError:
+            pass
+        shutil.rmtree(copy)
+
+
+def can_inject() -> bool:
+    """Is there a strace that may trace?"""
+    command = ["strace", "-o", "/dev/null", "-e", "inject=fsync:error=EIO:when=99", "true"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_inject(), reason="needs strace, and leave to trace")
+@pytest.mark.parametrize("when", ["1", "3", "4", "5", "8", "12", "2+", "6+"])
+def test_a_failed_sync_below_sqlite(store: Path, key: LedgerKey, when: str) -> None:
+    """The WHENth fsync or fdatasync of the process fails with EIO, SQLite's own among them: what was acknowledged is
+    there, the store goes on afterwards, and nobody is accused.
+
+    The second alone is that of the directory of a new WAL, which SQLite ignores; the store syncs it again by itself.
+    """
+    Ledger.create(store, host=HOST, key=key).close()
+    inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=fsync,fdatasync:error=EIO:when={when}"]
+    command = [*inject, sys.executable, "-m", "tests.recorder.writer", str(store), "never", "1"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    out, errors = process.communicate(timeout=60)
+    assert "StoreFailed" in errors, errors
+    check(store, [line for line in out.splitlines() if not line.startswith("created")])
