@@ -146,7 +146,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             where,
             leave_running=services.shells.leave_running,
             intent=lambda command: intent.read(command, environment),
-            assess=lambda command: services.assess(command, b""),
+            assess=services.assess,
             judge=services.judge,
         )
 
