@@ -33,7 +33,7 @@ class Ours:
     name = "agent-bastion"
     offers = ALWAYS | ({Channel.SHELL, Channel.PIPE} if SHELLS else frozenset())
     refuses = frozenset(Channel) - offers
-    abilities = frozenset[str]()
+    abilities = frozenset({"raw", "view"}) if SHELLS else frozenset[str]()
     holds = True
 
     def __init__(self, settings: str = "") -> None:
@@ -95,7 +95,7 @@ class Ours:
         try:
             info = await self.ana.call(wire.ShowRequest, wire.RequestInfo, request=item.id)
             assert info.digest == item.digest
-            await vote(self.ana, info, choice, mode)
+            await self.ana.vote(info, choice, "by the suite", mode=mode)
         except BastionError as error:
             self.refusal = str(error)
             return False
@@ -132,11 +132,6 @@ class Ours:
                     await self.ana.call(wire.KillSession, wire.SessionInfo, session=session.id, reason="end of vector")
                 except BastionError:
                     continue  # it has ended meanwhile
-
-
-async def vote(ana: Client, info: wire.RequestInfo, choice: Choice, mode: str) -> None:
-    """A signed vote on what was displayed. Raises BastionError."""
-    await ana.vote(info, choice, "by the suite")
 
 
 def item(info: wire.RequestInfo) -> Item:
