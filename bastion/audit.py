@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from bastion import history
+from bastion.control import wire
 from bastion.errors import StoreError
 from bastion.model import Request, Vote
 from bastion.policy.judge import Judgement
@@ -129,6 +130,12 @@ def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draf
         "signature": vote.signature,
     }
     return Draft("request.decided", vote.by, body, session=request.session, request=request.id, cause=proposal)
+
+
+def restored(info: wire.RequestInfo) -> Draft:
+    """The daemon started again, and the request is at the desk as it was."""
+    body = {"digest": info.digest, "state": info.state}
+    return Draft("request.restored", DAEMON, body, session=info.session, request=info.id, cause=info.proposal)
 
 
 def escalated(request: Request, group: str, proposal: str) -> Draft:

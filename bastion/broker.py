@@ -23,7 +23,7 @@ from bastion import audit, history
 from bastion.audit import Audit, Draft
 from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
-from bastion.desk import Desk
+from bastion.desk import Desk, Pending, decision_of
 from bastion.errors import Conflict, NotFound, StoreError
 from bastion.model import Decision, Request, RequestKind, State, Vote
 
@@ -150,6 +150,29 @@ class Broker:
         self._filed[request.id] = filed
         self._publish(filed)
         self._forget_oldest()
+        self._set_timer()
+
+    def restore(self, left: history.Left, ticket: float) -> None:
+        """Put back what an earlier run had at its desk; nobody waits for it yet."""
+        info, request = left.info, left.info.to_model()
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        pending = Pending(
+            request,
+            deadline=now + (request.expires - wall) / 1e6,
+            held_since=now - (wall - request.created) / 1e6,
+            session="",
+            votes=list(left.votes),
+            escalated=list(left.escalated),
+        )
+        filed = Filed(info)
+        if left.grounds:
+            by = tuple(vote.by for vote in left.votes)
+            pending.decision = decision_of(pending, by, info.decision_reason)
+            pending.void_after = now + ticket - (wall - left.decided) / 1e6
+            filed.grounds.set_result(left.grounds)
+        self._desk.restore(pending)
+        self._filed[request.id] = filed
+        self._publish(filed)
         self._set_timer()
 
     def record_unheld(self, info: RequestInfo) -> None:

@@ -46,7 +46,7 @@ from bastion.model import Identity, Verdict
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
-from bastion.recovery import close_what_was_open
+from bastion.recovery import take_up
 from bastion.sessions import Sessions
 from bastion.ssh import server
 from bastion.ssh.limits import LoginLimits
@@ -125,8 +125,9 @@ class Daemon:
         clock = Clock(floor=_latest(reader))
         in_force = InForce(config.policy, writer, approvals=config.approvals, timeout=int(config.timeout_seconds))
         directory = fold_directory(reader)
-        await close_what_was_open(reader, writer)
-        await writer.write(Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest}))
+        kept = await take_up(reader, writer, now=clock.wall(), ticket=config.ticket_seconds)
+        started = Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest})
+        await writer.write(started, *(audit.restored(left.info) for left in kept))
 
         anchoring = Anchoring(config, writer, archive.prover)
         await in_force.announce()
@@ -140,6 +141,8 @@ class Daemon:
             clock,
             timeout=int(config.timeout_seconds),
         )
+        for left in kept:
+            broker.restore(left, config.ticket_seconds)
         sessions = Sessions()
         pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
         grants = Grants(directory, writer, clock, broker, sessions)
@@ -240,7 +243,7 @@ class Daemon:
     ) -> None:
         """Nothing new; what runs is cut and its end recorded; then the entry."""
         acceptor.close()
-        services.sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping")
+        services.sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping", keeps=not self._failure)
         await _wait_for(services.sessions_at_work, STOP_SECONDS)
         connections.close()
         await _wait_for(lambda: set(services.tasks), STOP_SECONDS)

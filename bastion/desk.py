@@ -69,6 +69,12 @@ def _mode_of(pending: Pending) -> tuple[TtyMode | None, int]:
     return min(modes, key=WIDTH.index), min((vote.seconds for vote in votes if vote.seconds), default=0)
 
 
+def decision_of(pending: Pending, by: tuple[str, ...], reason: str) -> Decision:
+    """The approval that the votes of these people make."""
+    mode, seconds = _mode_of(pending)
+    return Decision(pending.request.id, pending.request.digest, State.APPROVED, by, reason, mode, seconds)
+
+
 class Desk:
     """All pending requests. `ticket` is how long an approval waits for its client, in seconds; `limit` how many
     requests may be held at once, `members` who is in a group."""
@@ -127,6 +133,10 @@ class Desk:
         pending = Pending(request, deadline=now + timeout, held_since=now, session=session)
         self._pending[request.id] = pending
         return pending
+
+    def restore(self, pending: Pending) -> None:
+        """Put back what an earlier desk had: a request whose client has gone."""
+        self._pending[pending.request.id] = pending
 
     def vote(self, vote: Vote, now: float) -> Decision | None:
         """Count one vote whose signature and role were checked. The decision if this vote made it, else None.

@@ -6,13 +6,14 @@ digest and a salted commitment to these bytes, so that the content can be redact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from bastion.control.wire import RequestInfo, SessionInfo, VoteInfo
-from bastion.model import Request, State
+from bastion.model import Choice, Request, RequestKind, State, TtyMode, Vote
 
 ENDED = {"approve": State.APPROVED, "deny": State.DENIED, "expired": State.EXPIRED, "withdrawn": State.WITHDRAWN}
 """`choice` of a `request.decided` entry to the state that it leads to (an approval only with enough of them)."""
@@ -139,6 +140,58 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
             return msgspec.structs.replace(info, status=outcome(body))
         case _:
             return info
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A request that goes back to the desk."""
+
+    info: RequestInfo
+    votes: tuple[Vote, ...]
+    escalated: tuple[str, ...]
+    """Groups that it went to."""
+    grounds: str
+    """Leaf of the entry that approved it; empty while it is held."""
+    decided: int
+    """When, microseconds since the epoch; 0 while it is held."""
+
+
+def left_behind(
+    packed: bytes | None, entries: Sequence[EntryLike], now: int, ticket: float
+) -> tuple[State | None, Left | None]:
+    """How a request stands that a daemon left, and what goes back to the desk of it: an exec whose time is not over, or
+    that was approved less than `ticket` seconds ago. `now` in microseconds since the epoch."""
+    info = fold_request(packed, entries)
+    if info is None or info.state not in (State.HELD, State.APPROVED):
+        return None, None
+    state = State(info.state)
+    votes = [entry for entry in entries if entry.type == "request.decided" and entry.body["choice"] == "approve"]
+    last = votes[-1] if state is State.APPROVED else None
+    in_time = now < (last.t + int(ticket * 1_000_000) if last is not None else info.expires)
+    if info.kind != RequestKind.EXEC or not in_time or info.to_model().digest != info.digest:
+        return state, None
+    return state, Left(
+        info=msgspec.structs.replace(info, attached=False),
+        votes=tuple(_vote(entry) for entry in votes),
+        escalated=tuple(str(entry.body["group"]) for entry in entries if entry.type == "request.escalated"),
+        grounds=last.leaf if last is not None else "",
+        decided=last.t if last is not None else 0,
+    )
+
+
+def _vote(entry: EntryLike) -> Vote:
+    body = entry.body
+    mode = TtyMode(body["mode"]) if "mode" in body else None
+    return Vote(
+        request=entry.request,
+        digest=str(body["digest"]),
+        choice=Choice.APPROVE,
+        by=str(body["by"]),
+        reason=str(body["reason"]),
+        signature=str(body["signature"]),
+        mode=mode,
+        seconds=int(body.get("seconds", 0)),
+    )
 
 
 def outcome(body: Mapping[str, Any]) -> str:

@@ -1,26 +1,37 @@
-"""What an earlier run of the daemon left open, said in the ledger at the next start: nothing stays without an end.
+"""What an earlier run of the daemon left open, at the next start: it is taken up again, or gets its end in the ledger.
 
-Theory of operation. A daemon that was killed leaves sessions that never closed, requests that nobody will decide and
-commands whose end was not seen. The entries since its start tell which. Each gets its end, as one entry, before
-anything new is served; a crash in the middle of this is the next start's to finish, and running it twice changes
-nothing more.
+Theory of operation. A daemon that stopped leaves sessions that never closed, requests that nobody decided, approvals
+that nobody used, and commands whose end was not seen. The entries since its start tell which.
+
+    a command that had started             its end is unknown, and the ledger says so
+    a session                              interrupted
+    an exec that is held, its time not over, or approved and not used, its ticket not void
+                                           goes back to the desk as one that its client left: the client asks again
+    any other request                      withdrawn
+
+What goes back gets an entry right behind the daemon's, so that the start after this one finds it too. A crash in the
+middle of this is the next start's to finish, and running it twice changes nothing more.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from bastion import audit
+from bastion import audit, history
 from bastion.audit import Audit, Draft, Entry
-from recorder.reader import Reader
+from bastion.history import Left
+from bastion.model import State
+from recorder.reader import Missing, Reader
 
 TYPES = (
     "session.opened",
     "session.closed",
     "session.interrupted",
     "request.proposed",
+    "request.restored",
     "request.decided",
+    "grant.added",
+    "stdin.sent",
     "command.started",
     "command.finished",
 )
@@ -28,39 +39,54 @@ TYPES = (
 STREAMS = ("stdout", "stderr", "stdin")
 
 
-async def close_what_was_open(reader: Reader, writer: Audit) -> None:
-    """Write the missing ends. Raises StoreError, RecorderError."""
+async def take_up(reader: Reader, writer: Audit, *, now: int, ticket: float) -> list[Left]:
+    """Write the missing ends; returns what goes back to the desk. `now` in microseconds since the epoch, `ticket` in
+    seconds. Raises StoreError, RecorderError."""
     last_start = next((entry.seq for entry in reader.newest("daemon.started")), -1)
     sessions: dict[str, Entry] = {}
-    undecided: dict[str, Entry] = {}
+    waiting: dict[str, None] = {}
     running: dict[str, Entry] = {}
-    approvals: Counter[str] = Counter()
     for entry in reader.entries(after=last_start, types=TYPES):
         match entry.type:
             case "session.opened":
                 sessions[entry.session] = entry
             case "session.closed" | "session.interrupted":
                 sessions.pop(entry.session, None)
-            case "request.proposed" if entry.body["verdict"] == "hold":
-                undecided[entry.request] = entry
-            case "request.decided" if entry.body["choice"] != "approve" or _enough(entry, undecided, approvals):
-                undecided.pop(entry.request, None)
+            case "request.proposed" | "request.restored" if entry.body.get("verdict", "hold") == "hold":
+                waiting[entry.request] = None
+            case "request.decided" if entry.body["choice"] == "approve":
+                pass  # perhaps not the last that it needs
+            case "request.decided" | "stdin.sent" | "grant.added":
+                waiting.pop(entry.request, None)
             case "command.started":
+                waiting.pop(entry.request, None)
                 running[entry.request] = entry
             case "command.finished":
                 running.pop(entry.request, None)
     drafts = [_lost(entry) for entry in running.values()]
-    drafts += [_withdrawn(entry) for entry in undecided.values()]
+    kept: list[Left] = []
+    for request in waiting:
+        entries = list(reader.entries(request=request))
+        left = _left(reader, entries, now, ticket)
+        if isinstance(left, Left):
+            kept.append(left)
+        elif left is not None:
+            drafts.append(_withdrawn(left))
     drafts += [audit.session_interrupted(name) for name in sessions]
     for draft in drafts:
         await writer.write(draft)
+    return kept
 
 
-def _enough(vote: Entry, undecided: dict[str, Entry], approvals: Counter[str]) -> bool:
-    """Count one approval; whether it was the last that its request needed."""
-    proposal = undecided.get(vote.request)
-    approvals[vote.request] += 1
-    return proposal is None or approvals[vote.request] >= int(proposal.body["approvals"])
+def _left(reader: Reader, entries: list[Entry], now: int, ticket: float) -> Left | Entry | None:
+    """What goes back to the desk; the proposal of what does not and is still held; None for what has ended."""
+    proposal = next(entry for entry in entries if entry.type == "request.proposed")
+    try:
+        packed = reader.payload(proposal, "content")
+    except Missing:
+        packed = None
+    state, left = history.left_behind(packed, entries, now, ticket)
+    return proposal if left is None and state is State.HELD else left
 
 
 def _lost(start: Entry) -> Draft:

@@ -28,8 +28,8 @@ class Live:
     """One open session."""
 
     info: SessionInfo
-    cut: Callable[[str], None]
-    """Ends it, with a reason that the agent is told."""
+    cut: Callable[[str, bool], None]
+    """Ends it, with a reason that the agent is told, and whether what is held stays at the desk."""
     end_keys: Callable[[str], None] | None = None
     """Ends the window in which keys pass to its command; None outside a shell."""
     recent: deque[FrameInfo] = field(default_factory=deque)
@@ -46,7 +46,7 @@ class Sessions:
         self._subscribers: set[Callable[[SessionInfo], None]] = set()
 
     def open(
-        self, info: SessionInfo, cut: Callable[[str], None], end_keys: Callable[[str], None] | None = None
+        self, info: SessionInfo, cut: Callable[[str, bool], None], end_keys: Callable[[str], None] | None = None
     ) -> None:
         """A session begins."""
         self._live[info.id] = Live(info, cut, end_keys)
@@ -105,7 +105,7 @@ class Sessions:
 
     def cut(self, session: str, reason: str) -> None:
         """End one. KeyError if it is not open."""
-        self._live[session].cut(reason)
+        self._live[session].cut(reason, False)
 
     def end_keys(self, session: str, reason: str) -> bool:
         """From here on its command gets lines, each held by itself. False if no keys pass; KeyError if it is over."""
@@ -115,11 +115,11 @@ class Sessions:
         live.end_keys(reason)
         return True
 
-    def cut_where(self, which: Callable[[SessionInfo], bool], reason: str) -> int:
-        """End all that `which` picks; returns how many."""
+    def cut_where(self, which: Callable[[SessionInfo], bool], reason: str, *, keeps: bool = False) -> int:
+        """End all that `which` picks; returns how many. With `keeps` what they hold stays at the desk."""
         picked = [live for live in self._live.values() if which(live.info)]
         for live in picked:
-            live.cut(reason)
+            live.cut(reason, keeps)
         return len(picked)
 
     def subscribe(self, tell: Callable[[SessionInfo], None]) -> Callable[[], None]:

@@ -113,6 +113,8 @@ class Cut:
     """A human or the daemon ends this session: killed, revoked, recording failed, shutting down."""
 
     reason: str
+    keeps: bool = False
+    """What is held stays at the desk: the daemon stops, and takes it up again when it is back."""
 
 
 Event = (

@@ -244,6 +244,13 @@ class Gate:
 
     def _cut_held(self, event: ev.Cut) -> list[do.Effect]:
         self.state = State.CLOSED
+        if event.keeps:
+            request = self._asked()
+            return [
+                do.Detach(request),
+                do.Say(notices.kept(request, event.reason)),
+                do.Exit(notices.EXIT_BASTION, why=event.reason),
+            ]
         return [
             do.Withdraw(self._asked(), event.reason),
             do.Say(notices.cut(event.reason)),

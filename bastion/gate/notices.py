@@ -153,6 +153,12 @@ def window_over(request: Request, reason: str) -> Notice:
     )
 
 
+def kept(request: Request, reason: str) -> Notice:
+    """The daemon stops; the request does not."""
+    words = f"{request.id}  stays held while {visible_line(reason, 200)}: run the same command again to attach to it"
+    return Notice("later", words, {"request": request.id})
+
+
 def cut(reason: str) -> Notice:
     """A person or the daemon ended the session."""
     return Notice("ended", visible_line(reason, 200))

@@ -150,12 +150,12 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     # --- what others call -----------------------------------------------------------------------------------------
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, keeps: bool = False) -> None:
         """A person or the daemon ends this session."""
         if not self._with.cut:
             self._with.cut = reason
             self._with.moved.set()
-            self._events.post(ev.Cut(reason))
+            self._events.post(ev.Cut(reason, keeps))
 
     def _decided(self, decision: Decision, seconds: float) -> None:
         self._events.post(ev.Decided(decision, seconds))

@@ -217,7 +217,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     # --- what others call -----------------------------------------------------------------------------------------
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, keeps: bool = False) -> None:
         """A person or the daemon ends this session."""
         if not self._with.cut:
             self._with.cut = reason

@@ -10,9 +10,10 @@ import pytest
 
 from bastion import audit
 from bastion.audit import Audit, Draft
+from bastion.history import Left
 from bastion.model import UNRATED, Choice, Request, RequestKind, StdinMode, Verdict, Vote
 from bastion.policy.judge import Judgement
-from bastion.recovery import close_what_was_open
+from bastion.recovery import take_up
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from recorder.reader import Reader
@@ -54,16 +55,20 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made.close()
 
 
-async def recovered(ledger: Ledger, tmp_path: Path, *drafts: Draft) -> list[tuple[str, str]]:
+LATER = 61_000_000
+"""A second after the request's end, by the clock that `now` is of."""
+
+
+async def recovered(ledger: Ledger, tmp_path: Path, *drafts: Draft, now: int = LATER) -> list[tuple[str, str]]:
     """(type, session or request) of what recovery writes after these; a second time it writes nothing."""
     if drafts:
         ledger.append(*drafts).result()
     with Reader.open(tmp_path / "store") as reader:
         before = reader.size()
-        await close_what_was_open(reader, Audit(ledger))
+        await take_up(reader, Audit(ledger), now=now, ticket=0)
         written = [(entry.type, entry.request or entry.session) for entry in reader.entries(after=before - 1)]
         size = reader.size()
-        await close_what_was_open(reader, Audit(ledger))
+        await take_up(reader, Audit(ledger), now=now, ticket=0)
         assert reader.size() == size
     return written
 
@@ -100,3 +105,51 @@ async def test_a_running_command_gets_an_end_that_claims_nothing(ledger: Ledger,
 
 async def test_only_the_last_run_is_looked_at(ledger: Ledger, tmp_path: Path) -> None:
     assert await recovered(ledger, tmp_path, START, OPENED, START) == []
+
+
+async def kept(ledger: Ledger, tmp_path: Path, *drafts: Draft, now: int, ticket: float = 600) -> list[Left]:
+    """What goes back to the desk."""
+    ledger.append(*drafts).result()
+    with Reader.open(tmp_path / "store") as reader:
+        return await take_up(reader, Audit(ledger), now=now, ticket=ticket)
+
+
+async def test_held_in_time_goes_back_with_its_votes(ledger: Ledger, tmp_path: Path) -> None:
+    (left,) = await kept(ledger, tmp_path, START, OPENED, PROPOSED, vote("ana"), now=59_000_000)
+    assert left.info.to_model() == REQUEST
+    assert ([each.by for each in left.votes], left.grounds) == (["ana"], "")
+    assert not left.info.attached
+
+
+async def test_it_goes_back_at_the_start_after_that_too(ledger: Ledger, tmp_path: Path) -> None:
+    (left,) = await kept(ledger, tmp_path, START, OPENED, PROPOSED, now=1)
+    (again,) = await kept(ledger, tmp_path, START, audit.restored(left.info), now=2)
+    assert again.info.to_model() == REQUEST
+    assert await kept(ledger, tmp_path, START, audit.restored(left.info), now=LATER) == []
+
+
+async def test_an_unused_approval_goes_back_until_its_ticket_is_void(ledger: Ledger, tmp_path: Path) -> None:
+    drafts = (START, OPENED, PROPOSED, vote("ana"), vote("ben"))
+    ledger.append(*drafts).result()
+    with Reader.open(tmp_path / "store") as reader:
+        approved = next(entry for entry in reader.newest("request.decided"))
+        edge = approved.t + 600_000_000
+        (left,) = await take_up(reader, Audit(ledger), now=edge - 1, ticket=600)
+        assert (left.grounds, left.decided) == (approved.leaf, approved.t)
+        assert [each.by for each in left.votes] == ["ana", "ben"]
+        assert await take_up(reader, Audit(ledger), now=edge, ticket=600) == []
+
+
+async def test_a_used_approval_does_not(ledger: Ledger, tmp_path: Path) -> None:
+    started = replace(audit.started(REQUEST, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
+    drafts = (START, OPENED, PROPOSED, vote("ana"), vote("ben"), started)
+    assert await kept(ledger, tmp_path, *drafts, now=1) == []
+
+
+@pytest.mark.parametrize("kind", [RequestKind.LINE, RequestKind.STDIN, RequestKind.GRANT])
+async def test_what_belongs_to_its_session_does_not(ledger: Ledger, tmp_path: Path, kind: RequestKind) -> None:
+    made = replace(REQUEST, kind=kind)
+    proposed = audit.proposed(made, Judgement(Verdict.HOLD, made.digest, "default", ""))
+    assert await kept(ledger, tmp_path, START, OPENED, proposed, now=1) == []
+    with Reader.open(tmp_path / "store") as reader:
+        assert next(reader.newest("request.decided")).body["choice"] == "withdrawn"
