@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, remote_verb
+from bastion.errors import Conflict, NotAllowed, UsageError
 
 if TYPE_CHECKING:
-    from bastion.control.wire import RequestInfo
+    from bastion.control.client import Client
+    from bastion.control.wire import ProposalInfo, RequestInfo
     from bastion.model import Choice
 
 STATES = ("held", "approved", "denied", "expired", "withdrawn", "allowed", "refused")
@@ -72,13 +75,45 @@ def show(settings: Settings, request: str) -> None:
 @click.option(
     "--mode", type=click.Choice(["none", "line", "view", "raw"]), help="What may be typed into it once it runs."
 )
-@click.option("--for", "lasting", metavar="5m", help="How long keys pass, with --mode view or raw.")
+@click.option(
+    "--remember", is_flag=False, flag_value="exact", metavar="[exact|PATTERN]",
+    help="Put it on the whitelist, too: exactly, or as a pattern such as 'docker restart {container}'.",
+)  # fmt: skip
+@click.option("--everywhere", is_flag=True, help="With --remember: on all targets of its environment.")
+@click.option(
+    "--for", "lasting", metavar="5m", help="How long keys pass (--mode view or raw), or it is remembered (--remember)."
+)
 @remote_verb
-def approve(settings: Settings, request: str, reason: str, mode: str | None, lasting: str | None) -> None:
-    """Show a request, then approve it with your key's signature over exactly what was shown."""
+def approve(
+    settings: Settings,
+    request: str,
+    reason: str,
+    mode: str | None,
+    remember: str | None,
+    everywhere: bool,
+    lasting: str | None,
+) -> None:
+    """Show a request, then approve it with your key's signature over exactly what was shown.
+
+    With --remember the same command, or one of the pattern, runs without being held from then on; where it may not be
+    remembered, nothing is approved. `--remember=` with no text lists what may be, and decides nothing.
+    """
     from bastion.model import Choice
 
-    decide(settings, request, Choice.APPROVE, reason, mode or "", _seconds(mode, lasting))
+    if remember is None:
+        if everywhere:
+            raise UsageError("--everywhere goes with --remember")
+        decide(settings, request, Choice.APPROVE, reason, mode or "", _seconds(mode, lasting))
+        return
+    if mode is not None:
+        raise UsageError("--mode is for a shell, whose lines are not remembered")
+    from bastion.cli.whitelist import expiry
+
+    if not remember:
+        suggest(settings, request)
+    else:
+        memory = Memory("" if remember == "exact" else remember, expiry(lasting), everywhere)
+        decide(settings, request, Choice.APPROVE, reason, memory=memory)
 
 
 @command.command("deny")
@@ -115,7 +150,6 @@ def _seconds(mode: str | None, lasting: str | None) -> int:
     if lasting is None:
         return 0
     from bastion.config import parse_duration
-    from bastion.errors import UsageError
 
     if mode not in ("view", "raw"):
         raise UsageError("--for goes with --mode view or raw")
@@ -125,7 +159,57 @@ def _seconds(mode: str | None, lasting: str | None) -> int:
         raise UsageError(f"--for {lasting!r}: {error}") from None
 
 
-def decide(settings: Settings, wanted: str, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> None:
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What shall be remembered of an approved request."""
+
+    pattern: str
+    """Empty: exactly it."""
+    expires: int | None
+    everywhere: bool
+
+
+def suggest(settings: Settings, wanted: str) -> None:
+    """What may be remembered of a request."""
+
+    async def work() -> ProposalInfo:
+        from bastion.control import wire
+
+        async with reach.deciding(settings) as client:
+            info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
+            return await client.propose(request=info.id)
+
+    proposal = reach.run(work())
+    if proposal.refused:
+        raise NotAllowed(proposal.refused)
+    rows = [(each.words, each.pattern or proposal.command) for each in proposal.candidates]
+    output.table(("WHAT", "PATTERN"), rows)
+
+
+async def keep(client: Client, info: RequestInfo, memory: Memory) -> None:
+    """Remember what was shown. Raises NotAllowed, Conflict and what Client.remember raises."""
+    proposal = await client.propose(request=info.id)
+    same = (proposal.command, proposal.identity, proposal.target, proposal.login)
+    if same != (info.command, info.identity, info.target, info.login):
+        raise Conflict("what may be remembered is not what was shown", "nothing was approved")
+    if proposal.refused:
+        raise NotAllowed(f"nothing was approved: {proposal.refused}", "approve it without --remember")
+    entry = await client.remember(
+        proposal, pattern=memory.pattern, everywhere=memory.everywhere, expires=memory.expires
+    )
+    words = f"{entry.id}: {entry.pattern or 'exactly this'}"
+    output.say(f"remembered {output.shown(words)}", file=sys.stderr)
+
+
+def decide(
+    settings: Settings,
+    wanted: str,
+    choice: Choice,
+    reason: str,
+    mode: str = "",
+    seconds: int = 0,
+    memory: Memory | None = None,
+) -> None:
     """Show, sign, cast; over what was fetched once, so that nothing else can be signed than what was shown."""
 
     async def work() -> RequestInfo:
@@ -134,6 +218,8 @@ def decide(settings: Settings, wanted: str, choice: Choice, reason: str, mode: s
         async with reach.deciding(settings) as client:
             info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
             describe(info, file=sys.stderr if settings.json else sys.stdout)
+            if memory is not None:
+                await keep(client, info, memory)  # first: where it is refused, nothing is approved either
             return await client.vote(info, choice, reason, mode, seconds)
 
     info = reach.run(work())

@@ -1,4 +1,4 @@
-"""`bastion whitelist`: exact commands that run without asking again."""
+"""`bastion whitelist`: what runs without asking again. Lists as text are in whitelist_lists.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastion.cli import output, reach
+from bastion.cli import output, reach, whitelist_lists
 from bastion.cli.options import Settings, remote_verb
 from bastion.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group("whitelist")
 def command() -> None:
-    """Exact commands that run without asking again, for one identity on one target and login."""
+    """Commands that run without asking again, for one identity and login, on a target or in an environment."""
 
 
 @command.command("list")
@@ -35,28 +35,41 @@ def list_(settings: Settings) -> None:
         output.as_json([output.structure(row) for row in rows])
         return
     output.table(
-        ("ID", "WHO", "WHERE", "BY", "UNTIL", "COMMAND"),
-        [(row.id, row.identity, f"{row.login}@{row.target}", row.by, _until(row), row.command) for row in rows],
+        ("ID", "WHO", "WHERE", "TIER", "BY", "UNTIL", "COMMAND"),
+        [(row.id, row.identity, where(row), row.tier, row.by, _until(row), row.pattern or row.command) for row in rows],
     )
 
 
 @command.command("add")
 @click.argument("text", metavar="COMMAND")
 @click.option("--identity", required=True, metavar="NAME", help="The agent that may run it.")
-@click.option("--target", required=True, metavar="NAME", help="Where.")
+@click.option("--target", metavar="NAME", help="Where.")
+@click.option("--env", metavar="NAME", help="Or on all targets of an environment.")
 @click.option("--login", metavar="USER", help="As whom; the target's default without it.")
+@click.option("--pattern", metavar="TEXT", default="", help="COMMAND with holes, as in 'docker restart {container}'.")
 @click.option("--for", "lasting", metavar="7d", help="How long; without it, as long as its risk tier allows.")
 @remote_verb
-def add(settings: Settings, text: str, identity: str, target: str, login: str | None, lasting: str | None) -> None:
-    """Let exactly COMMAND, byte for byte, run without being held. Signed with your key; takes the role approver."""
+def add(
+    settings: Settings,
+    text: str,
+    identity: str,
+    target: str | None,
+    env: str | None,
+    login: str | None,
+    pattern: str,
+    lasting: str | None,
+) -> None:
+    """Let COMMAND run without being held, exactly, or as a pattern. Signed with your key; takes the role approver."""
+    if bool(target) == bool(env):
+        raise UsageError("one of --target NAME, --env NAME")
     expires = expiry(lasting)
 
     async def work() -> WhitelistInfo:
-        from bastion.cli.sources import DaemonSource, one_target
-
         async with reach.deciding(settings) as client:
-            account = login or (await one_target(DaemonSource(client), target)).logins[0]
-            return await client.whitelist(os.fsencode(text), identity, target, account, expires)
+            proposal = await client.propose(
+                command=os.fsencode(text), identity=identity, login=login or "", target=target or "", env=env or ""
+            )
+            return await client.remember(proposal, pattern=pattern, expires=expires)
 
     show(settings, reach.run(work()), "added")
 
@@ -66,10 +79,15 @@ def add(settings: Settings, text: str, identity: str, target: str, login: str | 
 @remote_verb
 def remove(settings: Settings, entry: str) -> None:
     """Take an entry off the list; the ID may be shortened while it is unique."""
-
     from bastion.control import wire
 
     show(settings, reach.change(settings, wire.RemoveWhitelist, wire.WhitelistInfo, entry=entry), "removed")
+
+
+command.add_command(whitelist_lists.export)
+command.add_command(whitelist_lists.import_)
+command.add_command(whitelist_lists.diff)
+command.add_command(whitelist_lists.promote)
 
 
 def show(settings: Settings, info: WhitelistInfo, what: str) -> None:
@@ -77,9 +95,14 @@ def show(settings: Settings, info: WhitelistInfo, what: str) -> None:
     if settings.json:
         output.as_json(output.structure(info))
         return
-    words = f"{info.id}: {info.identity} on {info.login}@{info.target}, until {_until(info)}"
+    words = f"{info.id}: {info.identity} on {where(info)}, {info.tier}, until {_until(info)}"
     output.say(f"{what} {output.shown(words)}")
-    output.block(info.command)
+    output.block(info.pattern or info.command)
+
+
+def where(info: WhitelistInfo) -> str:
+    """Login and place."""
+    return f"{info.login}@{info.target}" if info.target else f"{info.login}@env:{info.env}"
 
 
 def _until(info: WhitelistInfo) -> str:
