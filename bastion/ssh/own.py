@@ -206,7 +206,7 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
         opened = audit.session_opened(self.id, self._identity.name, self._key, SELF, "", self._client)
         records = Records(services.audit, self.id, self._identity.name, opened)
         self._ended = asyncio.get_running_loop().create_future()
-        services.sessions.open(info, lambda reason: self._finish(f"cut: {reason}"))
+        services.sessions.open(info, lambda reason, _keeps: self._finish(f"cut: {reason}"))
         try:
             await self._hold(request, records)
         finally:
