@@ -111,6 +111,7 @@ def _effects(info: wire.RequestInfo) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for kind, what in info.effects:
         things = kinds.setdefault(kind, [])
+        what = what.replace("…", "<?>")  # what only run time knows  # noqa: PLW2901
         if what and what not in things:
             things.append(what)
     return [

@@ -91,6 +91,7 @@ def _effects(info: RequestInfo) -> list[str]:
     """One line a kind: `deletes: /srv/data`."""
     kinds: dict[str, list[str]] = {}
     for kind, what in info.effects:
+        what = what.replace("…", "<?>")  # what only run time knows  # noqa: PLW2901
         kinds.setdefault(kind, []).extend([what] if what and what not in kinds.get(kind, []) else [])
     kinds.pop("irreversible", None)  # said with the risk
     return [kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items()]

@@ -73,7 +73,8 @@ def describe(found: Assessment) -> None:
         output.say(f"  {f'+{weight}' if weight else '':>4}  {output.shown(reason)}")
     kinds: dict[str, list[str]] = {}
     for effect in found.effects:
-        kinds.setdefault(effect.kind.value, []).extend([output.shown(effect.what)] if effect.what else [])
+        what = output.shown(effect.what.replace("…", "<?>"))  # … is what only run time knows
+        kinds.setdefault(effect.kind.value, []).extend([what] if what else [])
     kinds.pop("irreversible", None)  # said above
     for kind, things in kinds.items():
         output.say(f"  {kind:11}{', '.join(dict.fromkeys(things))}".rstrip())

@@ -20,6 +20,8 @@ MEDIUM, HIGH = 25, 60
 """Scores from which the tier is medium, high."""
 WHAT_WIDTH = 80
 """Characters of what a sentence names; the whole command stands beside it."""
+GAP = "<?>"
+"""In sentences, for what only run time knows. In effects it is `…`, which no path of a policy can mean."""
 PATH_LIMIT = 4_096
 """Characters of one of them: PATH_MAX of Linux; what is longer is no path that could be opened."""
 NOWHERE = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2", "/dev/full"))
@@ -61,9 +63,8 @@ class Finding:
 
 
 def _with_gaps(text: str) -> str:
-    """Harmless to show, `…` where only run time knows."""
-    shown = visible_line(text.replace(UNKNOWN, "\ue000"), WHAT_WIDTH)
-    return shown.replace(visible_line("\ue000", WHAT_WIDTH), "…")
+    """Harmless to show, with a sign where only run time knows."""
+    return visible_line(text.replace(UNKNOWN, GAP), WHAT_WIDTH)
 
 
 class Finder:

@@ -375,6 +375,8 @@ def kill(word: str) -> list[Act]:
     """`-1` as a process is every process (kill(1))."""
     if word in ("-l", "-L", "--list", "--table"):
         return [("listed", "")]
+    if re.fullmatch(r"-(?:SIG)?(?!1$)[A-Z0-9]+", word):
+        return []  # the signal
     if UNKNOWN in word:
         return [("kill-many", "processes that are known only when it runs")]
     return [("kill-many", "every process")] if word == "-1" else [("kill", word)]

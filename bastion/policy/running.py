@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from bastion.errors import ConfigError
 from bastion.policy import languages
-from bastion.policy.argv import Invocation, read
+from bastion.policy.argv import REST, Invocation, read
 from bastion.policy.findings import Finder, Finding
 from bastion.policy.keyvalue import KeyValue
 from bastion.policy.languages import Act
@@ -138,18 +138,20 @@ class Runner:
             base = "read-secret"
         if base in ("pager", "paged") and (where.captured or given.has(_NO_PAGER)):
             base = "read"
-        if base == "interactive" and where.stdin.text is not None and _takes_code(given):
+        if base == "interactive" and where.stdin.piped and _takes_code(given):
             base = "read"  # what it reads is judged instead
         if base == "pager" and not where.terminal:
             base = "read"
         if base == "read":
             return []
-        handed = any(finding.action.name == base for finding in found)
+        handed = any(finding.action.name.startswith(base) for finding in found)
         covered = any(kind.removesuffix("*").removeprefix("last:") == base for kind in program.operands)
-        if covered and (handed or given.operands):
+        read = any(kind.startswith("code:") and kind not in REST for kind in program.operands)
+        if ((covered or read) and handed) or (covered and given.operands):
             return []
         things = tuple(word.text for word in given.operands)
-        return [self.finder.find(base, " ".join(things) or given.path, things)]
+        hosts = tuple(word.text for kind, word in given.kinds() if kind == "host" and isinstance(word, Word))
+        return [self.finder.find(base, " ".join(things) or given.path, hosts or things)]
 
     def _clauses(self, given: Invocation, where: Where) -> list[Finding]:
         """The commands of `find -exec`."""
@@ -388,6 +390,13 @@ class Runner:
         name, _, value = word.text.partition("=")
         return self.variable(name, value, exported=True)
 
+    def _pack(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
+        """`tar -c`: the archive is written, what goes into it is read (tar(1)); `-` is stdout."""
+        files = [one.value for one in given.options if one.name in ("-f", "--file") and one.value is not None]
+        if not files:
+            return [self.finder.find("create", "the default archive")]
+        return [found for file in files for found in self.finder.path("create", file, where.directories)]
+
     def _url(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """A service of the target itself is asked, and answers: `curl localhost/health`."""
         elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
@@ -542,6 +551,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "remote-read": Runner._remote_read,
     "assignment": Runner._declared,
     "url": Runner._url,
+    "pack": Runner._pack,
     "variable": Runner._variable,
     "environment": Runner._exported,
     "test": Runner._tested,
