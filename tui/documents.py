@@ -93,6 +93,7 @@ def _fields(item: Item, width: int) -> list[Row]:
         rows += field_rows(label, visible(words) if words else NONE_GIVEN, width, "value" if words else "quiet")
     for name, value in info.environment:
         rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
+    rows += _shell(info, width)
     if info.stdin == StdinMode.STREAM:
         rows += field_rows("stdin", "data, streamed after approval; it cannot be seen beforehand", width, "quiet")
     rows += _votes(info, width)
@@ -103,6 +104,32 @@ def _fields(item: Item, width: int) -> list[Row]:
     rows += field_rows("proposal", visible(info.proposal), width)
     for key in info.host_keys:
         rows += field_rows("host key", host_key(key), width)
+    return rows
+
+
+MODES = {
+    "none": "nothing can be typed into it",
+    "line": "LINE: each line typed into it is held by itself",
+    "view": "VIEW: keys that move about pass, recorded",
+    "raw": "RAW: every key passes for a time, recorded, and nobody looks",
+}
+"""What an approval lets the agent type into the command, by model.TtyMode."""
+
+
+def _shell(info: wire.RequestInfo, width: int) -> list[Row]:
+    """What only an item of a governed shell has."""
+    if not info.sequence:
+        return []
+    rows = field_rows("shell", f"item {info.sequence}, in {visible(info.cwd) or 'a directory without a name'}", width)
+    if info.stdin == StdinMode.SECRET:
+        rows += field_rows("password", "typed with echo off; neither shown nor kept", width, "warning")
+    if info.parent:
+        rows += field_rows("typed into", f"the command of {visible(info.parent)}", width, "strong")
+    else:
+        words = MODES.get(info.mode) or visible(info.mode)
+        rows += field_rows("keys", words, width, "warning" if info.mode == "raw" else "value")
+    for name, text in info.context:
+        rows += field_rows(visible(name), visible(text), width, "quiet")
     return rows
 
 
@@ -156,6 +183,11 @@ def session_document(session: wire.SessionInfo, width: int) -> Document:
     """Everything about a session."""
     rows = [title_row("session", visible(session.id), width)]
     rows += field_rows("state", visible(session.state), width, "strong")
+    if session.mode:
+        until = clock_time(session.until)
+        rows += banner_rows(
+            f"{visible(session.mode).upper()}: keys pass to its command until {until}", width, "warning"
+        )
     if session.closed:
         rows += field_rows("ended", f"{clock_time(session.closed)}: {visible(session.end) or 'no reason told'}", width)
     rows += field_rows("target", f"{visible(session.login)}@{visible(session.target)}", width, "strong")

@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bastion.desk import HELD_BYTES, Desk
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
-from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, Vote
+from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, TtyMode, Vote
 
 TIMEOUT, TICKET = 60.0, 600.0
 
@@ -381,3 +381,28 @@ class DeskMachine(RuleBasedStateMachine):
 
 TestDeskMachine = DeskMachine.TestCase
 TestDeskMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize(
+    ("votes", "granted"),
+    [
+        ([(None, 0), (None, 0)], (None, 0)),
+        ([(TtyMode.RAW, 60), (TtyMode.RAW, 30)], (TtyMode.RAW, 30)),
+        ([(TtyMode.RAW, 60), (None, 0)], (TtyMode.LINE, 60)),
+        ([(TtyMode.RAW, 0), (TtyMode.NONE, 0)], (TtyMode.NONE, 0)),
+        ([(TtyMode.LINE, 0), (TtyMode.VIEW, 9)], (TtyMode.VIEW, 9)),
+    ],
+)
+def test_several_approvers_grant_the_narrowest_mode(
+    votes: list[tuple[TtyMode | None, int]], granted: tuple[TtyMode | None, int]
+) -> None:
+    desk = Desk(ticket=TICKET, limit=10)
+    request = dataclasses.replace(
+        make_request("r-1", approvals=2), kind=RequestKind.LINE, mode=TtyMode.LINE, sequence=1
+    )
+    submit(desk, request)
+    decision = None
+    for by, (mode, seconds) in zip(("ana", "ben"), votes, strict=True):
+        decision = desk.vote(dataclasses.replace(make_vote(request, by), mode=mode, seconds=seconds), 1.0)
+    assert decision is not None
+    assert (decision.mode, decision.seconds) == granted

@@ -821,3 +821,106 @@ class TestAccess:
             return proposed(story, request())
 
         bad(told, what, "frozen")
+
+
+class TestShells:
+    """Lines of a governed shell, and what is typed into their commands."""
+
+    def running(self, story: Story, **vote: Any) -> tuple[Any, Any]:
+        line = story.propose(mode="line", parent="")
+        start = story.start(line, story.vote(line, **vote), mode=vote.get("mode", "line"))
+        return line, start
+
+    def stdin(self, story: Story) -> Any:
+        return story.propose("r-00000002", mode="none", parent="r-00000001")
+
+    def sent(self, story: Story, item: Any, grounds: Any, parent: str = "r-00000001") -> Any:
+        body = {"digest": item.body["digest"], "parent": parent}
+        return story.write(
+            Draft("stdin.sent", "bastion", body, session="s-1", request=item.request, cause=grounds.leaf)
+        )
+
+    def test_a_line_of_stdin_with_its_own_approval(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            _, start = self.running(story)
+            item = self.stdin(story)
+            self.sent(story, item, story.vote(item))
+            story.finish(start)
+
+        assert good(told, what) == ()
+
+    def test_without_an_approval_of_its_own(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            line = story.propose(mode="line", parent="")
+            approval = story.vote(line)
+            story.start(line, approval, mode="line")
+            return self.sent(story, self.stdin(story), approval)
+
+        bad(told, what, "without an approval of its request")
+
+    def test_twice(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            self.running(story)
+            item = self.stdin(story)
+            approval = story.vote(item)
+            self.sent(story, item, approval)
+            return self.sent(story, item, approval)
+
+        bad(told, what, "started before")
+
+    def test_after_its_command_ended(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            _, start = self.running(story)
+            item = self.stdin(story)
+            approval = story.vote(item)
+            story.finish(start)
+            return self.sent(story, item, approval)
+
+        bad(told, what, "does not run")
+
+    def test_into_another_command(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            self.running(story)
+            item = self.stdin(story)
+            return self.sent(story, item, story.vote(item), "r-00000002")
+
+        bad(told, what, "does not run")
+
+    def test_run_as_a_command(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            self.running(story)
+            item = self.stdin(story)
+            return story.start(item, story.vote(item), mode="none")
+
+        bad(told, what, "started as a command")
+
+    def test_a_mode_that_an_approver_granted(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            line = story.propose(mode="line", parent="")
+            granted = {"mode": "raw", "seconds": "300"}
+            story.start(line, story.vote(line, body=granted, **granted), mode="raw")
+
+        assert good(told, what) == ()
+
+    def test_a_mode_that_nobody_granted(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            line = story.propose(mode="line", parent="")
+            return story.start(line, story.vote(line), mode="raw")
+
+        bad(told, what, "not what was approved")
+
+    def test_another_mode_than_the_one_that_was_signed(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            line = story.propose(mode="line", parent="")
+            return story.vote(line, body={"mode": "raw", "seconds": "300"}, mode="view", seconds="300")
+
+        bad(told, what, "signed another mode")
+
+    def test_the_narrowest_of_two(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            line = story.propose(mode="line", parent="", approvals=2)
+            granted = {"mode": "raw", "seconds": "300"}
+            story.vote(line, story.ana, body=granted, **granted)
+            return story.start(line, story.vote(line, story.ben), mode="raw")
+
+        bad(told, what, "not what was approved")

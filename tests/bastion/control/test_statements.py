@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -22,11 +23,15 @@ from bastion.model import Choice
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TIME = st.integers(0, 10**19 - 1)
-VOTES = st.builds(
+PLAIN_VOTES = st.builds(
     VoteStatement,
     origin=TEXT, proposal=TEXT, request=TEXT, digest=TEXT, choice=st.sampled_from(Choice), reason=TEXT,
     expires=TIME, checkpoint=TEXT,
 )  # fmt: skip
+MODED = st.tuples(PLAIN_VOTES, st.sampled_from(["line", "raw"]), st.integers(0, 9999)).map(
+    lambda drawn: dataclasses.replace(drawn[0], mode=drawn[1], seconds=str(drawn[2]))
+)
+VOTES = PLAIN_VOTES | MODED
 ENTRIES = st.builds(
     WhitelistStatement,
     origin=TEXT, command=TEXT, pattern=TEXT, identity=TEXT, target=TEXT, env=TEXT, login=TEXT, code=TEXT, tier=TEXT,
@@ -55,6 +60,22 @@ def test_the_exact_bytes() -> None:
         b'{"checkpoint":"c","choice":"approve","digest":"d","expires":"5","origin":"o","proposal":"p",'
         b'"reason":"w","request":"r","v":1}'
     )
+
+
+def test_a_mode_stands_in_the_bytes_only_when_there_is_one() -> None:
+    moded = dataclasses.replace(VOTE, mode="raw", seconds="300")
+    assert b'"mode":"raw",' in encode(moded)
+    assert b'"seconds":"300"' in encode(moded)
+    for data in (
+        encode(moded).replace(b'"300"', b'"0300"'),
+        encode(moded).replace(b'"300"', b'"-1"'),
+        encode(moded).replace(b'"300"', b'"99999"'),
+        encode(moded).replace(b'"raw"', b'""'),
+        encode(moded).replace(b'"mode":"raw",', b""),
+        encode(VOTE).replace(b'"origin"', b'"mode":"","origin"'),
+    ):
+        with pytest.raises(StatementError):
+            decode_vote(data)
 
 
 @given(VOTES, ENTRIES)
