@@ -111,8 +111,8 @@ TYPED = (
         *_nap("raw"),
         Type((TOUCH + b"\r") * 2),
         Sees(rb"done\r?\n"),
-        Type(b"timeout --foreground 1 sh\r"),
-        Approve(b"timeout --foreground 1 sh"),
+        Type(b"timeout -s KILL --foreground 1 sh\r"),
+        Approve(b"timeout -s KILL --foreground 1 sh"),
         needs=RAW,
     ),
     _shell(
