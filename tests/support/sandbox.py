@@ -26,17 +26,18 @@ CALLS = (
     "setdomainname,init_module,finit_module,delete_module,settimeofday,clock_settime"
 )
 
-LOCAL = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/", "/run/dbus/", "/run/udev/", "/var/run/dbus/")
+LOCAL = ("/var/run/nscd/", "/run/nscd/", "/run/systemd/", "/run/dbus/", "/run/udev/", "/var/run/dbus/", "/tmp/tmux-")
 """Sockets of this machine that the C library and systemd's tools ask for names and states."""
 
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
 _STRING = re.compile(r'(?:AT_FDCWD|\d+)<([^>]*)>, "((?:[^"\\]|\\.)*)"|"((?:[^"\\]|\\.)*)"')
 _WRITES = re.compile(r"O_(?:WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)")
 _FINE = re.compile(
-    r"/var/cache/man/.*|/etc/\.pwd\.lock|/dev/shm/.*|/tmp(?:/.*)?|/dev/(?:null|tty|zero|full|stdout|stderr|fd/\d+|pts/\d+|ptmx)|/proc/self/fd/\d+"
+    r"/tmp(?:/.*)?|/dev/shm/.*|/dev/(?:null|tty|zero|full|stdout|stderr|fd/\d+|pts/\d+|ptmx)|/proc/self/fd/\d+"
+    r"|/var/cache/man/.*|/etc/\.pwd\.lock|/dev|/dev/mapper(?:/control)?|/proc/self/coredump_filter"
 )
-
-"""Places that are ours, or nowhere; man(1) keeps formatted pages, lckpwdf(3) takes a lock to read."""
+"""Places that are ours, or nowhere; man(1) keeps formatted pages, lckpwdf(3) takes a lock to read, libdevmapper makes its
+own node where the kernel has none, java says what a crash of its own would dump."""
 _NOBODY = re.compile(r'AF_UNSPEC|inet_addr\("0\.0\.0\.0"\)|"::"')
 """Sends nothing: getaddrinfo(3) asks the kernel which own address it would take."""
 
