@@ -147,10 +147,12 @@ class Daemon:
         pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
         grants = Grants(directory, writer, clock, broker, sessions)
         broker.granting = grants
+        # first what takes a grant from now on, then what was restored is judged by it
         if directory.access.guarded != frozenset(config.grants):
             body = {"grants": sorted(config.grants)}
             await writer.write(Draft("access.configured", audit.DAEMON, body))
             directory.apply("access.configured", body)
+        await grants.drop_what_counts_no_more()
         services = Services(
             directory=directory,
             broker=broker,

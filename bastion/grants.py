@@ -48,6 +48,21 @@ class Grants:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
+    async def drop_what_counts_no_more(self) -> None:
+        """What was restored from an earlier run may lean on somebody or something that was revoked, removed or over by
+        now, perhaps while no daemon ran: votes, requests, approvals. Raises StoreError."""
+        directory, broker = self._directory, self._broker
+        for identity in directory.identities.values():
+            if identity.revoked:
+                broker.disown(identity.name)
+                await broker.write_disowned(identity.name)
+
+        def homeless(request: Request) -> bool:
+            return bool(directory.identities[request.identity].revoked) or request.target not in directory.targets
+
+        await broker.withdraw_left_behind(homeless, "its identity was revoked, or its target removed")
+        await self.withdraw_barred()
+
     def start(self) -> None:
         """Arm the grants of an earlier run; those that are over end now."""
         for grant_id in list(self._directory.access.grants):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bastion.admin import administering
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.errors import BastionError, NotAllowed
@@ -391,3 +392,22 @@ async def test_grants_and_their_ends_outlive_the_daemon(house: House, root: Clie
                 await asyncio.sleep(0.01)
         assert (await house.run("web-1", "echo open", who="agent-8")).status == 126
         assert (await house.run("web-1", "echo open")).stdout == b"open\n"
+
+
+async def test_a_revocation_while_no_daemon_runs_counts_too(house: House, tmp_path: Path) -> None:
+    """What is restored at the next start does not lean on who was revoked in between."""
+    marker = tmp_path / "marker"
+    command = f"touch {marker}"
+    assert (await house.run("stage-1", command, options=["-o", "SetEnv=BASTION_WAIT=no"])).status == 75
+    async with await house.local("ana") as client:
+        rows = await client.call(wire.ListRequests, list[wire.RequestInfo], state="held")
+        (held,) = [row for row in rows if row.command == command.encode()]
+        await client.vote(held, Choice.APPROVE, "")
+    house.stop()
+    with administering(house.config, "local:0") as admin:
+        admin.perform(wire.RevokeIdentity(id=0, name="ana", reason="left"))
+    house.start()
+    async with await house.local("ana") as client:
+        assert (await client.call(wire.ShowRequest, wire.RequestInfo, request=held.id)).state == "withdrawn"
+    assert (await house.run("stage-1", command, options=["-o", "SetEnv=BASTION_WAIT=no"])).status == 75
+    assert not marker.exists()
