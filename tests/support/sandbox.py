@@ -36,8 +36,8 @@ _FINE = re.compile(
     r"/tmp(?:/.*)?|/dev/shm/.*|/dev/(?:null|tty|zero|full|stdout|stderr|fd/\d+|pts/\d+|ptmx)|/proc/self/fd/\d+"
     r"|/var/cache/man/.*|/etc/\.pwd\.lock|/dev|/dev/mapper(?:/control)?|/proc/self/coredump_filter"
 )
-"""Places that are ours, or nowhere; man(1) keeps formatted pages, lckpwdf(3) takes a lock to read, libdevmapper makes its
-own node where the kernel has none, java says what a crash of its own would dump."""
+"""Places that are ours, or nowhere; man(1) keeps formatted pages, lckpwdf(3) takes a lock to read, libdevmapper makes
+its own node where the kernel has none, java says what a crash of its own would dump."""
 _NOBODY = re.compile(r'AF_UNSPEC|inet_addr\("0\.0\.0\.0"\)|"::"')
 """Sends nothing: getaddrinfo(3) asks the kernel which own address it would take."""
 
