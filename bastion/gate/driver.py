@@ -43,6 +43,8 @@ def _whole(name: str) -> str:
 TTY = _one_line("tty.sh")
 CONTROL = _one_line("control.sh")
 OBSERVER = _one_line("observer.sh")
+NESTED = _one_line("nested.sh")
+INNER = _one_line("inner.sh")
 BASH = _whole("bash.sh")
 POSIX = _whole("posix.sh")
 
@@ -60,6 +62,22 @@ def control(mark: str, name: str) -> bytes:
 def observer(tty: str, pid: int) -> bytes:
     """The command of channel O: the terminal and the shell that it is to look at."""
     return _command(OBSERVER, tty, str(pid))
+
+
+def inner(prefix: str, mark: str, name: str) -> bytes:
+    """The command of the control channel of an inner shell, behind `prefix` where it must run inside. Its first line of
+    input is NESTED, and GO says that the shell has opened the pipe."""
+    if not prefix:
+        return _command(INNER, mark, _name(name))
+    return f"exec {prefix}/bin/sh -c '{INNER}' bastion {mark} {_name(name)}".encode()
+
+
+def nested(mark: str, directory: str, shell: str) -> str:
+    """The bootstrap of an inner shell, as words that need no quoting."""
+    words = f"/bin/sh {directory}/s {mark} {directory}/f {shell}"
+    if not re.fullmatch(r"[A-Za-z0-9./ -]+", words):
+        raise ValueError("not the directory of a pipe")
+    return words
 
 
 def place(number: int, pid: int, *, terminal: bool) -> bytes:

@@ -117,6 +117,8 @@ def flush(mark: str, token: str, done: str) -> bytes:
 class Made:
     """`M`: the bootstrap made the pipe, and waits for its other end."""
 
+    nonce: str
+
     pid: int
     place: int
     """Which of the bootstrap's directories holds it."""
@@ -136,6 +138,8 @@ class Impossible:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """`R`: the shell waits for the first frame."""
+
+    nonce: str
 
     flags: str
     cwd: str
@@ -185,6 +189,9 @@ class Flushed:
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """`I`: an interrupt brought the shell back to its input. It may have eaten a line of ours."""
+
+    nonce: str
+    """Which shell's, where one runs in another."""
 
 
 Mark = Made | Impossible | Ready | Began | Done | Lost | Flushing | Flushed | Interrupted
@@ -271,11 +278,11 @@ def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:
     """None for what is not of the form. Fields are as `latin-1`, one character a byte."""
     match letter, fields:
         case "M", [pid, place, ("bash" | "sh") as kind, tty] if _number(pid) and _number(place):
-            return Made(int(pid), int(place), kind, tty if _TTY.fullmatch(tty) else "")
+            return Made(nonce, int(pid), int(place), kind, tty if _TTY.fullmatch(tty) else "")
         case "E", [reason]:
             return Impossible(reason)
         case "R", [flags, cwd]:
-            return Ready(_flags(flags), directory(cwd))
+            return Ready(nonce, _flags(flags), directory(cwd))
         case "B", []:
             return Began(nonce)
         case "D", [status, flags, cwd] if _number(status) and int(status) <= 255:
@@ -287,7 +294,7 @@ def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:
         case "W", [("0" | "1") as clean]:
             return Flushed(nonce, clean == "1")
         case "I", []:
-            return Interrupted()
+            return Interrupted(nonce)
         case _:
             return None
 

@@ -36,6 +36,7 @@ import asyncssh
 from bastion.errors import BastionError
 from bastion.gate import driver, frames
 from bastion.gate import shell_events as ev
+from bastion.gate.nested import Nesting
 from bastion.gate.shell_effects import CONTROL_KEYS
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
@@ -142,6 +143,31 @@ class _Running:
     ended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Outer:
+    """A shell in which another one runs: what is its own, and the command that started the other."""
+
+    control: _Session
+    made: frames.Made | None
+    running: _Running | None
+    interrupts: str
+
+
+@dataclass(slots=True)
+class _Inner:
+    """An inner shell that is being started."""
+
+    control: _Session
+    nonce: str
+    """Of its bootstrap's mark and its control program's line."""
+    interrupts: str
+    ready: str
+    said: bytearray
+    where: asyncio.Future[tuple[str, int]]
+    """Directory of its pipe, process id of its control program."""
+    made: frames.Made | None = None
+
+
 @dataclass(slots=True)
 class _Flush:
     """A flush under way."""
@@ -181,6 +207,8 @@ class Driver:
         self._repeats = 0
         self._settled: asyncio.Future[None] = self._loop.create_future()
         self._running: _Running | None = None
+        self._outer: list[_Outer] = []
+        self._inner: _Inner | None = None
         self._flush: _Flush | None = None
         self._tokens: dict[str, str] = {}
         self._observing = asyncio.Lock()
@@ -217,8 +245,11 @@ class Driver:
 
         Raises DriverError if one runs, FrameError for what is no command. What was typed before is dropped first.
         """
-        if not self._ready or self._over or self._running is not None:
+        if not self._ready or self._over or self._running is not None or self._inner is not None:
             raise DriverError("the shell does not wait for a command")
+        await self._start_command(nonce, command)
+
+    async def _start_command(self, nonce: str, command: bytes) -> None:
         start, done = _nonce(), _nonce()
         kind = self._made.kind if self._made is not None else ""
         frame = frames.run(command, start, done, kind=kind, succeeded=self._succeeded, flags=self._flags)
@@ -229,6 +260,35 @@ class Driver:
         self._marks[False].expect("BL", start)
         self._expect_done(done)
         self._write(self._control, frame)
+
+    async def nest(self, nonce: str, how: Nesting) -> None:
+        """Start a governed shell inside this one, as `run` would start the shell itself: CommandBegan with this nonce;
+        then DriverReady when the inner shell waits for commands, which go there from now on; CommandDone with this
+        nonce when it has ended, and commands go here again. Where no inner shell comes up (a wrong password), just
+        CommandDone. Raises DriverError as `run` does, and without a terminal."""
+        if (
+            self._terminal is None
+            or not self._ready
+            or self._over
+            or self._running is not None
+            or self._inner is not None
+        ):
+            raise DriverError("the shell does not wait for a command")
+        session = _Session(self, "N")
+        inner = _Inner(session, _nonce(), _nonce(), _nonce(), bytearray(), self._loop.create_future())
+        self._inner = inner
+        name = f".bastion-{secrets.token_hex(12)}"
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._open(session, driver.inner(how.inside, inner.nonce, name), terminal=None)
+                self._write(session, driver.NESTED.encode() + b"\n")
+                where, _ = await inner.where
+        except (TimeoutError, asyncssh.Error, OSError) as error:
+            said = visible_line(bytes(inner.said).strip(), SAID_WIDTH)
+            self._fail(f"no control channel for a shell in the shell: {said or error or 'no answer'}")
+            return
+        self._marks[False].expect("M", inner.nonce)
+        await self._start_command(nonce, how.command(driver.nested(inner.nonce, where, how.shell)))
 
     def send(self, data: bytes) -> None:
         """Type into the running command. Raises DriverError if none has begun."""
@@ -351,6 +411,8 @@ class Driver:
             if spoofed > self._spoofs_told and not self._over:
                 self._spoofs_told = spoofed
                 self._listener.tell(ev.SpoofSeen(spoofed))
+        elif role == "N":
+            self._inner_said(data, error=error)
         elif role == "K":
             self._said += data[: EARLY_LIMIT - len(self._said)]
             self._control_said()
@@ -368,6 +430,8 @@ class Driver:
                 self._fail("the shell on the target ended", status)
             else:
                 self._fail(f"the target starts no governed shell{self._words()}", status)
+        elif role == "N":
+            self._inner_closed()
         elif role == "K":
             if self._tty.channel is not None and self._ready:
                 self._fail("the control channel on the target ended, so the shell cannot be trusted any more")
@@ -381,7 +445,12 @@ class Driver:
         if self._over:
             return
         self._over = True
-        for session in (self._control, self._observer, self._tty):
+        controls = [outer.control for outer in self._outer]
+        if self._inner is not None:
+            controls.append(self._inner.control)
+            if not self._inner.where.done():
+                self._inner.where.set_exception(OSError("the shell ended"))
+        for session in (self._control, *reversed(controls), self._observer, self._tty):
             if session.channel is not None:
                 session.channel.close()
         if not self._settled.done():
@@ -406,7 +475,9 @@ class Driver:
             del self._early[error][EARLY_LIMIT:]
             self._fail(f"the target's start-up files print more than {EARLY_LIMIT} bytes")
 
-    def _marked(self, mark: frames.Mark, *, error: bool) -> None:
+    def _marked(self, mark: frames.Mark, *, error: bool) -> None:  # noqa: PLR0912 -- one row a mark
+        if isinstance(mark, frames.Done):
+            self._leave(mark.nonce)
         running, flush = self._running, self._flush
         match mark:
             case frames.Impossible(reason):
@@ -414,7 +485,11 @@ class Driver:
             case frames.Made() if self._made is None:
                 self._made = mark
                 self._write(self._control, driver.place(mark.place, mark.pid, terminal=self._terminal is not None))
-            case frames.Ready(_, cwd):
+            case frames.Made(nonce) if self._inner is not None and nonce == self._inner.nonce:
+                self._inner_made(self._inner, mark)
+            case frames.Ready(nonce, _, cwd) if self._inner is not None and nonce == self._inner.ready:
+                self._enter(self._inner, cwd)
+            case frames.Ready(_, _, cwd):
                 self._become_ready(cwd)
             case frames.Began(nonce) if running is not None and running.start == nonce:
                 running.began = True
@@ -428,8 +503,8 @@ class Driver:
                     flush.result.set_result(clean)
             case frames.Flushing(nonce) if nonce in self._tokens:
                 self._send_token(nonce)
-            case frames.Interrupted():
-                self._interrupted()
+            case frames.Interrupted(nonce):
+                self._interrupted(nonce)
             case frames.Lost():
                 self._fail("the shell was interrupted while it took a command, which did not run")
             case _:
@@ -461,15 +536,26 @@ class Driver:
             return
         running.ended = True
         self._running = None
+        if self._inner is not None:  # it never came up
+            self._drop(self._inner.control)
+            self._inner = None
         status, cwd = running.streams[False].status, running.streams[False].cwd
         self._succeeded, self._flags = status == 0, running.streams[False].flags
         self._listener.tell(ev.CommandDone(running.nonce, status, cwd))
 
-    def _interrupted(self) -> None:
-        """The shell is back at its input, and the line that reports may be lost: send it again."""
+    def _interrupted(self, nonce: str) -> None:
+        """The shell is back at its input, and the line that reports may be lost: send it again. An outer shell is at
+        its input when the inner one has ended."""
         if self._repeats >= REPEATS:
             return
         self._repeats += 1
+        for outer in self._outer:
+            if outer.interrupts == nonce and outer.running is not None:
+                done = _nonce()
+                outer.running.done.add(done)
+                self._expect_done(done)
+                self._write(outer.control, frames.finish(done))
+                return
         if self._flush is not None:
             self._send_flush(self._flush)
         elif self._running is not None:
@@ -517,6 +603,72 @@ class Driver:
         if self._terminal is None:
             self._write(self._tty, driver.GO)
         self._write(self._control, text)
+
+    # --- a shell in the shell ---------------------------------------------------------------------------------------
+
+    def _inner_said(self, data: bytes, *, error: bool) -> None:
+        inner = self._inner
+        if inner is None or inner.where.done():
+            return
+        inner.said += data[: OBSERVED_LIMIT - len(inner.said)]
+        match = re.search(rb"^P;(\d{39});(/[a-z/]+/\.bastion-[0-9a-f]+);(\d{1,10})$", bytes(inner.said), re.MULTILINE)
+        if match is not None and not error and match[1].decode() == inner.nonce:
+            inner.where.set_result((match[2].decode(), int(match[3])))
+
+    def _inner_closed(self) -> None:
+        """A control channel of an inner shell has ended: rightly, if that was over."""
+        if self._inner is not None and self._inner.control.channel is None:
+            if not self._inner.where.done():
+                self._inner.where.set_exception(OSError("the control program ended"))
+            elif self._inner.made is not None:
+                self._fail("the control channel of the inner shell ended before it was ready")
+        elif self._control.role == "N" and self._control.channel is None:
+            self._fail("the control channel of the inner shell ended, so the shell cannot be trusted any more")
+
+    def _inner_made(self, inner: _Inner, made: frames.Made) -> None:
+        """Its bootstrap has opened the pipe: the shell reads its functions."""
+        inner.made = made
+        self._marks[False].expect("I", inner.interrupts)
+        self._marks[False].expect("R", inner.ready)
+        _, number = inner.where.result()
+        self._write(inner.control, driver.GO)
+        text = driver.functions(made.kind, control=number, interrupts=inner.interrupts, ready=inner.ready)
+        self._write(inner.control, text)
+
+    def _enter(self, inner: _Inner, cwd: str) -> None:
+        """Commands go to the inner shell from now on."""
+        self._outer.append(_Outer(self._control, self._made, self._running, self._interrupts))
+        self._control, self._made, self._interrupts = inner.control, inner.made, inner.interrupts
+        self._inner = self._running = None
+        self._succeeded, self._flags = True, ""
+        self._renew_observer()
+        self._listener.tell(ev.DriverReady(cwd, self._made.kind if self._made is not None else ""))
+
+    def _leave(self, nonce: str) -> None:
+        """The end of a command of an outer shell is the end of all shells in it, and of what ran there."""
+        depth = next((n for n, outer in enumerate(self._outer) if outer.running and nonce in outer.running.done), None)
+        if depth is None:
+            return
+        outer = self._outer[depth]
+        left = [self._control, *(each.control for each in self._outer[depth + 1 :])]
+        del self._outer[depth:]
+        self._control, self._made, self._interrupts = outer.control, outer.made, outer.interrupts
+        self._running = outer.running
+        if self._flush is not None and not self._flush.result.done():
+            self._flush.result.set_result(True)
+        for session in left:
+            self._drop(session)
+        self._renew_observer()
+
+    def _drop(self, session: _Session) -> None:
+        if session.channel is not None:
+            session.channel.write_eof()
+            session.channel.close()
+
+    def _renew_observer(self) -> None:
+        """The inner shell may have a terminal of its own (`sudo` with use_pty)."""
+        self._drop(self._observer)
+        self._observer = _Session(self, "O")
 
     def _observed_said(self, data: bytes) -> None:
         self._observed_text = (self._observed_text + data)[-OBSERVED_LIMIT:]

@@ -103,7 +103,7 @@ def test_a_nonce_counts_once() -> None:
 
 
 def test_interrupts_may_come_again() -> None:
-    assert take(expecting(), mark(f"I;{N3}") * 2)[1] == [Interrupted()] * 2
+    assert take(expecting(), mark(f"I;{N3}") * 2)[1] == [Interrupted(N3)] * 2
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_output_is_held_back_only_while_it_may_be_a_mark() -> None:
 def test_the_bootstrap_s_mark() -> None:
     marks = Marks()
     marks.expect("ME", N1)
-    assert take(marks, mark(f"M;{N1};412;0;bash;/dev/pts/3"))[1] == [Made(412, 0, "bash", "/dev/pts/3")]
+    assert take(marks, mark(f"M;{N1};412;0;bash;/dev/pts/3"))[1] == [Made(N1, 412, 0, "bash", "/dev/pts/3")]
     marks.expect("ME", N1)
-    assert take(marks, mark(f"M;{N1};412;0;bash;/etc/$(x)"))[1] == [Made(412, 0, "bash", "")]
+    assert take(marks, mark(f"M;{N1};412;0;bash;/etc/$(x)"))[1] == [Made(N1, 412, 0, "bash", "")]
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,166 @@
+"""Shells in the governed shell: governed themselves, behind the prefix that was approved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bastion.gate import shell_events as ev
+from bastion.gate.nested import nesting
+from bastion.ssh.driver import DriverError
+from tests.support.governed import Governed, governed, plain_home
+from tests.support.ports import until
+from tests.support.sshd import Sshd
+
+pytestmark = pytest.mark.e2e
+
+CONTAINER = """#!/bin/sh
+# docker exec -it|-i NAME COMMAND...: as if NAME were a container
+[ "$1" = exec ] || exit 2
+shift 3
+export INSIDE=yes
+exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    programs = tmp_path_factory.mktemp("bin")
+    for name in ("docker", "kubectl"):
+        (programs / name).write_text(CONTAINER if name == "docker" else CONTAINER.replace("shift 3", "shift 4"))
+        (programs / name).chmod(0o755)
+    target = plain_home(tmp_path_factory.mktemp("target"))
+    for name in (".bashrc", ".bash_profile"):
+        (target.work / "home" / name).write_text(f"export PATH={programs}:$PATH\n")
+    target.start()
+    yield target
+    target.stop()
+
+
+async def enter(shell: Governed, command: str) -> str:
+    """Start a nested shell; its nonce, once it is ready."""
+    how = nesting(command.encode())
+    assert how is not None
+    nonce = f"nest{len(shell.events)}"
+    ready = len(shell.of(ev.DriverReady))
+    await shell.driver.nest(nonce, how)
+    await until(
+        lambda: shell.failed or len(shell.of(ev.DriverReady)) > ready or len(done(shell, nonce)) > 0,
+        f"{command} is ready",
+    )
+    assert len(shell.of(ev.DriverReady)) > ready, (shell.events, bytes(shell.text))
+    return nonce
+
+
+def done(shell: Governed, nonce: str) -> list[ev.CommandDone]:
+    return [event for event in shell.of(ev.CommandDone) if event.nonce == nonce]
+
+
+async def leave(shell: Governed, nonce: str, status: int) -> int | None:
+    """Exit the nested shell; the status of the command that started it."""
+    await shell.begin(f"exit {status}")
+    return await shell.finished(nonce)
+
+
+COMMANDS = ["bash", "bash -l", "sh", "docker exec -it web sh", "docker exec -it web bash", "kubectl exec -it pod -- sh"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_state_inside_and_outside(sshd: Sshd, tmp_path: Path, command: str) -> None:
+    async with governed(sshd) as shell:
+        await shell.run("x=outer; export y=1; stty -onlcr")
+        nonce = await enter(shell, command)
+        assert shell.of(ev.DriverReady)[-1].kind == (
+            "sh" if command.endswith("sh") and "bash" not in command else "bash"
+        )
+        assert await shell.run(f"cd {tmp_path}; x=inner") == (0, b"")
+        assert shell.cwd == str(tmp_path)
+        assert await shell.run("(exit 5)") == (5, b"")
+        assert await shell.run("echo $? $x $y $INSIDE") == (
+            0,
+            b"5 inner 1 yes\n" if "exec" in command else b"5 inner 1 \n",
+        )
+        running = await shell.begin("echo go; sleep 30")
+        await shell.says(b"go")
+        shell.driver.control("^C")
+        assert await shell.finished(running) == 130
+        assert await leave(shell, nonce, 7) == 7
+        assert await shell.run("echo $? $x") == (0, b"7 outer\n")
+        assert shell.cwd != str(tmp_path)
+        assert shell.failed is None
+        assert not shell.of(ev.SpoofSeen)
+
+
+async def test_three_deep_and_out_at_once(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        await shell.run("stty -onlcr")
+        first = await enter(shell, "bash")
+        await shell.run("a=$$")
+        await enter(shell, "sh")
+        await enter(shell, "bash -l")
+        assert await shell.run("echo deep") == (0, b"deep\n")
+        await shell.begin("kill -9 $(ps -o ppid= -p $PPID) $PPID $$; sleep 30")
+        assert await shell.finished(first) == 137
+        assert (await shell.run("echo out"))[1].endswith(b"out\n")
+        assert shell.failed is None
+
+
+async def test_input_left_inside_is_dropped(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        running = await shell.begin("sleep 0.1")
+        shell.driver.send(b"left\n")
+        await shell.finished(running)
+        assert (await shell.run("read -t 0.1 x; echo [$x]"))[1] == b"[]\r\n"
+        await leave(shell, nonce, 0)
+        assert (await shell.run("read -t 0.1 x; echo [$x]"))[1] == b"[]\r\n"
+
+
+async def test_a_prefix_that_fails_is_a_command_that_failed(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        how = nesting(b"docker exec -it web sh")
+        assert how is not None
+        await shell.run("docker() { return 9; }")
+        await shell.driver.nest("n", how)
+        assert await shell.finished("n") == 9
+        assert (await shell.run("echo on"))[1] == b"on\r\n"
+        await shell.run("unset -f docker")
+        nonce = await enter(shell, "docker exec -it web sh")
+        assert await leave(shell, nonce, 0) == 0
+
+
+async def test_its_control_channel_ends(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        await enter(shell, "bash")
+        await shell.begin("pkill -x -P $__b_k cat; sleep 30")
+        await until(lambda: shell.failed, "it is noticed")
+
+
+async def test_not_without_a_terminal(sshd: Sshd) -> None:
+    how = nesting(b"bash")
+    assert how is not None
+    async with governed(sshd, terminal=None) as shell:
+        with pytest.raises(DriverError):
+            await shell.driver.nest("n", how)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["su", "su -", "sudo -i", "sudo -s", "sudo bash", "sudo su -"])
+async def test_sudo_and_su(sshd: Sshd, command: str) -> None:
+    """As root, who needs no password: the mechanism is the same after one."""
+    if os.geteuid() != 0 or shutil.which(command.split(maxsplit=1)[0]) is None:
+        pytest.skip("needs root and the program")
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, command)
+        assert (await shell.run("id -u; tty >/dev/null && echo tty"))[1] == b"0\r\ntty\r\n"
+        running = await shell.begin("echo go; sleep 30")
+        await shell.says(b"go")
+        shell.driver.control("^C")
+        assert await shell.finished(running) == 130
+        assert await leave(shell, nonce, 3) == 3
+        assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
+        assert shell.failed is None
