@@ -82,7 +82,7 @@ async def test_state_inside_and_outside(sshd: Sshd, tmp_path: Path, command: str
         assert await shell.run("(exit 5)") == (5, b"")
         assert await shell.run("echo $? $x $y $INSIDE") == (
             0,
-            b"5 inner 1 yes\n" if "exec" in command else b"5 inner 1 \n",
+            b"5 inner 1 yes\n" if "exec" in command else b"5 inner 1\n",
         )
         running = await shell.begin("echo go; sleep 30")
         await shell.says(b"go")
