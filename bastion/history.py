@@ -59,6 +59,7 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         reason=request.reason,
         rollback=request.rollback,
         task=request.task,
+        emergency=request.emergency,
         tier=request.assessment.tier.value,
         score=request.assessment.score,
         reasons=list(request.assessment.reasons),

@@ -251,6 +251,8 @@ class Request:
     """Environment label of the target."""
     rule: str = ""
     """What of the policy holds it, for people."""
+    emergency: str = ""
+    """Why a human breaks the glass (policy's break_glass); empty: nobody does."""
     approvers: tuple[str, ...] = ()
     """Groups: who approves is in all of them. Empty: any approver."""
     escalation: tuple[tuple[int, str], ...] = ()
@@ -299,6 +301,7 @@ class Request:
             "cwd": self.cwd,
             "mode": self.mode.value,
             "terminal": self.terminal,
+            **({"emergency": self.emergency} if self.emergency else {}),
         }
 
     def _which(self) -> dict[str, object]:

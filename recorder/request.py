@@ -58,6 +58,10 @@ def check(content: Content, request: str, expected: object, body: Mapping[str, A
     for name in ("kind", "identity", "key", "target", "login", "stdin", "approvals", "cwd", "mode", "parent"):
         if name in body and body[name] != content.fields[name]:
             raise Violation(f"the proposal's {name} is not that of its content")
+    if body.get("approvers", []) != content.fields.get("approvers", []):
+        raise Violation("the proposal's approvers are not those of its content")
+    if bool(body.get("emergency")) and not content.fields.get("emergency"):
+        raise Violation("the proposal claims an emergency that its content does not know")
 
 
 def digest(content: Content) -> str:
@@ -73,6 +77,7 @@ def digest(content: Content) -> str:
         "created": str(fields["created"]),
         "expires": str(fields["expires"]),
         "sequence": str(fields["sequence"]),
+        **({"emergency": fields["emergency"]} if fields.get("emergency") else {}),
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -84,6 +84,8 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     verbs: list[str] = []
     rule: str = ""
     """What of the policy holds it."""
+    emergency: str = ""
+    """Why a human broke the glass; empty: nobody did."""
     approvers: list[str] = []
     """Groups: who approves is in all of them, or in one of `escalated`."""
     escalation: list[tuple[int, str]] = []
@@ -117,6 +119,7 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             reason=self.reason,
             rollback=self.rollback,
             task=self.task,
+            emergency=self.emergency,
             assessment=Assessment(
                 self.score,
                 Tier(self.tier),

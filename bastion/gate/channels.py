@@ -86,7 +86,10 @@ PASSED_ENVIRONMENT = frozenset(
 LOCALE = re.compile(r"[A-Za-z0-9_.@-]{0,64}", re.ASCII)
 """What a locale's name is made of; anything else in these variables is no locale, and is refused."""
 
-INTENT_ENVIRONMENT = ("BASTION_REASON", "BASTION_ROLLBACK", "BASTION_TASK", "BASTION_OUTPUT", "BASTION_WAIT")
+INTENT_ENVIRONMENT = (
+    *("BASTION_REASON", "BASTION_ROLLBACK", "BASTION_TASK", "BASTION_BREAK_GLASS"),
+    *("BASTION_OUTPUT", "BASTION_WAIT"),
+)
 """Variables that speak to the bastion and stop there."""
 
 INTENT_LIMIT = 1024

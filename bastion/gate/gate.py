@@ -150,6 +150,7 @@ class Gate:
             reason=intent.reason,
             rollback=intent.rollback,
             task=intent.task,
+            emergency=intent.emergency,
             assessment=self._assess(self._command, bytes(self._stdin)),
             approvals=where.approvals,
             created=now,

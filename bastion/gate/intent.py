@@ -28,6 +28,8 @@ class Intent:
     reason: str = ""
     rollback: str = ""
     task: str = ""
+    emergency: str = ""
+    """Why a human breaks the glass: in the environment only (BASTION_BREAK_GLASS), so no script brings it along."""
 
 
 def read(command: bytes, environment: Mapping[str, str]) -> Intent:
@@ -42,4 +44,4 @@ def read(command: bytes, environment: Mapping[str, str]) -> Intent:
         name = (match[1] or b"").decode("ascii").lower()
         if name and not said[name]:
             said[name] = match[2].strip()[:INTENT_LIMIT].decode("utf-8", "backslashreplace")
-    return Intent(**said)
+    return Intent(**said, emergency=environment.get("BASTION_BREAK_GLASS", "").strip())

@@ -311,6 +311,7 @@ class Shell:
             reason=intent.reason,
             rollback=intent.rollback,
             task=intent.task,
+            emergency=intent.emergency,
             assessment=assessment,
             approvals=where.approvals,
             created=event.now,

@@ -217,6 +217,7 @@ class Question:
             task=request.task,
             reason=request.reason,
             rollback=request.rollback,
+            emergency=request.emergency,
             usage=usage or Usage(),
             request=request,
         )

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from bastion.admin import administering
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import ROOT, House
+from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
@@ -24,6 +26,8 @@ pytestmark = pytest.mark.e2e
 POLICY = """policy "e2e" {
   version 1
   group boss "ben"
+  group oncall "hana"
+  break_glass oncall
   allow low, reversible
   deny account
   approvals 1
@@ -49,6 +53,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Ssh
     target = Sshd(work / "target")
     house = House(work, policy=POLICY)
     house.add_target("web-1", target)
+    with administering(house.config, "local:0") as admin:
+        admin.add_identity("hana", "human", [], make_key(work / "hana"))
     try:
         target.start()
         house.start()
@@ -106,6 +112,28 @@ async def test_only_the_group_approves(place: tuple[House, Sshd]) -> None:
     await ben.close()
 
 
+BREAK = ("-o", 'SetEnv=BASTION_BREAK_GLASS="the site is down"')
+
+
+async def test_a_human_breaks_the_glass_and_everybody_hears_it(place: tuple[House, Sshd]) -> None:
+    house, _ = place
+    ana = await house.local("ana")
+    await ana.call(wire.Subscribe, type(None))
+    mark = house.work / "emergency"
+    mark.touch()
+    agent = await house.run("web-1", f"rm {mark}", options=BREAK)
+    assert (agent.status, mark.exists()) == (126, True)
+    assert "lets nobody here break the glass" in agent.stderr
+    done = await house.run("web-1", f"rm {mark}", who="hana", options=BREAK)
+    assert (done.status, mark.exists()) == (0, False), done.stderr
+    assert "hana broke the glass on web-1" in (await alerts(ana, "emergency")).text
+    never = await house.run("web-1", "echo x > /etc/motd", who="hana", options=BREAK)
+    assert never.status == 126
+    await ana.close()
+    (entry,) = [row for row in entries(house, "request.proposed") if row["body"]["emergency"]]  # type: ignore[index]
+    assert entry["actor"] == "hana"
+
+
 async def alerts(client: Client, kind: str) -> wire.Alert:
     """The next of that kind."""
     async with asyncio.timeout(20):
@@ -133,7 +161,7 @@ async def test_it_is_reloaded_and_a_broken_one_changes_nothing(place: tuple[Hous
     assert (await house.run("web-1", "echo still")).status == 0
     rewrite(house, POLICY.replace("allow low", "alow low"))
     told = await alerts(ana, "policy.failed")
-    assert "policy.bastion:4:3: found `alow`" in told.text
+    assert "policy.bastion:6:3: found `alow`" in told.text
     rewrite(house, POLICY.replace("allow low", "deny low\n  allow low"))
     await alerts(ana, "policy.loaded")
     assert (await house.run("web-1", "echo no more")).status == 126
