@@ -4,7 +4,7 @@ Theory of operation. One table, KEYS, names every key with its default and the c
 a file, `parse` a text. A key that is not in the table, a value of another type or out of its range, and broken TOML are
 ConfigErrors with line and column. Nothing is guessed: a misspelt limit must not fall back to its default in silence.
 
-What policy decides (who needs how many approvals for what) is not here; it comes with the policy language.
+What policy decides (what runs unasked, who needs how many approvals for what) stands in a file of its own: `policy`.
 """
 
 from __future__ import annotations
