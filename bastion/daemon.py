@@ -190,6 +190,7 @@ class Daemon:
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
             grants=grants,
+            policy=services.policy,
             longest_grant=int(config.longest_grant_seconds),
         )
         in_force.alert = broker.alert = house.alert

@@ -32,6 +32,8 @@ NOUNS = {
     "identity": "Who connects: agents and people.",
     "target": "Where agents may go.",
     "grant": "Time-boxed access of an identity to a target.",
+    "access": "Who could reach what; what nobody used lately.",
+    "blast": "What one identity could damage.",
     "freeze": "Nothing new on a target, in an environment, or anywhere.",
     "unfreeze": "Lift a freeze.",
     "group": "Named sets of approvers, for rules.",

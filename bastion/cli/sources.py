@@ -47,6 +47,12 @@ class Source(Protocol):
 
     async def freezes(self) -> list[wire.FreezeInfo]: ...
 
+    async def access(self) -> list[wire.AccessInfo]:
+        """Every identity that may ask, on every target."""
+
+    async def unused(self, seconds: int) -> list[wire.UnusedInfo]:
+        """Grants and whitelist entries not used for so long."""
+
     async def groups(self) -> list[wire.GroupInfo]: ...
 
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
@@ -91,6 +97,12 @@ class DaemonSource:
 
     async def freezes(self) -> list[wire.FreezeInfo]:
         return await self._client.call(wire.ListFreezes, list[wire.FreezeInfo])
+
+    async def access(self) -> list[wire.AccessInfo]:
+        return await self._client.call(wire.ListAccess, list[wire.AccessInfo])
+
+    async def unused(self, seconds: int) -> list[wire.UnusedInfo]:
+        return await self._client.call(wire.ReviewAccess, list[wire.UnusedInfo], seconds_unused=seconds)
 
     async def groups(self) -> list[wire.GroupInfo]:
         return await self._client.call(wire.ListGroups, list[wire.GroupInfo])
@@ -152,6 +164,14 @@ class StoreSource:
 
     async def freezes(self) -> list[wire.FreezeInfo]:
         return [freeze_info(each) for each in load_directory(self._reader).access.freezes.values()]
+
+    async def access(self) -> list[wire.AccessInfo]:
+        from bastion.control.standing import listed
+
+        return listed(load_directory(self._reader), _now())
+
+    async def unused(self, seconds: int) -> list[wire.UnusedInfo]:
+        return await self._archive.reviewed(load_directory(self._reader), _now() - seconds * 1_000_000)
 
     async def groups(self) -> list[wire.GroupInfo]:
         return [group_info(*each) for each in sorted(load_directory(self._reader).access.groups.items())]

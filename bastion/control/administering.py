@@ -13,6 +13,7 @@ from bastion.control import wire
 from bastion.control.house import House
 from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info
 from bastion.control.server import Connection
+from bastion.control.standing import blasted, listed
 from bastion.control.wishes import WISHES, Context
 from bastion.errors import NotFound
 
@@ -121,6 +122,21 @@ class Administering:
     async def list_groups(self, _: wire.ListGroups, __: Connection) -> object:
         """wire.ListGroups"""
         return [group_info(*each) for each in sorted(self._house.directory.access.groups.items())]
+
+    async def list_access(self, _: wire.ListAccess, __: Connection) -> object:
+        """wire.ListAccess"""
+        return listed(self._house.directory, self._house.clock.wall())
+
+    async def review_access(self, call: wire.ReviewAccess, _: Connection) -> object:
+        """wire.ReviewAccess"""
+        return await self._house.archive.reviewed(
+            self._house.directory, self._house.clock.wall() - max(0, call.seconds_unused) * 1_000_000
+        )
+
+    async def blast(self, call: wire.Blast, _: Connection) -> object:
+        """wire.Blast"""
+        house = self._house
+        return blasted(house.directory, house.policy(), call.identity, house.clock.wall())
 
     async def check_target(self, call: wire.CheckTarget, _: Connection) -> object:
         """wire.CheckTarget"""

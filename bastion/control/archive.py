@@ -12,8 +12,9 @@ from itertools import islice
 from typing import TypeVar
 
 from bastion import history
-from bastion.control.wire import FrameInfo, HeadProof, LedgerLine, RequestInfo, RotationProof, SessionInfo
-from bastion.directory import pick
+from bastion.control import standing
+from bastion.control.wire import FrameInfo, HeadProof, LedgerLine, RequestInfo, RotationProof, SessionInfo, UnusedInfo
+from bastion.directory import Directory, pick
 from bastion.errors import NotFound, StoreError
 from recorder.entry import Entry
 from recorder.errors import RecorderError
@@ -63,6 +64,10 @@ class Archive:
     async def proof(self, old_size: int) -> HeadProof:
         """That the newest head extends the one of `old_size` entries."""
         return await self._read(lambda: self.proof_now(old_size))
+
+    async def reviewed(self, directory: Directory, since: int) -> list[UnusedInfo]:
+        """Grants and whitelist entries not used since. Raises StoreError."""
+        return await self._read(lambda: standing.reviewed(directory, self._reader, since))
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)

@@ -14,6 +14,7 @@ from bastion.control.archive import Archive
 from bastion.directory import Body, Directory
 from bastion.grants import Grants
 from bastion.model import Assessment, Target
+from bastion.policy.rules import Policy
 from bastion.sessions import Sessions
 
 LIST_LIMIT = 1000
@@ -41,6 +42,8 @@ class House:
     assess: Callable[[bytes, bytes], Assessment]
     """(command, code that it reads on stdin) -> what risk says of it."""
     grants: Grants
+    policy: Callable[[], Policy]
+    """The one in force."""
     longest_grant: int
     """Seconds."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -292,6 +292,54 @@ class GroupInfo(msgspec.Struct, frozen=True, kw_only=True):
     members: list[str]
 
 
+class AccessInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How one identity stands on one target."""
+
+    identity: str
+    kind: str
+    target: str
+    env: str
+    access: str
+    """open, granted, asks, frozen"""
+    until: int
+    """End of the grant; 0 without one."""
+    grant: str
+    whitelist: list[str]
+    """Patterns and commands that run there without being held."""
+
+
+class UnusedInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A grant or whitelist entry that nobody used lately."""
+
+    kind: str
+    """grant, whitelist"""
+    id: str
+    identity: str
+    place: str
+    what: str
+    by: str
+    used: int
+    """0: never."""
+
+
+class DamageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What policy makes of one class of damage."""
+
+    name: str
+    tier: str
+    verdict: str
+    """allow, hold, deny"""
+    approvals: int
+    rule: str
+
+
+class BlastInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What one identity could do on one target."""
+
+    access: AccessInfo
+    damage: list[DamageInfo]
+
+
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the ledger as stored."""
 
@@ -562,6 +610,22 @@ class RemoveGroup(Call, frozen=True, kw_only=True, tag="remove-group"):
     name: str
 
 
+class ListAccess(Call, frozen=True, kw_only=True, tag="list-access"):
+    """-> list[AccessInfo]: every identity that may ask, on every target."""
+
+
+class ReviewAccess(Call, frozen=True, kw_only=True, tag="review-access"):
+    """-> list[UnusedInfo]: grants and whitelist entries not used for so many seconds."""
+
+    seconds_unused: int
+
+
+class Blast(Call, frozen=True, kw_only=True, tag="blast"):
+    """-> list[BlastInfo], one a target."""
+
+    identity: str
+
+
 class LedgerHead(Call, frozen=True, kw_only=True, tag="ledger-head"):
     """-> str: the signed checkpoint, a C2SP note."""
 
@@ -611,6 +675,9 @@ AnyCall = (
     | ListGroups
     | SetGroup
     | RemoveGroup
+    | ListAccess
+    | ReviewAccess
+    | Blast
     | LedgerHead
     | ProveHead
     | ListLedger

@@ -190,6 +190,42 @@ async def test_freezes(house: House, ana: Shell) -> None:
     assert (await run(ana, "freeze", "--list", "--json")).json == []
 
 
+async def test_access_and_blast(house: House, ana: Shell, local: Shell) -> None:
+    """Who could, what is unused, what could be damaged: with a daemon, and where it can be known, without one."""
+    where = ["--identity", "agent-7", "--login", LOGIN, "--env", "staging"]
+    for command in ("uptime", "id"):
+        assert (await run(ana, "whitelist", "add", command, *where)).status == 0
+    given = (await run(local, "grant", "add", "agent-7", "web-1", "--for", "1h", "--reason", "x", "--json")).json
+    assert (await house.run("stage-1", "uptime")).status == 0
+
+    rows = (await run(ana, "access", "list", "--json")).json
+    check("access list", rows[0])
+    how = {(row["identity"], row["target"]): row["access"] for row in rows}
+    assert how == {
+        ("agent-7", "stage-1"): "open",
+        ("agent-7", "web-1"): "granted",
+        ("agent-8", "stage-1"): "open",
+        ("agent-8", "web-1"): "asks",
+    }
+    assert "granted" in (await run(ana, "access", "list")).out
+
+    unused = (await run(ana, "access", "review", "--unused", "1h", "--json")).json
+    check("access review", unused[0])
+    assert sorted((row["kind"], row["what"], row["used"]) for row in unused) == [
+        ("grant", "x", 0),
+        ("whitelist", "id", 0),
+    ]
+
+    blast = (await run(ana, "blast", "agent-7", "--json")).json
+    check("blast", blast[0])
+    assert [row["access"]["target"] for row in blast] == ["stage-1", "web-1"]
+    assert {row["verdict"] for row in blast[0]["damage"]} == {"hold"}
+    assert "drop data" in (await run(ana, "blast", "agent-7")).out
+    assert (await run(ana, "blast", "nobody")).status == 1
+    assert (await run(ana, "blast", "ana")).status == 2
+    await run(ana, "grant", "revoke", given["id"], "--reason", "done")
+
+
 async def test_groups(ana: Shell, local: Shell) -> None:
     made = await run(local, "group", "set", "oncall", "ben", "ana", "--json")
     assert made.json == {"name": "oncall", "members": ["ana", "ben"]}
