@@ -435,6 +435,11 @@ def git_object(word: str) -> list[Act]:
     return [("read", word.rpartition(":")[2])]
 
 
+def response(word: str) -> list[Act]:
+    """`@file` is a file of arguments, of which the errors show the content (binutils)."""
+    return [("read", word.removeprefix("@"))]
+
+
 def assigned(word: str) -> list[Act]:
     """`name=value` sets, a name alone is shown (postconf(1))."""
     return [("edit", word)] if "=" in word else []

@@ -515,6 +515,7 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "header": languages.header,
     "curl-format": languages.curl_format,
     "manifest": languages.manifest,
+    "response": languages.response,
     "git-object": languages.git_object,
     "nft": languages.nft,
     "assigned": languages.assigned,
