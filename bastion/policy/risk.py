@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bastion.model import Assessment
-from bastion.policy import programs, score
+from bastion.policy import programs, score, transfers
 from bastion.policy.argv import read
 from bastion.policy.findings import MEDIUM, NOWHERE, SOCKETS, Finder, Finding
 from bastion.policy.places import Places, normal
@@ -94,7 +94,11 @@ class Risk:
                 return score.assess(self._runner.typed(language, command.decode()))
             given = _bound(stdin) if stdin else Input()
             directories = (normal(cwd),) if cwd else ()
-            found = self.findings(command, Where(given, directories=directories, terminal=terminal))
+            where = Where(given, directories=directories, terminal=terminal)
+            moves = transfers.recognise(command)
+            found = self.findings(command if moves is None else moves.like, where)
+            if moves is not None and not moves.reads:
+                found.append(self._finder.find("unseen", moves.words))
             if len(found) > FINDINGS_LIMIT:
                 found = [self._finder.find("opaque", f"it does more than {FINDINGS_LIMIT:,} things")]
             return score.assess(found)

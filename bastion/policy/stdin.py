@@ -4,7 +4,7 @@ Theory of operation. A command whose stdin is data gets it streamed after approv
 shown and hashed before somebody is asked (P2). The error that matters is to take code for data, so this is a list of
 what is known to be data, not of what is known to be code: every simple command of the line must be a program of DATA,
 or one that was told its code otherwise (`bash -c '…'`, `python3 script.py`). What does not parse, what is not constant
-and what is not known is read first.
+and what is not known is read first. The far ends of transfers speak a protocol on it (transfers.py).
 
 Not protected: data that a later command of the same line runs (`cat > x; sh x`), and a script that reads code from its
 own stdin. Both stand in front of the approver as what they are; the request says that stdin streams unseen.
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bastion.policy.shell import Command, Parsed, parse
+from bastion.policy.transfers import recognise
 from bastion.policy.visible import visible_line
 from bastion.policy.words import Word
 
@@ -64,7 +65,7 @@ DEPTH = 4
 
 def reads_code(command: bytes) -> str | None:
     """The sentence why `command` may read code from stdin, or None. Never raises."""
-    return _line(command, DEPTH)
+    return None if recognise(command) is not None else _line(command, DEPTH)
 
 
 def _line(command: bytes, depth: int) -> str | None:

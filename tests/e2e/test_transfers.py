@@ -1,0 +1,172 @@
+"""git, rsync and `scp -O` through the bastion, with the real clients: what reads flows when it may, what writes is held."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bastion.control import wire
+from bastion.control.client import Client
+from bastion.model import Choice
+from tests.e2e.conftest import make_house
+from tests.support.house import House, Outcome
+from tests.support.sshd import Sshd
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
+    made = make_house(tmp_path_factory.mktemp("house"), sshd)
+    made.start()
+    yield made
+    made.stop()
+
+
+def shell(house: House) -> str:
+    """The agent's ssh, as a command for tools that start one; they add the host and the far end's command."""
+    words = house.ssh_command("web-1")
+    return " ".join(words[:-1])
+
+
+async def tool(house: House, *words: str, cwd: Path, **env: str) -> asyncio.subprocess.Process:
+    fixed = {
+        "PATH": os.environ["PATH"], "HOME": str(cwd), "GIT_SSH_COMMAND": shell(house), "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example", "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example", "GIT_SSH_VARIANT": "simple",
+    }  # fmt: skip
+    return await asyncio.create_subprocess_exec(
+        *words, cwd=cwd, env={**fixed, **env}, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def through(
+    house: House, ana: Client, *words: str, cwd: Path, choice: Choice = Choice.APPROVE
+) -> tuple[Outcome, wire.RequestInfo]:
+    """Run a tool, decide what it holds; how it ended, and what was held."""
+    process = await tool(house, *words, cwd=cwd)
+    info = await house.decide(ana, choice, "because")
+    return await house.finish(process), info
+
+
+def git(cwd: Path, *words: str) -> str:
+    fixed = ["git", "-c", "user.name=a", "-c", "user.email=a@example", "-c", "init.defaultBranch=main"]
+    return subprocess.run([*fixed, *words], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A bare repository on the target, with one commit."""
+    (tmp_path / "seed").mkdir()
+    git(tmp_path / "seed", "init", "-q")
+    (tmp_path / "seed" / "file").write_text("one")
+    git(tmp_path / "seed", "add", "file")
+    git(tmp_path / "seed", "commit", "-q", "-m", "one")
+    git(tmp_path, "clone", "-q", "--bare", "seed", "x.git")
+    return tmp_path / "x.git"
+
+
+async def test_git_clones_and_pushes(house: House, ana: Client, tmp_path: Path, repository: Path) -> None:
+    where = f"web-1@127.0.0.1:{repository}"
+    done, held = await through(house, ana, "git", "clone", "-q", where, "copy", cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert (held.command, held.stdin, held.tier) == (f"git-upload-pack '{repository}'".encode(), "stream", "low")
+    copy = tmp_path / "copy"
+    (copy / "file").write_text("two")
+    git(copy, "commit", "-q", "-am", "two")
+    before = git(repository, "rev-parse", "HEAD")
+    done, held = await through(house, ana, "git", "push", "-q", cwd=copy, choice=Choice.DENY)
+    assert done.status != 0
+    assert "because" in done.stderr
+    assert git(repository, "rev-parse", "HEAD") == before
+    assert held.tier == "medium"
+    done, held = await through(house, ana, "git", "push", "-q", cwd=copy)
+    assert done.status == 0, done.stderr
+    assert git(repository, "rev-parse", "HEAD") == git(copy, "rev-parse", "HEAD") != before
+
+
+FILES = {"a": b"a" * 100, "b/c": bytes(range(256)) * 64, "b/empty": b"", "big": os.urandom(1 << 20)}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, data in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    os.utime(tmp_path / "tree" / "a", (1_000_000_000, 1_000_000_000))
+    (tmp_path / "tree" / "a").chmod(0o640)
+    return tmp_path / "tree"
+
+
+def same(left: Path, right: Path) -> bool:
+    assert {name: (left / name).read_bytes() for name in FILES} == FILES
+    assert {name: (right / name).read_bytes() for name in FILES} == FILES
+    one, other = (left / "a").stat(), (right / "a").stat()
+    return (one.st_mode, int(one.st_mtime)) == (other.st_mode, int(other.st_mtime))
+
+
+async def test_rsync_both_ways_and_deleting(house: House, ana: Client, tmp_path: Path, tree: Path) -> None:
+    ssh, target = shell(house), tmp_path / "target"
+    target.mkdir()
+    (target / "old").write_text("x")
+    far = f"web-1@127.0.0.1:{target}/"
+    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, f"{tree}/", far, cwd=tmp_path, choice=Choice.DENY)
+    assert done.status != 0
+    assert sorted(os.listdir(target)) == ["old"]
+    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, f"{tree}/", far, cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert same(tree, target)
+    assert (held.stdin, held.tier) == ("stream", "medium")
+    assert (target / "old").exists()
+    done, held = await through(house, ana, "rsync", "-a", "--delete", "-e", ssh, f"{tree}/", far, cwd=tmp_path)
+    assert (done.status, held.tier) == (0, "high")
+    assert ("deletes", f"{target}/") in [tuple(effect) for effect in held.effects]
+    assert not (target / "old").exists()
+    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, far, f"{tmp_path}/back/", cwd=tmp_path)
+    assert (done.status, held.tier) == (0, "low")
+    assert same(tree, tmp_path / "back")
+
+
+def scp(house: House, *words: str) -> Sequence[str]:
+    options = [word.replace("-p", "-P") if word == "-p" else word for word in house.ssh_command("web-1")[1:-1]]
+    return ["scp", "-O", *options, *words]
+
+
+async def test_scp_of_old_both_ways(house: House, ana: Client, tmp_path: Path, tree: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    up = scp(house, "-r", "-p", str(tree), f"web-1@127.0.0.1:{target}")
+    done, _ = await through(house, ana, *up, cwd=tmp_path, choice=Choice.DENY)
+    assert done.status != 0
+    assert list(target.iterdir()) == []
+    done, held = await through(house, ana, *up, cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert held.command == f"scp -r -p -t {target}".encode()
+    assert same(tree, target / "tree")
+    down = scp(house, "-r", "-p", f"web-1@127.0.0.1:{target}/tree", str(tmp_path / "back"))
+    done, held = await through(house, ana, *down, cwd=tmp_path)
+    assert (done.status, held.tier) == (0, "low")
+    assert same(tree, tmp_path / "back")
+
+
+@pytest.mark.parametrize("command", ["scp -t {}/x; touch {}/canary", "rsync --server; touch {}/canary"])
+async def test_a_masquerade_is_judged_as_what_it_is(house: House, ana: Client, tmp_path: Path, command: str) -> None:
+    command = command.format(tmp_path, tmp_path)
+    process = await house.ssh("web-1", command, stdin=b"touch no\n")
+    assert process.stdin is not None
+    process.stdin.close()
+    held = await house.held(ana, command.encode())
+    assert held.stdin == "bundled"
+    assert not (tmp_path / "canary").exists()
+    await house.decide(ana, Choice.DENY, "no", command=command.encode())
+    assert (await process.wait()) == 126
+    assert not (tmp_path / "canary").exists()
+    assert shutil.which("rsync")
