@@ -95,7 +95,7 @@ def recognise(command: bytes) -> Transfer | None:
 def _simple(command: Command) -> Transfer | None:
     if command.assignments or command.redirects or not command.words:
         return None
-    if not all(word.constant and not word.splits and not word.inner for word in command.words):
+    if not all(word.constant and not word.splits and not word.inner and "$" not in word.raw for word in command.words):
         return None
     directory, _, name = command.words[0].text.rpartition("/")
     reader = _PROGRAMS.get(name) if directory in SYSTEM else None
@@ -139,7 +139,7 @@ _RSYNC_LONG = re.compile(
     re.ASCII,
 )
 _RSYNC_DELETES = re.compile(
-    r"--(?:delete|del|delete-(?:before|during|delay|after|excluded)|remove-source-files)", re.ASCII
+    r"--(?:del|delete(?:-before|-during|-delay|-after|-excluded)?|remove-source-files)", re.ASCII
 )
 
 

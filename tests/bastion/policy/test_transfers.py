@@ -19,9 +19,7 @@ KNOWN = {
     "rsync --server --sender -vlogDtpre.iLsfxCIvu . /srv/a /srv/b": Transfer(Kind.READ, ("/srv/a", "/srv/b")),
     "rsync --server --sender -logDtpre.iLsfxCIvu --numeric-ids . /srv/b": Transfer(Kind.READ, ("/srv/b",)),
     "rsync --server --sender -vlHogDtprze.LsfxCIvu . /srv/b": Transfer(Kind.READ, ("/srv/b",)),
-    "rsync --server --sender -logDtpre.iLsfxCIvu --remove-source-files . /a": Transfer(
-        Kind.READ, ("/a",), deletes=True
-    ),
+    "rsync --server --sender -lDtpre.iLsfxCIvu --remove-source-files . /a": Transfer(Kind.READ, ("/a",), deletes=True),
     "scp -f /etc/hosts": Transfer(Kind.READ, ("/etc/hosts",)),
     "scp -v -r -p -t /srv/x": Transfer(Kind.WRITE, ("/srv/x",)),
     "scp -r -d -t '/srv/x y'": Transfer(Kind.WRITE, ("/srv/x y",)),
@@ -46,7 +44,8 @@ def test_known(command: str, transfer: Transfer) -> None:
         "rsync --server --daemon . /x", "rsync --server -e sh . /x", "rsync --server -vesh . /x", "rsync -av a b",
         "rsync --server --rsh=sh . /x", "rsync --server --rsync-path=x . /x", "rsync --server -v . /x /y",
         "rsync --server --log-file=/etc/x . /x", "rsync --server --temp-dir=/etc . /x", "rsync --server . --daemon",
-        "rsync --server --partial-dir=/etc . x", "rsync --server --write-batch=/etc/x . x", "rsync --sender --server . x",
+        "rsync --server --partial-dir=/etc . x", "rsync --server --write-batch=/etc/x . x",
+        "rsync --sender --server . x",
         "git-upload-pack", "git-upload-pack -x", "git-upload-pack --strict /x", "git-upload-pack /x /y",
         "git-shell -c id", "git upload-pack /x", "git-receive-pack '/x'; id", "git-receive-pack \"$X\"",
         "sftp-server", "internal-sftp", "", "\0", "scp -t \u202ex\u202c; id",
