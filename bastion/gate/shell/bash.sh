@@ -14,7 +14,7 @@
 PS1='' PS2='' BASH_ARGV0=-bash
 unset PROMPT_COMMAND
 set +o history
-__b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y='' __b_v=0
+__b_t=0 __b_r='' __b_c='' __b_i='' __b_o='' __b_f='' __b_z='' __b_y='' __b_v=0 __b_a=''
 __b_p='{ \__b_g; } 2>/dev/null'
 # mark TEXT
 __b_m() {
@@ -38,6 +38,13 @@ __b_s() {
 		\builtin return "$__b_t"
 	fi
 	__b_i='' __b_r=1
+	# a second exit in a row ends a shell with stopped jobs, and to bash no two of our commands are in a row: jobs counts, too
+	if [[ $__b_c == @(exit|logout)?([[:space:]]*) ]]; then
+		if [[ -n $__b_a ]]; then __b_c="{ \\builtin jobs; } >/dev/null 2>&1"$'\n'"$__b_c"; fi
+		__b_a=1
+	else
+		__b_a=''
+	fi
 	if [[ -n $__b_o ]]; then
 		if [[ $__b_t != 0 && $- == *e* ]]; then
 			__b_c="{ \\builtin set -$__b_o; } 2>/dev/null"$'\n'"$__b_c"
@@ -45,7 +52,7 @@ __b_s() {
 			__b_c="{ \\builtin set -$__b_o; \\__b_q; } 2>/dev/null"$'\n'"$__b_c"
 		fi
 	fi
-	\builtin export -n __b_c __b_t __b_r __b_i __b_o __b_f __b_z __b_y __b_v
+	\builtin export -n __b_c __b_t __b_r __b_i __b_o __b_f __b_z __b_y __b_v __b_a
 	__b_m "B;$1"
 	\builtin return "$__b_t"
 }

@@ -306,6 +306,22 @@ async def test_control_keys_and_jobs(sshd: Sshd, kind: str, monkeypatch: pytest.
         assert (await shell.run("echo on"))[1] == b"on\r\n"
 
 
+async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        nonce = await shell.begin("echo go; sleep 30")
+        await shell.says(b"go")
+        await asyncio.sleep(0.1)
+        shell.driver.control("^Z")
+        await shell.finished(nonce)
+        for _ in range(2):
+            status, text = await shell.run("exit 3")
+            assert (status, b"stopped jobs" in text) == (1, True)
+            await shell.run("true")
+        assert (await shell.run("exit 3"))[0] == 1
+        assert (await shell.run("exit 3"))[0] is None
+        assert shell.failed == ev.DriverFailed("the shell on the target ended", 3)
+
+
 async def test_typing_and_what_is_not_read(sshd: Sshd) -> None:
     async with governed(sshd) as shell:
         with pytest.raises(DriverError):
