@@ -27,10 +27,10 @@ from typing import assert_never
 import asyncssh
 
 from bastion import audit
-from bastion.errors import BastionError
+from bastion.errors import BastionError, Unreachable
+from bastion.gate import asking, intent, modes, notices
 from bastion.gate import effects as do
 from bastion.gate import events as ev
-from bastion.gate import intent, modes, notices
 from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.gate.channels import PASSED_ENVIRONMENT
@@ -60,6 +60,15 @@ CLOSE_SECONDS = 5.0
 
 MARKER_WIDTH = 200
 """Characters of a command in the marker that players show."""
+
+ASKED = "asked"
+"""Nonce of the bastion's own questions; those of commands are 32 hex digits."""
+
+ASK_SECONDS = 10.0
+"""Until the shell answers one; it takes milliseconds."""
+
+ANSWER_BYTES = 1 << 18
+"""Bytes of an answer that are waited for; what is more goes to the agent, as output does."""
 
 SCREEN_LINES, SCREEN_BYTES = 12, 2048
 """Of the output before a line that its approver is shown with it; the console shows the rest."""
@@ -117,6 +126,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._output: _Output | None = None
         self._put_out = 0
         self._tail = bytearray()
+        self._kind, self._status = "", 0
+        self._asking: asyncio.Future[None] | None = None
+        self._answer = bytearray()
         self._fresh = True  # the cursor is at the beginning of a line
         self._stale = False  # there was output since the terminal was looked at
         self._over = False
@@ -231,7 +243,12 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     def tell(self, event: sv.FromDriver) -> None:
         """driver.Listener"""
-        self._events.post(event)
+        asked = isinstance(event, sv.CommandBegan | sv.CommandDone) and event.nonce == ASKED
+        over = isinstance(event, sv.DriverFailed) or (asked and isinstance(event, sv.CommandDone))
+        if over and self._asking is not None and not self._asking.done():
+            self._asking.set_result(None)
+        if not asked:
+            self._events.post(event)
 
     def writable(self, yes: bool) -> None:
         """driver.Listener: the target takes input, or does not for now."""
@@ -243,6 +260,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     def output(self, kind: str, data: bytes) -> None:
         """driver.Listener: the hot path."""
         self._stale = True
+        if self._asking is not None and kind == "output" and len(self._answer) < ANSWER_BYTES:
+            self._answer += data
+            return
         if self._output is not None:
             self._output.add(kind, data)
         self._put_out += len(data)
@@ -309,6 +329,11 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _receive(self, event: ShellEvent) -> None:
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
+        elif isinstance(event, sv.DriverReady):
+            self._kind = event.kind
+            await self._ask(asking.set_up(event.kind))
+        elif isinstance(event, sv.CommandDone):
+            self._status = event.status
         await self._execute(self._gate.receive(event))
         self._watch_idleness()
         if isinstance(event, sv.BytesTyped):
@@ -458,8 +483,37 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         tty = None
         if not effect.ask and self._driver is not None:
             tty = await self._driver.observe()
+        context: tuple[tuple[str, str], ...] = ()
+        if effect.ask:
+            mark = f"{secrets.randbits(128):039d}"
+            question = asking.question(effect.item, self._kind, mark, self._status)
+            if question is not None and (answer := await self._ask(question, mark)) is not None:
+                context = asking.context(answer)
         now = self._services.clock.wall()
-        return sv.Described(request_id(), secrets.token_hex(16), now, tty=tty, context=self._screen_before())
+        return sv.Described(
+            request_id(), secrets.token_hex(16), now, tty=tty, context=(*context, *self._screen_before())
+        )
+
+    async def _ask(self, question: bytes, mark: str = "") -> bytes | None:
+        """Run our own text in the shell, between the agent's commands; the answer between its marks, if there is one.
+        Raises Unreachable when the shell does not come back: nothing can be run in it any more."""
+        if self._driver is None or self._with.unwanted():
+            return None
+        self._asking, self._answer = self._loop.create_future(), bytearray()
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                await self._driver.run(ASKED, question)
+                await self._asking
+        except TimeoutError:
+            raise Unreachable("the shell on the target does not answer") from None
+        except DriverError:  # it has ended in this moment, which is told next
+            return None
+        finally:
+            self._asking = None
+        answer, rest = asking.sift(bytes(self._answer), mark) if mark else (None, bytes(self._answer))
+        if rest:
+            self._pass_on("output", rest)
+        return answer
 
     def _screen_before(self) -> tuple[tuple[str, str], ...]:
         """The last lines that were put out, for the approver."""

@@ -1,0 +1,84 @@
+"""What the bastion asks a shell about an item: none of the agent's text is run by it, and the answer is told apart."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastion.gate.asking import ANSWER_LIMIT, WORDS_MOST, context, question, set_up, sift, words_of
+
+MARK = "1234567890" * 4
+
+
+def ask(shell: list[str], item: bytes, before: str = "", status: int = 0) -> tuple[bytes, int]:
+    """What a real shell says, and its status afterwards."""
+    kind = "bash" if shell[0] == "bash" else "sh"
+    asked = question(item, kind, MARK, status)
+    assert asked is not None
+    script = f"{before}\n".encode() + asked + b"\nexit $?\n"
+    done = subprocess.run(shell, input=script, capture_output=True, timeout=20, check=False)
+    answer, _ = sift(done.stdout, MARK)
+    assert answer is not None, done
+    return answer, done.returncode
+
+
+def test_an_alias_a_function_a_trap_and_a_program_are_told() -> None:
+    before = "shopt -s expand_aliases; alias ls='touch X; ls'\nrm() { echo no; }\ntrap 'echo T' DEBUG"
+    answer, _ = ask(["bash"], b"ls; rm x; cat y", before)
+    said = dict(context(answer))
+    assert "ls is aliased to `touch X; ls'" in said["means"]
+    assert "rm is a function" in said["means"]
+    assert "echo T" in said["traps"]
+
+
+def test_what_everybody_expects_is_not_told() -> None:
+    answer, status = ask(["bash"], b"cd /tmp && true")
+    assert [name for name, _ in context(answer) if name == "traps"] == []
+    assert status == 0
+
+
+@pytest.mark.parametrize("shell", [["bash"], ["bash", "--posix"], ["dash"]])
+@pytest.mark.parametrize("status", [0, 1, 130])
+def test_the_status_stays(shell: list[str], status: int) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    assert ask(shell, b"ls", f"(exit {status})", status)[1] == status
+
+
+def test_it_ends_no_shell_under_set_e() -> None:
+    _, status = ask(["bash"], b"no-such-program", "set -euo pipefail", 3)
+    assert status == 0
+
+
+def test_only_plain_words_are_asked_about() -> None:
+    assert words_of(b"'$(touch X)' a; $x b; \"a b\" c; -x; l\\\ns") == []
+    assert question(b"\xff", "bash", MARK, 0) is None
+    assert len(words_of(b"; ".join(b"p%d" % number for number in range(50)))) == WORDS_MOST
+
+
+@given(st.text(max_size=40))
+def test_no_text_of_the_agent_is_run(text: str) -> None:
+    for word in words_of(text.encode(errors="ignore")):
+        assert not set(word) & set("'\"`$\\;&|<>(){}*?~#!\n \t=")
+
+
+def test_what_others_print_meanwhile_is_kept() -> None:
+    data = f"job{MARK}answer{MARK} done".encode()
+    assert sift(data, MARK) == (b"answer", b"job done")
+    assert sift(data[:20], MARK) == (None, data[:20])
+
+
+def test_a_long_answer_is_cut_with_a_word() -> None:
+    ((_, text),) = context(b"f is a function\n" + b"x" * ANSWER_LIMIT)
+    assert text.endswith("characters)")
+
+
+def test_the_safer_environment() -> None:
+    done = subprocess.run(
+        ["bash"], input=set_up("bash") + b"\necho $PAGER $LESSSECURE", capture_output=True, check=True
+    )
+    assert done.stdout == b"cat 1\n"
