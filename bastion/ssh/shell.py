@@ -260,9 +260,12 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     def output(self, kind: str, data: bytes) -> None:
         """driver.Listener: the hot path."""
         self._stale = True
-        if self._asking is not None and kind == "output" and len(self._answer) < ANSWER_BYTES:
-            self._answer += data
-            return
+        if self._asking is not None and kind == "output":
+            if len(self._answer) < ANSWER_BYTES:
+                self._answer += data
+                return
+            if self._answer:  # so much is no answer: it goes where output goes, in its order
+                data, self._answer = bytes(self._answer) + data, bytearray()
         if self._output is not None:
             self._output.add(kind, data)
         self._put_out += len(data)
