@@ -53,6 +53,8 @@ _INPUTS = frozenset(("<", "<>", "<&", "<<", "<<-", "<<<"))
 _REPLACES = frozenset(("exec", "command", "builtin", "time", "--", "-p"))
 _DECODERS = frozenset(("base64", "base32", "basenc", "xxd", "openssl", "gunzip", "zcat", "uudecode"))
 _DOWNLOADS = frozenset(("download", "download-file", "connect", "listen", "remote", "lookup"))
+_BACKGROUND = re.compile(rb"(?<![&<>|])&(?![&>])")
+"""A lone `&`: what stands before it happens in another shell."""
 _MOVES = frozenset(("cd", "pushd"))
 _CHDIR = frozenset(("-C", "--chdir", "-w", "--workdir", "-D"))
 _MOVING = re.compile(r"(?:cd|pushd)\s+['\"]?([^\s'\";&|]+)")
@@ -110,8 +112,14 @@ class Risk:
         parsed = parse(command)
         if not isinstance(parsed, Parsed):
             return [self._finder.find("opaque", f"this line {parsed.reason}")]
-        where = replace(where, functions=parsed.functions, directories=_directories(parsed, where.directories))
-        found = self._node(parsed.root, where)
+        where = replace(where, directories=_directories(parsed, where.directories))
+        found: list[Finding] = []
+        defined: frozenset[str] = frozenset()
+        certain = b"unset" not in command and not _BACKGROUND.search(command)
+        for part in parsed.root.parts:
+            found += self._node(part, replace(where, functions=defined))
+            if certain and isinstance(part, Block) and part.kind is BlockKind.FUNCTION:
+                defined |= {part.words[0].text}  # from here on, and for certain: not behind `if`, `&&`, in `( )`
         gaps = any(one.action.name == "read" and UNKNOWN in one.what for one in found)
         return found + self._named(parsed) if gaps else found
 

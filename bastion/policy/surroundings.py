@@ -39,7 +39,7 @@ class Where:
     depth: int = 0
     """Commands inside commands."""
     functions: frozenset[str] = frozenset()
-    """Names that this line defines."""
+    """Names that this line has defined for certain before it comes here."""
     directories: tuple[str, ...] = ()
     """What the current directory may be, as far as it is known."""
     terminal: bool = False

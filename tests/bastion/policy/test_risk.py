@@ -148,3 +148,23 @@ def test_a_function_cannot_stand_in_for_what_is_judged() -> None:
     assert tier("ls() { id; }; ls") is MEDIUM
     assert tier("echo() { printf 'rm x'; }; echo ls | sh") is HIGH
     assert tier(":(){ :|:& };:") is HIGH
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "foo; foo() { ls; }",
+        "if false; then foo() { ls; }; fi; foo",
+        "false && foo() { ls; }; foo",
+        "(foo() { ls; }); foo",
+        "foo() { ls; } & foo",
+        "foo() { ls; }; unset -f foo; foo",
+        "foo() { ls; } | cat; foo",
+        "foo() { ls; }; bash -c foo",
+        "foo() { ls; }; env foo",
+        "foo() { ls; }; foo() { $1; }; foo x",
+    ],
+)
+def test_a_function_counts_only_where_it_is_defined_for_certain(command: str) -> None:
+    assert tier("foo() { ls; }; foo") is LOW
+    assert tier(command) is not LOW
