@@ -104,6 +104,10 @@ class Directory:
     _by_key: dict[str, str] = field(default_factory=dict)
     _statements: set[str] = field(default_factory=set)
     _by_command: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
+    _by_beginning: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
+    """Patterns, by what stands before their first brace."""
+    _beginnings: dict[int, int] = field(default_factory=dict)
+    """Lengths of these, and how many patterns have each."""
     access: Access = field(default_factory=Access)
 
     def identity_of(self, fingerprint: str) -> Identity | None:
@@ -114,11 +118,11 @@ class Directory:
     def remembered(self, identity: str, login: str, command: bytes) -> Iterator[WhitelistEntry]:
         """Entries that could be about this command: of that identity and login, exact ones first. Whether one lets it
         through is policy.whitelist's question."""
-        for key, patterns in ((command, False), (_program(command), True)):
-            for entry_id in self._by_command.get((identity, login, key), ()):
-                entry = self.whitelist[entry_id]
-                if bool(entry.pattern) is patterns:
-                    yield entry
+        for entry_id in self._by_command.get((identity, login, command), ()):
+            yield self.whitelist[entry_id]
+        for length in self._beginnings:
+            for entry_id in self._by_beginning.get((identity, login, command[:length]), ()):
+                yield self.whitelist[entry_id]
 
     def grant(self, identity: str, target: str, now: int) -> Grant | None:
         """The grant in force at `now` (microseconds) for this identity on this target."""
@@ -176,18 +180,29 @@ class Directory:
                 )
                 self.whitelist[added.id] = added
                 self._statements.add(str(body["statement"]))
-                self._by_command.setdefault(_place(added), []).append(added.id)
+                self._remember(added)
             case "whitelist.removed":
                 self._forget(str(body["id"]))
             case _:
                 self.access.apply(kind, body)
 
+    def _remember(self, entry: WhitelistEntry) -> None:
+        place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
+        index.setdefault(place, []).append(entry.id)
+        if entry.pattern:
+            self._beginnings[len(place[2])] = self._beginnings.get(len(place[2]), 0) + 1
+
     def _forget(self, entry_id: str) -> None:
         entry = self.whitelist.pop(entry_id)
-        rest = self._by_command[_place(entry)]
-        rest.remove(entry_id)
-        if not rest:
-            del self._by_command[_place(entry)]
+        place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
+        index[place].remove(entry_id)
+        if not index[place]:
+            del index[place]
+        if entry.pattern:
+            length = len(place[2])
+            self._beginnings[length] -= 1
+            if not self._beginnings[length]:
+                del self._beginnings[length]
 
     # --- wishes checked ---------------------------------------------------------------------------------------
 
@@ -396,12 +411,9 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def _place(entry: WhitelistEntry) -> tuple[str, str, bytes]:
-    return entry.identity, entry.login, _program(entry.command) if entry.pattern else entry.command
-
-
-def _program(command: bytes) -> bytes:
-    """What a command begins with, up to its first blank: no pattern has a hole there."""
-    return b" ".join(command.split(None, 1)[:1]) + b" "
+    """Where it is looked up: by the whole command, or by what all commands of its pattern begin with."""
+    beginning = entry.pattern.partition("{")[0].encode() if entry.pattern else entry.command
+    return entry.identity, entry.login, beginning
 
 
 def _check_name(name: str, what: str) -> None:

@@ -130,8 +130,7 @@ def add(directory: Directory, command: bytes, **changes: Any) -> WhitelistEntry:
     }  # fmt: skip
     entry = WhitelistEntry(command=command, **{**fields, **changes})
     directory.whitelist[entry.id] = entry
-    key = command.split()[0] + b" " if entry.pattern else command
-    directory._by_command.setdefault((entry.identity, entry.login, key), []).append(entry.id)
+    directory._remember(entry)
     return entry
 
 
