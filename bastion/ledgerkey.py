@@ -41,7 +41,8 @@ def load(config: Config) -> LedgerKey:
 
 def signer(config: Config) -> SignerProcess:
     """The key in a process of its own; for the daemon. Raises RecorderError."""
-    load(config)  # finishes a change of keys, and says what is wrong with the file before a process is started
+    if _next(config.ledger_key).exists():
+        load(config)  # finishes a change of keys; otherwise the key never comes into this process
     return SignerProcess(config.ledger_key, config.state / MEMORY)
 
 

@@ -20,7 +20,7 @@ from recorder import layout
 from recorder.checkpoint import Checkpoint
 from recorder.keys import sync_directory
 
-GIT_SECONDS = 60.0
+GIT_SECONDS = 30.0
 """For one git command that talks to a remote."""
 BRANCH = "main"
 

@@ -77,6 +77,12 @@ class Segments:
         self._entries += 1
         return self.close() if self._entries == SPAN else None
 
+    def fill(self, entries: list[bytes]) -> Segment:
+        """Add these, of which there is at least one, and end the segment; as `append` and `close`, in one go."""
+        self._waiting += entries
+        self._entries += len(entries)
+        return self.close()
+
     def close(self) -> Segment:
         """End the open segment, which has entries; the next entry begins another."""
         done = self.current()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from recorder.outside import Claim, claim
 from recorder.report import PROBLEM_LIMIT, Problem
 from recorder.rules import Rules
 from recorder.schema import EntryRow
-from recorder.segments import Segment, Segments
+from recorder.segments import SPAN, Segment, Segments
 from recorder.source import Source
 from recorder.tree import Tree
 from recorder.votes import Violation
@@ -102,6 +103,9 @@ class Walk:
         """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
         flat, ends, sha256 = self.flat, self._ends, hashlib.sha256
         waiting: list[bytes] = []
+        segment: list[bytes] = []
+        sealed: list[Future[Segment]] = []
+        pool = ThreadPoolExecutor(1, "segments")  # hashing lets go of the interpreter; one thread keeps the order
         try:
             for data, columns in self._source.entries():
                 leaf = sha256(b"\x00" + data).digest()
@@ -113,14 +117,19 @@ class Walk:
                     self._grow(waiting)
                     if self.size in wanted:
                         self.roots[self.size] = self.tree.root()
-                full = flat.append(data)
-                if full is not None or self.size in ends:
-                    self.full.append(full or flat.close())
+                segment.append(data)
+                if len(segment) == SPAN or self.size in ends:
+                    sealed.append(pool.submit(flat.fill, segment))
+                    segment = []
                 self._entry(row, leaf, data)
                 if self._progress is not None and self.size % PROGRESS_EVERY == 0:
                     self._progress(self.size)
         finally:
             self._grow(waiting)
+            pool.shutdown()
+            self.full = [each.result() for each in sealed]
+            for data in segment:
+                flat.append(data)
 
     def _grow(self, waiting: list[bytes]) -> None:
         self.tree.extend(waiting)
@@ -190,7 +199,7 @@ class Walk:
                     self._rotated(row)
                 elif row.type == ANCHORED:
                     self.claims.append(claim(row.seq, row.body))
-                self.rules.feed(row, leaf.hex(), opened.get)
+                self.rules.feed(row, self.prev, opened.get)  # its own leaf, by now
             except (Violation, RotationError, NoteError) as error:
                 self._findings.bad(row.seq, str(error))
 
