@@ -14,6 +14,7 @@ def test_loads_and_means_what_it_says() -> None:
     config = load(EXAMPLE)
     assert (config.host, config.port) == ("0.0.0.0", 2222)  # noqa: S104 -- an example for a server
     assert config.state == Path("/var/lib/bastion/state")
+    assert config.policy == EXAMPLE.with_name("policy.bastion")
     assert (config.timeout_seconds, config.ticket_seconds, config.approvals) == (120, 600, 1)
     assert (config.failed_logins_per_minute, config.held_requests) == (30, 200)
 

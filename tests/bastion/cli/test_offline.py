@@ -24,8 +24,9 @@ def test_init_prints_what_to_type_next(shell: Shell) -> None:
         ["ssh-keygen", "-lf", shell.work / "my bastion" / "state" / "host_key.pub"],
         capture_output=True, text=True, check=True,
     ).stdout.split()[1]  # fmt: skip
-    assert lines[:3] == [
+    assert lines[:4] == [
         f"made {shell.work}/my bastion/bastion.toml",
+        f"made {shell.work}/my bastion/policy.bastion",
         f"made {shell.work}/my bastion/state",
         f"host key {fingerprint} (ssh-ed25519)",
     ]
