@@ -140,7 +140,8 @@ class Runner:
             base = "read"
         if base == "interactive" and where.stdin.piped and _takes_code(given):
             base = "read"  # what it reads is judged instead
-        if base == "pager" and not where.terminal:
+        alone = not (given.options or given.operands or where.captured or where.stdin.piped)  # shows everything
+        if base == "pager" and not (where.terminal or alone):
             base = "read"
         if base == "read":
             return []
@@ -328,6 +329,12 @@ class Runner:
 
     def _only_lists(self, _given: Invocation, _word: Word, _where: Where) -> list[Finding]:
         return LISTED
+
+    def _paged_list(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
+        """A listing of everything, which goes to a pager by itself: `dpkg -l`, `dmesg -H`."""
+        if where.captured or given.operands or given.has(_NO_PAGER | {"--nopager"}):
+            return LISTED
+        return Listed([self.finder.find("paged", given.path)])
 
     def _dry(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
         return [] if given.has(frozenset(("-f", "--force"))) else LISTED
@@ -541,6 +548,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "only-lists": Runner._only_lists,
     "lookup": Runner._only_lists,
     "restore": Runner._restore,
+    "paged-list": Runner._paged_list,
     "dry": Runner._dry,
     "rehearsal": Runner._later,
     "env-split": Runner._env_split,
