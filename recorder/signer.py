@@ -367,11 +367,12 @@ def _harden() -> None:
 
 
 def _drop() -> None:
-    """As root: everything but what is open."""
+    """As root: everything but what is open. A root without the capability to become somebody else stays."""
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        with contextlib.suppress(PermissionError):
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # a change of user sets it anew
 
 
