@@ -471,7 +471,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         except BastionError as error:
             self._events.post(sv.DriverFailed(str(error)))
             return
-        if reason := self._with.unwanted():
+        if reason := self._with.unwanted() or ("the session is over" if self._over else ""):
             connection.abort()
             self._events.post(sv.DriverFailed(reason))
             return
