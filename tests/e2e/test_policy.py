@@ -26,6 +26,7 @@ pytestmark = pytest.mark.e2e
 POLICY = """policy "e2e" {
   version 1
   group boss "ben"
+  group second "ana"
   group oncall "hana"
   break_glass oncall
   allow low, reversible
@@ -39,6 +40,11 @@ POLICY = """policy "e2e" {
   restart {
     require_approval true
     approvals 1 from boss
+  }
+  stop {
+    require_approval true
+    approvals 1 from boss
+    escalate after 1s to second
   }
   high { timeout 30s }
   rate 100 per 1m
@@ -143,6 +149,30 @@ async def alerts(client: Client, kind: str) -> wire.Alert:
     raise AssertionError("the daemon closed the connection")
 
 
+async def test_it_goes_to_the_next_group_in_time_and_the_ledger_says_so(place: tuple[House, Sshd]) -> None:
+    house, _ = place
+    ana = await house.local("ana")
+    await ana.call(wire.Subscribe, type(None))
+    command = "systemctl stop no-such-unit"
+    waiting = await house.ssh("web-1", command)
+    told = await alerts(ana, "request.escalated")
+    held = await house.held(ana, command.encode())
+    assert held.id in told.text
+    assert (held.approvers, held.escalated) == (["boss"], ["second"])
+    await ana.vote(held, Choice.APPROVE, "")
+    assert (await house.finish(waiting)).status not in (124, 126)
+    (entry,) = entries(house, "request.escalated")
+    assert entry["body"]["group"] == "second"  # type: ignore[index]
+    await ana.close()
+    await asyncio.to_thread(verified, house)
+
+
+def verified(house: House) -> None:
+    command = [sys.executable, "-m", "bastion", "--config", str(house.config.path), "ledger", "verify"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def rewrite(house: House, text: str) -> None:
     """As editors do: a new file over the old one."""
     assert house.config.policy is not None
@@ -161,7 +191,7 @@ async def test_it_is_reloaded_and_a_broken_one_changes_nothing(place: tuple[Hous
     assert (await house.run("web-1", "echo still")).status == 0
     rewrite(house, POLICY.replace("allow low", "alow low"))
     told = await alerts(ana, "policy.failed")
-    assert "policy.bastion:6:3: found `alow`" in told.text
+    assert "policy.bastion:7:3: found `alow`" in told.text
     rewrite(house, POLICY.replace("allow low", "deny low\n  allow low"))
     await alerts(ana, "policy.loaded")
     assert (await house.run("web-1", "echo no more")).status == 126
