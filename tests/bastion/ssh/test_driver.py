@@ -440,6 +440,28 @@ async def test_login_shells(tmp_path: Path, login: str) -> None:
         target.stop()
 
 
+@pytest.mark.parametrize("shell", ["bash --posix", "busybox sh", "mksh", "dash"])
+@pytest.mark.parametrize("terminal", [True, False], ids=["tty", "pipe"])
+async def test_what_sh_may_be_on_a_target(
+    sshd: Sshd, shell: str, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of our programs run in it, to the end of a connection that dies before the shell starts."""
+    if shutil.which(shell.split(maxsplit=1)[0]) is None:
+        pytest.skip(f"needs {shell}")
+    command = module.driver._command
+    monkeypatch.setattr(
+        module.driver, "_command", lambda *words: command(*words).replace(b"exec /bin/sh", b"exec " + shell.encode())
+    )
+    async with governed(sshd, **({} if terminal else {"terminal": None})) as one:
+        assert (await one.run("echo on"))[1].strip() == b"on"
+        assert terminal == (await one.driver.observe() is not None)
+    monkeypatch.setattr(module.driver, "place", lambda *_, **__: b"")
+    monkeypatch.setattr(module, "START_SECONDS", 0.5)
+    async with governed(sshd, ready=False, **({} if terminal else {"terminal": None})) as two:
+        assert two.failed is not None
+    await until(lambda: not left_behind(two), "nothing is left behind")
+
+
 REFUSED = {
     'exec rbash -c "$SSH_ORIGINAL_COMMAND"': "restricted",
     "exec /usr/sbin/nologin": "This account is currently not available",
