@@ -50,6 +50,12 @@ FLUSH_SECONDS = 30.0
 TOKEN_SECONDS = 1.0
 """Until the line that ends a flush is sent again: another process may have read it off the terminal."""
 
+STATE = ("PATH", "traps", "aliases", "functions")
+"""What `state` tells, in this order."""
+
+STATE_SECONDS = 5.0
+"""Until the shell says what changes the meaning of commands. It takes a few milliseconds."""
+
 OBSERVE_SECONDS = 10.0
 """Until the observer answers. It takes about 30 ms."""
 
@@ -211,6 +217,7 @@ class Driver:
         self._inner: _Inner | None = None
         self._flush: _Flush | None = None
         self._tokens: dict[str, str] = {}
+        self._told: asyncio.Future[tuple[str, ...]] | None = None
         self._observing = asyncio.Lock()
         self._observed: asyncio.Future[list[str]] | None = None
         self._observed_text = bytearray()
@@ -342,6 +349,27 @@ class Driver:
                 self._fail("the terminal's input cannot be emptied: the target has no working stty")
         return not self._over
 
+    async def state(self) -> tuple[tuple[str, str], ...]:
+        """What in the shell changes the meaning of commands, as (name, text): PATH, traps, aliases, functions; what
+        there is none of is left out. Empty where a command runs, and where the shell is not bash. It is what the shell
+        says: a command that was approved can have taught it to lie."""
+        bash = self._made is not None and self._made.kind == "bash"
+        if not bash or not self._ready or self._over or self._running is not None or self._inner is not None:
+            return ()
+        nonce, self._told = _nonce(), self._loop.create_future()
+        self._marks[False].expect("A", nonce)
+        self._write(self._control, frames.ask(nonce))
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                parts = await self._told
+        except TimeoutError:
+            return (("shell", "does not say what its words mean"),)
+        functions = "\n".join(name for name in parts[3].split("\n") if name[:4] != "__b_") if len(parts) > 3 else ""
+        shown = [*zip(STATE, [*parts[:3], functions], strict=False)]
+        if len(parts) < 5 or parts[-1] == "cut":
+            shown.append(("shell", "has more aliases, traps or functions than are shown"))
+        return tuple((name, text) for name, text in shown if text)
+
     async def observe(self) -> ev.TtyChanged | None:
         """How the terminal is now; None where the target does not tell."""
         if self._made is None or not self._made.tty or self._over:
@@ -457,6 +485,8 @@ class Driver:
             self._settled.set_result(None)
         if self._flush is not None and not self._flush.result.done():
             self._flush.result.set_result(False)
+        if self._told is not None and not self._told.done():
+            self._told.set_result(())
         self._listener.tell(ev.DriverFailed(reason, status))
 
     def _words(self) -> str:
@@ -503,6 +533,9 @@ class Driver:
                     flush.result.set_result(clean)
             case frames.Flushing(nonce) if nonce in self._tokens:
                 self._send_token(nonce)
+            case frames.Told(_, parts):
+                if self._told is not None and not self._told.done():
+                    self._told.set_result(parts)
             case frames.Interrupted(nonce):
                 self._interrupted(nonce)
             case frames.Lost():

@@ -250,6 +250,25 @@ async def test_a_flood_of_spoofs_is_told_a_few_times(sshd: Sshd) -> None:
         assert shell.of(ev.SpoofSeen)[-1].count > 2500
 
 
+async def test_what_changes_the_meaning_of_commands_is_told(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        assert (await shell.driver.state())[0][0] == "PATH"
+        await shell.run("alias ls='touch x; ls'; cat() { :; }; trap 'echo T;é' USR1; PATH=/tmp/evil:$PATH; false")
+        state = dict(await shell.driver.state())
+        assert state["PATH"].startswith("/tmp/evil:")
+        assert "alias ls='touch x; ls'" in state["aliases"]
+        assert state["traps"] == "trap -- 'echo T;é' SIGUSR1"
+        assert "cat" in state["functions"].split("\n")
+        assert "__b_" not in state["functions"]
+        assert (await shell.run("echo $?"))[1] == b"1\r\n"
+        await shell.run("for i in {1..900}; do alias a$i=$i; done")
+        assert ("shell", "has more aliases, traps or functions than are shown") in await shell.driver.state()
+        assert (await shell.run("set -eu; IFS=0123; set -f; shopt -s extdebug"))[0] == 0
+        assert dict(await shell.driver.state())["PATH"].startswith("/tmp/evil:")
+        assert (await shell.run("echo on"))[1] == b"on\r\n"
+        assert shell.failed is None
+
+
 # --- the terminal -----------------------------------------------------------------------------------------------------
 
 
@@ -299,7 +318,6 @@ async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
             assert (status, b"stopped jobs" in text) == (1, True)
             await shell.run("true")
         assert (await shell.run("exit 3"))[0] == 1
-        assert (await shell.run("\\builtin type -a exit"))[0] == 0  # what the bastion asks does not come between
         assert (await shell.run("exit 3"))[0] is None
         assert shell.failed == ev.DriverFailed("the shell on the target ended", 3)
 
