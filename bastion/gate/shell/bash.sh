@@ -42,7 +42,7 @@ __b_s() {
 	if [[ $__b_c == @(exit|logout)?([[:space:]]*) ]]; then
 		if [[ -n $__b_a ]]; then __b_c="{ \\builtin jobs; } >/dev/null 2>&1"$'\n'"$__b_c"; fi
 		__b_a=1
-	else
+	elif [[ $__b_c != '\builtin '* ]]; then # that is what the bastion asks between two of them
 		__b_a=''
 	fi
 	if [[ -n $__b_o ]]; then
