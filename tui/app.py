@@ -214,11 +214,11 @@ class BastionConsole(App[None], inherit_bindings=False):
 
     # --- what the person does
 
-    def cast_vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> None:
+    def cast_vote(self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> None:
         """Signs and sends a vote; a signer may wait for a touch, so the console goes on meanwhile."""
         self.view.voting |= {info.id}
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
-        self.run_worker(self.feed.vote(info, choice, reason), name=f"vote {info.id}")
+        self.run_worker(self.feed.vote(info, choice, reason, mode, seconds), name=f"vote {info.id}")
 
     def ask_memory(self, item: Item) -> None:
         """Asks what may be remembered of a request, and opens the dialog for it."""
@@ -254,17 +254,21 @@ class BastionConsole(App[None], inherit_bindings=False):
                 self.tell(words, "warning")
         self.draw()
 
-    def kill_session(self, session: wire.SessionInfo) -> None:
-        """Ends a session."""
-        self.run_worker(self._kill(session.id), name=f"kill {session.id}")
+    def end(self, session: wire.SessionInfo, what: str) -> None:
+        """Ends a session, or only the keys that pass to its command; nothing where `what` is empty."""
+        if what == "session":
+            self.run_worker(self._end(session.id, wire.KillSession), name=f"end {session.id}")
+        elif what == "keys":
+            self.run_worker(self._end(session.id, wire.EndKeys), name=f"end keys of {session.id}")
 
-    async def _kill(self, session: str) -> None:
+    async def _end(self, session: str, call: type[wire.KillSession] | type[wire.EndKeys]) -> None:
+        subject = cell(session, 20) if call is wire.KillSession else f"the window for keys of {cell(session, 20)}"
         try:
-            await self.feed.call(wire.KillSession, wire.SessionInfo, session=session, reason="ended from the console")
+            await self.feed.call(call, wire.SessionInfo, session=session, reason="ended from the console")
         except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
-            self.tell(f"{cell(session, 20)} was not ended: {words_of(error)}", "bad")
+            self.tell(f"{subject} was not ended: {words_of(error)}", "bad")
         else:
-            self.tell(f"{cell(session, 20)} was ended", "good")
+            self.tell(f"{subject} was ended", "good")
         self._news()
 
     def watch_session(self, session: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bastion.control import wire
 from tui.documents import approvals
+from tui.granting import badge
 from tui.items import Item
 from tui.order import Pane
 from tui.paper import Parts
@@ -107,6 +108,8 @@ def _session_age(session: wire.SessionInfo, now: int, width: int) -> tuple[str, 
 
 
 def _session_state(session: wire.SessionInfo, now: int, width: int) -> tuple[str, str]:
+    if name_of_window := badge(session):
+        return cell(name_of_window, width), "alarm"
     return cell(session.state, width), "quiet" if session.closed else "good"
 
 

@@ -8,6 +8,7 @@ very `RequestInfo` that was on display, and the vote is computed from that and f
               high and unrated, or where parts were jumped over: arms, and a second, different key confirms
     remember  the same checks; then a dialog shows what would be remembered, and another key confirms both
     deny      opens a dialog for the reason; the dialog is bound to the request it was opened for
+    mode      the same checks as approve; then a dialog shows what may be typed into it, and another key approves
     kill      opens a dialog that a different key confirms
 
 Denying does not ask that everything was read: refusing unread text is safe.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from bastion.control import wire
 from bastion.model import Choice, Tier
+from tui.granting import Grant, first
 from tui.items import Item
 from tui.order import Pane
 from tui.reading import Seen
@@ -35,6 +37,9 @@ class Cast:
 
     info: wire.RequestInfo
     choice: Choice
+    mode: str = ""
+    """model.TtyMode, where another one is granted than the request asks for."""
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,13 @@ class AskMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class AskMode:
+    """Open the dialog for what may be typed into it."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
 class AskKill:
     """Open the dialog that confirms the end of a session."""
 
@@ -73,7 +85,7 @@ class Refused:
     words: str
 
 
-Outcome = Cast | Ask | AskReason | AskMemory | AskKill | Refused
+Outcome = Cast | Ask | AskReason | AskMemory | AskMode | AskKill | Refused
 
 
 def approve(view: View, me: str, now: float) -> Outcome:
@@ -108,6 +120,26 @@ def remembered(view: View, item: Item, me: str, now: float) -> Outcome:
     if problem:
         return Refused(problem)
     return Cast(item.info, Choice.APPROVE)
+
+
+def mode(view: View, me: str, now: float) -> Outcome:
+    """The key that approves with another mode."""
+    item = _approvable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    if _skipped(view, item):
+        return Refused("not all of it was on your screen: read on with space")
+    grant = first(item)
+    return Refused(grant) if isinstance(grant, str) else AskMode(grant)
+
+
+def granted(view: View, grant: Grant, me: str, now: float) -> Outcome:
+    """The approval with the chosen mode, at the moment it is sent."""
+    item = grant.item
+    problem = standing(view, view.items.get(item.id, item), me) or view.guard.refusal(now)
+    if problem:
+        return Refused(problem)
+    return Cast(item.info, Choice.APPROVE, grant.mode.value, grant.seconds)
 
 
 def _approvable(view: View, me: str, now: float) -> Item | Refused:

@@ -39,7 +39,9 @@ class Connection(Protocol):
     def pushes(self) -> AsyncIterator[wire.Push]:
         """What the daemon pushes; ends, or raises Unreachable, when the connection is lost."""
 
-    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, /) -> wire.RequestInfo:
+    async def vote(
+        self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0, /
+    ) -> wire.RequestInfo:
         """Computes the digest of `info`, signs, sends. Raises bastion.errors."""
 
     async def remember(
@@ -116,13 +118,13 @@ class Feed:
         else:
             self._post(messages.Told(f"approved, and remembered as {visible(entry.id, newlines=False)}", "good"))
 
-    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str) -> bool:
+    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> bool:
         """One vote; how it went is posted, and whether it counted is returned. Never raises but when cancelled."""
         if self._client is None:
             self._post(messages.VoteFailed(info.id, "not connected: nothing was sent"))
             return False
         try:
-            after = await self._client.vote(info, choice, reason)
+            after = await self._client.vote(info, choice, reason, mode, seconds)
         except errors.Unreachable as error:
             words = f"no answer ({words_of(error)}): unknown whether the vote counted, it will show once connected"
             self._post(messages.VoteFailed(info.id, words))

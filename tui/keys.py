@@ -39,9 +39,10 @@ DECIDE = (
         "and remember",
         "approve it and remember it: shows exactly what, where, how long",
     ),
+    Key("request.mode", "m", "mode", "", "approve a shell's line, choosing what may be typed into it"),
     Key("request.deny", "d", "deny", "deny", "deny it; the reason that you type goes to the agent"),
     Key("session.watch", "w", "watch", "watch", "watch its session live"),
-    Key("session.kill", "x", "kill", "kill", "end its session at once (asks first)"),
+    Key("session.kill", "x", "kill", "kill", "end its session at once, or only the keys that pass to it (asks first)"),
 )
 LISTS = (
     Key("list.filter", "slash", "filter", "filter", "filter all lists, e.g. web-1 risk:high -agent:ci"),

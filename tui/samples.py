@@ -202,6 +202,8 @@ class Bastion:
             wire.FrameInfo(at=at * S, kind=kind, data=data) for at, (kind, data) in enumerate(OUTPUT)
         ]
         self.votes: list[tuple[str, Choice, str]] = []
+        self.modes: list[tuple[str, int]] = []
+        """Mode and seconds of each vote."""
         """Request, choice and reason of every vote that arrived."""
         self.remembered: list[wire.WhitelistInfo] = []
         self.not_remembered = ""
@@ -303,6 +305,9 @@ class SampleClient:
                 one = self.bastion.sessions[id]
                 self.bastion.put_session(msgspec.structs.replace(one, state="closed", closed=NOW, end="killed by ana"))
                 return self.bastion.sessions[id]
+            case wire.EndKeys(session=id):
+                self.bastion.put_session(msgspec.structs.replace(self.bastion.sessions[id], mode="", until=0))
+                return self.bastion.sessions[id]
             case wire.ProposeWhitelist(request=id):
                 return self.bastion.propose(self.bastion.requests[id])
             case _:
@@ -312,7 +317,9 @@ class SampleClient:
         while (push := await self.queue.get()) is not None:
             yield push
 
-    async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, /) -> wire.RequestInfo:
+    async def vote(
+        self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0, /
+    ) -> wire.RequestInfo:
         await self.bastion.hold_votes.wait()
         if self.bastion.vote_error:
             raise self.bastion.vote_error
@@ -322,6 +329,7 @@ class SampleClient:
         if info.to_model().digest != held.digest:
             raise errors.Conflict("that is not what was held")
         self.bastion.votes.append((info.id, choice, reason))
+        self.bastion.modes.append((mode, seconds))
         mine = wire.VoteInfo(by=self.welcome.identity, choice=choice, reason=reason, at=NOW)
         after = msgspec.structs.replace(held, votes=[*held.votes, mine])
         if choice is Choice.DENY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -97,9 +97,9 @@ async def test_what_was_displayed_is_what_is_voted_on(console: Open) -> None:
         client = it.bastion.clients[0]
         cast = client.vote
 
-        async def note(info: wire.RequestInfo, choice: Choice, reason: str, /) -> wire.RequestInfo:
+        async def note(info: wire.RequestInfo, choice: Choice, reason: str, *more: Any) -> wire.RequestInfo:
             seen.append(info)
-            return await cast(info, choice, reason)
+            return await cast(info, choice, reason, *more)
 
         client.vote = note  # type: ignore[method-assign]
         shown = it.app.view.items[MEDIUM].info

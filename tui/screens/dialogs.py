@@ -1,4 +1,5 @@
-"""The dialogs: the reason of a denial, what to remember, the end of a session. Typed: they answer with a value or None.
+"""The dialogs: the reason of a denial, what to remember, what may be typed, the end of a session. Each answers with a
+value of its own type, or None.
 
 A dialog is bound to what it was opened for. It never closes by itself: if it did, the rest of what a person types
 would act on the screen under it. When its subject ends meanwhile, it says so and only lets itself be closed.
@@ -17,6 +18,7 @@ from textual.widgets import Input
 
 from bastion.control import wire
 from tui.deciding import standing
+from tui.granting import MODES, Grant, badge
 from tui.items import Item
 from tui.remembering import Memory
 from tui.widgets.bars import Bar, Block
@@ -175,12 +177,82 @@ class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
         self.dismiss(None)
 
 
-class KillScreen(ModalScreen[bool], inherit_bindings=False):
-    """Asks whether a session shall end."""
+class ModeScreen(ModalScreen[Grant | None], inherit_bindings=False):
+    """Shows what may be typed into a command once it runs; answers with the choice, or None when it was given up."""
+
+    app: BastionConsole
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "confirm", "approve so", id="mode.confirm"),
+        Binding("down,tab,j,m", "step(1)", "next", id="mode.next"),
+        Binding("up,shift+tab,k", "step(-1)", "before", id="mode.previous"),
+        Binding("t", "longer", "how long", id="mode.longer"),
+        Binding("escape", "cancel", "cancel", id="mode.cancel"),
+    ]
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__()
+        self.grant = grant
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Bar("dialog-title")
+            yield Bar("dialog-subject")
+            for mode in MODES:
+                yield Bar(f"dialog-{mode.value}")
+            yield Bar("dialog-term")
+            yield Bar("dialog-keys")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the choice as it stands, and whether it can still be approved."""
+        if not self.query("#dialog-keys"):
+            return
+        info = self.grant.item.info
+        title = f" APPROVE {cell(info.id, 12)}: what may be typed into it?"
+        self.query_one("#dialog-title", Bar).draw(((title, "strong"),))
+        subject = ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))
+        self.query_one("#dialog-subject", Bar).draw(subject)
+        for mode, row in zip(MODES, self.grant.rows(), strict=True):
+            self.query_one(f"#dialog-{mode.value}", Bar).draw(row)
+        self.query_one("#dialog-term", Bar).draw(self.grant.term())
+        problem = self._problem()
+        words = " Enter approves so, Down next, t how long, Esc goes back"
+        self.query_one("#dialog-keys", Bar).draw(
+            ((f" Esc closes: {problem}", "alarm"),) if problem else ((words, "quiet"),)
+        )
+
+    def _problem(self) -> str:
+        view, item = self.app.view, self.grant.item
+        return standing(view, view.items.get(item.id, item), self.app.feed.me)
+
+    def action_confirm(self) -> None:
+        refusal = self._problem() or self.app.view.guard.refusal(self.app.pressed)
+        if refusal:
+            self.query_one("#dialog-keys", Bar).draw(((f" {refusal}", "alarm"),))
+        else:
+            self.dismiss(self.grant)
+
+    def action_step(self, by: int) -> None:
+        self.grant = self.grant.step(by)
+        self.draw()
+
+    def action_longer(self) -> None:
+        self.grant = self.grant.longer()
+        self.draw()
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+class KillScreen(ModalScreen[str], inherit_bindings=False):
+    """Asks what shall end: `session`, `keys` (the window in which keys pass to its command), or nothing."""
 
     app: BastionConsole
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "end it", id="kill.yes"),
+        Binding("k", "keys", "end its keys only", id="kill.keys"),
         Binding("escape,n", "no", "leave it", id="kill.no"),
     ]
 
@@ -206,18 +278,28 @@ class KillScreen(ModalScreen[bool], inherit_bindings=False):
         where = f" {cell(one.identity, 20)} on {cell(one.login, 16)}@{cell(one.target, 24)}: what runs in it is cut off"
         self.query_one("#dialog-subject", Bar).draw(((where, "value"),))
         over = self._over()
-        words = (" Esc closes: it is over already", "alarm") if over else (" y ends it, Esc leaves it", "quiet")
+        keys = f"k ends its {badge(self._now())} keys only, " if self._window() else ""
+        words = (" Esc closes: it is over already", "alarm") if over else (f" y ends it, {keys}Esc leaves it", "quiet")
         self.query_one("#dialog-keys", Bar).draw((words,))
 
     def _over(self) -> bool:
-        now = self.app.view.sessions.get(self.session.id, self.session)
-        return now.closed > 0
+        return self._now().closed > 0
+
+    def _now(self) -> wire.SessionInfo:
+        return self.app.view.sessions.get(self.session.id, self.session)
+
+    def _window(self) -> bool:
+        return bool(badge(self._now()))
 
     def action_yes(self) -> None:
         if self._over() or self.app.view.guard.hasty:
             self.draw()
         else:
-            self.dismiss(True)
+            self.dismiss("session")
+
+    def action_keys(self) -> None:
+        if self._window():
+            self.dismiss("keys")
 
     def action_no(self) -> None:
-        self.dismiss(False)
+        self.dismiss("")

@@ -18,10 +18,11 @@ from textual.widgets import Footer, Input
 from bastion.control import wire
 from tui import columns, deciding, keys, lines
 from tui.documents import empty_document, request_document, session_document
+from tui.granting import Grant
 from tui.items import Item
 from tui.order import Pane
 from tui.paper import Document, Parts
-from tui.screens.dialogs import DenyScreen, KillScreen
+from tui.screens.dialogs import DenyScreen, KillScreen, ModeScreen
 from tui.widgets.bars import Bar
 from tui.widgets.rows import RowList
 from tui.widgets.text import TextView
@@ -175,21 +176,26 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def action_deny(self) -> None:
         self._do(deciding.deny(self.app.view, self.app.feed.me, self.app.pressed))
 
+    def action_mode(self) -> None:
+        self._do(deciding.mode(self.app.view, self.app.feed.me, self.app.pressed))
+
     def action_kill(self) -> None:
         self._do(deciding.kill(self.app.view, self.app.feed.me, self.app.pressed))
 
     def _do(self, outcome: deciding.Outcome, reason: str = "") -> None:
         match outcome:
-            case deciding.Cast(info=info, choice=choice):
-                self.app.cast_vote(info, choice, reason)
+            case deciding.Cast(info=info, choice=choice, mode=mode, seconds=seconds):
+                self.app.cast_vote(info, choice, reason, mode, seconds)
             case deciding.Ask(why=why):
                 self.app.armed_why = why
             case deciding.AskReason(item=item):
                 self.app.push_screen(DenyScreen(item), lambda reason: self._denied(item, reason))
             case deciding.AskMemory(item=item):
                 self.app.ask_memory(item)
+            case deciding.AskMode(grant=grant):
+                self.app.push_screen(ModeScreen(grant), self._granted)
             case deciding.AskKill(session=session):
-                self.app.push_screen(KillScreen(session), lambda yes: self._killed(session, yes))
+                self.app.push_screen(KillScreen(session), lambda what: self.app.end(session, what or ""))
             case deciding.Refused(words=words):
                 self.app.tell(words, "warning")
             case _:
@@ -200,9 +206,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         if reason is not None:
             self._do(deciding.denial(self.app.view, item, self.app.feed.me), reason)
 
-    def _killed(self, session: wire.SessionInfo, yes: bool | None) -> None:
-        if yes:
-            self.app.kill_session(session)
+    def _granted(self, grant: Grant | None) -> None:
+        if grant is not None:
+            self._do(deciding.granted(self.app.view, grant, self.app.feed.me, self.app.pressed))
 
     # --- moving
 

@@ -186,7 +186,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         elif self.app.view.guard.hasty:
             self.problem = HASTY
         else:
-            self.app.push_screen(KillScreen(info), lambda yes: self.app.kill_session(info) if yes else None)
+            self.app.push_screen(KillScreen(info), lambda what: self.app.end(info, what or ""))
 
     def action_help(self) -> None:
         self.app.show_help()
