@@ -127,7 +127,6 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._put_out = 0
         self._tail = bytearray()
         self._kind, self._status = "", 0
-        self._began_as: dict[str, str] = {}
         self._asking: asyncio.Future[None] | None = None
         self._answer = bytearray()
         self._fresh = True  # the cursor is at the beginning of a line
@@ -336,7 +335,6 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         elif isinstance(event, sv.DriverReady):
             self._kind = event.kind
             await self._ask(asking.set_up(event.kind))
-            self._began_as = dict(await self._driver.state()) if self._driver is not None else {}
         elif isinstance(event, sv.CommandDone):
             self._status = event.status
         await self._execute(self._gate.receive(event))
@@ -494,16 +492,10 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             question = asking.question(effect.item, self._kind, mark, self._status)
             if question is not None and (answer := await self._ask(question, mark)) is not None:
                 context = asking.context(answer)
-            context = (*context, *await self._changed(dict(context)))
         now = self._services.clock.wall()
         return sv.Described(
             request_id(), secrets.token_hex(16), now, tty=tty, context=(*context, *self._screen_before())
         )
-
-    async def _changed(self, known: dict[str, str]) -> list[tuple[str, str]]:
-        """What of the shell's state is not as it began: PATH, aliases, functions, traps."""
-        state = await self._driver.state() if self._driver is not None else ()
-        return [(name, text) for name, text in state if name not in known and self._began_as.get(name) != text]
 
     async def _ask(self, question: bytes, mark: str = "") -> bytes | None:
         """Run our own text in the shell, between the agent's commands; the answer between its marks, if there is one.
