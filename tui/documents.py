@@ -17,7 +17,7 @@ from bastion.model import Choice, StdinMode
 from bastion.policy.visible import Visible, describe, visible
 from tui.items import Item
 from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
-from tui.words import amount, clock_time, ending, risk, state_badge, tier_badge
+from tui.words import amount, clock_time, ending, names, risk, state_badge, tier_badge
 
 UNDO = {"partly": ", can partly be undone", "no": ", cannot be undone"}
 """What is said beside the score, by model.Reversible."""
@@ -147,7 +147,11 @@ def _effects(info: wire.RequestInfo) -> list[str]:
 
 
 def _votes(info: wire.RequestInfo, width: int) -> list[Row]:
-    rows = field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}", width)
+    rows = field_rows("held by", visible(info.rule), width) if info.rule else []
+    groups = f", from {names(info.approvers)}" if info.approvers else ""
+    rows += field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}{groups}", width)
+    if info.escalated:
+        rows += field_rows("", f"nobody decided in time: went to {names(info.escalated)}", width, "warning")
     for vote in info.votes:
         why = f": {visible(vote.reason)}" if vote.reason else ""
         choice = VOTED.get(vote.choice) or visible(vote.choice)

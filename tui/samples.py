@@ -49,6 +49,7 @@ def request(id: str = "r-7f3a0c11", **fields: Any) -> wire.RequestInfo:
         "created": NOW - age * S,
         "expires": NOW - age * S + window * S,
         "digest": "",
+        "rule": "policy policy.bastion:14: restart { require_approval true }",
         "proposal": "9c41d2b7e0a85f3316c4f0ab72de51894d7c20f1e6b3a95a8d10c2f47be63a58",
     } | fields
     info = wire.RequestInfo(id=id, **values)

@@ -36,7 +36,13 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     rows += [
         ("digest", info.digest + _doubt(info)),
         ("proposal", info.proposal),
-        ("approvals", f"{sum(vote.choice == 'approve' for vote in info.votes)} of {info.approvals}"),
+        ("held by", info.rule),
+        (
+            "approvals",
+            f"{sum(vote.choice == 'approve' for vote in info.votes)} of {info.approvals}"
+            + (f", from {' and '.join(info.approvers)}" if info.approvers else ""),
+        ),
+        ("escalated", f"nobody decided in time: went to {', '.join(info.escalated)}" if info.escalated else ""),
     ]
     rows += [
         ("vote", f"{vote.choice} by {vote.by}, {output.when(vote.at)}" + (f": {vote.reason}" if vote.reason else ""))

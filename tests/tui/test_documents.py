@@ -229,3 +229,10 @@ def test_the_risk_says_what_adds_up_to_it_what_is_touched_and_whether_it_can_be_
     assert "deletes: /srv/x, /srv/y" in text
     assert "service: web" in text
     assert "\x1b" not in text
+
+
+def test_the_rule_and_who_may_approve() -> None:
+    text = text_of(shown(rule="policy x:3: delete { approvals 2 from boss }", approvals=2, approvers=["boss"]))
+    assert "held by   policy x:3: delete { approvals 2 from boss }" in text
+    assert "0 of 2 approvals, from boss" in text
+    assert "went to oncall" in text_of(shown(escalated=["oncall"]))
