@@ -319,7 +319,7 @@ async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
             await shell.run("true")
         assert (await shell.run("exit 3"))[0] == 1
         assert (await shell.run("\\builtin type -a exit"))[0] == 0  # what the bastion asks does not come between
-        assert (await shell.driver.state())
+        assert await shell.driver.state()
         assert (await shell.run("exit 3"))[0] is None
         assert shell.failed == ev.DriverFailed("the shell on the target ended", 3)
 
