@@ -113,6 +113,7 @@ TYPED = (
         Sees(rb"done\r?\n"),
         Type(b"timeout -s KILL --foreground 1 sh\r"),
         Approve(b"timeout -s KILL --foreground 1 sh"),
+        Pause(1.8),  # until the shell that shall find nothing to read is gone
         needs=RAW,
     ),
     _shell(
