@@ -248,7 +248,7 @@ class Shell:
         """Everything was read, and nothing more will come."""
         if self.state is State.LINE:
             told, self._eof_told = self._eof_told, True
-            return [] if told else [sd.SendControl("^D")]  # once, as sshd does it
+            return [] if told else [self._control("^D")]  # once, as sshd does it
         if self.state is not State.IDLE:
             return []
         if self._script is not None and self._script.text:  # the last line has no newline
@@ -427,11 +427,15 @@ class Shell:
         if self.state is State.STARTING:  # nothing goes to the terminal before the command has it
             self._keys = [*self._keys, key][-KEYS_PENDING:]
             return []
-        return [sd.SendControl(key)]
+        return [self._control(key)]
+
+    def _control(self, key: str) -> sd.Effect:
+        self._talk.interrupted()
+        return sd.SendControl(key)
 
     def _signalled(self, event: ev.SignalReceived) -> list[sd.Effect]:
         key = _SIGNALS.get(event.name)
-        return [sd.SendControl(key)] if key is not None else []
+        return [self._control(key)] if key is not None else []
 
     def _key_pressed(self, event: sv.BytesTyped) -> list[sd.Effect]:
         authorization = self._authorization
@@ -456,6 +460,7 @@ class Shell:
         if event.request != request.id:
             return []
         ended = do.Say(notices.window_over(request, event.reason))
+        self._talk.lost()
         return [sd.CloseWindow(request), ended, *self._take_lines()]
 
     def _resize(self, event: sv.WindowChanged) -> list[sd.Effect]:
@@ -474,7 +479,7 @@ class Shell:
 
     def _for_program(self, typed: Entered | Pressed) -> list[sd.Effect]:
         if isinstance(typed, Pressed):
-            return [sd.SendControl(typed.key)]
+            return [self._control(typed.key)]
         data = typed.text.encode() + b"\n"
         if len(data) > STDIN_LIMIT:
             return [do.Say(notices.refused(f"a line for a program has at most {STDIN_LIMIT:,} bytes"))]

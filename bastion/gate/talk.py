@@ -30,6 +30,16 @@ class Talk:
             return UNRATED
         return assess(self._statement + line, language=self._language.value)
 
+    def interrupted(self) -> None:
+        """A control key was sent. In the middle of a statement nobody knows what it left of it: psql throws away what
+        it has, so that the line after `select '` and ^C is a statement of its own, and not the rest of a string."""
+        if self._statement:
+            self.lost()
+
+    def lost(self) -> None:
+        """Nobody knows any more where the program is: keys passed that nobody read."""
+        self._language = None
+
     def said(self, line: bytes) -> None:
         """It was sent."""
         if self._language is None:

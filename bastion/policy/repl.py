@@ -161,6 +161,14 @@ WRAPPERS: dict[str, Wrapper] = {
 }
 """Environment variables that these set (`docker exec -e`, `env A=b`) could change what runs, so they are not here."""
 
+_SILENT = (
+    "[ : arch basename cd date df dirname du echo exit false free getent groups hostname id kill ls mkdir mktemp nproc "
+    "popd printenv printf ps pushd pwd readlink realpath rmdir seq sleep stat sync test touch true tty ulimit "
+    "umask uname uptime users wait whoami"
+)
+SILENT = frozenset(_SILENT.split())
+"""Programs and builtins that never read their stdin: what is typed while they run is read by what comes after."""
+
 VARIABLES = ("PG", "MYSQL_", "LANG", "LC_", "TERM", "TZ")
 """How names of variables begin that may be set for the program: they say where it connects and how it looks."""
 
@@ -179,9 +187,10 @@ def _readers(node: Node) -> list[Command] | None:
     """The commands of a list that could read code from the terminal; None when that is not certain."""
     match node:
         case Command():
-            return [] if _is_data(node) else [node]
+            return [] if _is_one_of(SILENT, node) else [node]
         case Pipeline(parts=(first, *later)):
-            return _readers(first) if all(isinstance(each, Command) and _is_data(each) for each in later) else None
+            rest_is_data = all(isinstance(each, Command) and _is_one_of(DATA, each) for each in later)
+            return _readers(first) if rest_is_data else None
         case Block(kind=BlockKind.LIST, redirects=()):
             inner = [_readers(part) for part in node.parts]
             return None if None in inner else [each for found in inner for each in found or ()]
@@ -189,12 +198,18 @@ def _readers(node: Node) -> list[Command] | None:
             return None
 
 
-def _is_data(command: Command) -> bool:
-    """Takes what it reads for data, whatever it is."""
+def silent(command: bytes) -> bool:
+    """Nothing of this line reads the terminal, for certain. Never raises."""
+    parsed = parse(command)
+    return isinstance(parsed, Parsed) and not parsed.functions and _readers(parsed.root) == []
+
+
+def _is_one_of(names: frozenset[str], command: Command) -> bool:
+    """It is one of these programs, for certain."""
     if not command.words or command.assignments or _substitutes(command):
         return False
     directory, _, name = command.words[0].text.rpartition("/")
-    return command.words[0].constant and directory in SYSTEM and name in DATA
+    return command.words[0].constant and directory in SYSTEM and name in names
 
 
 def _substitutes(command: Command) -> bool:

@@ -25,8 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bastion.policy.repl import Language
-from bastion.policy.shell import Parsed, parse
+from bastion.policy.repl import Language, silent
 
 STATEMENT_LIMIT = 65_536
 """Bytes of one statement that are looked at; the cap of what waits in a governed shell. More is UNKNOWN."""
@@ -312,8 +311,9 @@ def _bc(text: str) -> Standing:
 
 
 def _bash(text: str) -> Standing:
-    """What parses with certainty is complete; a shell's other lines may be anything."""
-    return Standing.COMPLETE if isinstance(parse(text.encode()), Parsed) else Standing.UNKNOWN
+    """A line that starts something which may read the terminal is followed by lines for that: `psql`, then
+    `ls # ; drop table t;` means another thing to psql than to a shell."""
+    return Standing.COMPLETE if silent(text.encode()) else Standing.UNKNOWN
 
 
 _RULES: dict[Language, Callable[[str], Standing]] = {

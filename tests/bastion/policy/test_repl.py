@@ -64,6 +64,9 @@ UNSURE = [
     "bash -c ls",
     # two that read
     "psql; python3",
+    "psql; cat > f",
+    "export PATH=/tmp; psql",
+    "tee f; psql",
     "less x; psql",
     "psql | less",
     "psql | sh",
