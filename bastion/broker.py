@@ -137,7 +137,8 @@ class Broker:
 
     def reserve(self, request: Request) -> None:
         """Promise room for a request until `hold` or `release`. Raises Conflict when there is none."""
-        self._desk.reserve(request.id, len(request.command) + len(request.stdin_code))
+        size = len(request.command) + len(request.stdin_code) + len(request.script_code)
+        self._desk.reserve(request.id, size)
 
     def release(self, request_id: str) -> None:
         """It will not be held; nothing happens if it is."""
@@ -363,4 +364,4 @@ class Broker:
 
 
 def _size(info: RequestInfo) -> int:
-    return len(info.command) + len(info.stdin_code)
+    return len(info.command) + len(info.stdin_code) + len(info.script_code)

@@ -187,6 +187,7 @@ class Daemon:
             clock=clock,
             cut_connections=connections.cut,
             drop_links=pool.drop,
+            ask=pool.ask,
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
             grants=grants,

@@ -51,9 +51,13 @@ class Pending:
         return self.decision.state if self.decision else State.HELD
 
 
+def _weight(request: Request) -> int:
+    return len(request.command) + len(request.stdin_code) + len(request.script_code)
+
+
 def size_of(pending: Iterable[Pending]) -> int:
     """Bytes of their commands and code."""
-    return sum(len(each.request.command) + len(each.request.stdin_code) for each in pending)
+    return sum(_weight(each.request) for each in pending)
 
 
 WIDTH = (TtyMode.NONE, TtyMode.VIEW, TtyMode.LINE, TtyMode.RAW)

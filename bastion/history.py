@@ -81,6 +81,8 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         mode=request.mode.value,
         terminal=request.terminal,
         context=list(request.context),
+        script=request.script,
+        script_code=request.script_code,
     )
 
 

@@ -29,6 +29,8 @@ from bastion import cakeys
 from bastion.control.archive import Archive
 from bastion.directory import LOGIN, parse_key
 from bastion.errors import BastionError
+from bastion.model import script_hash
+from bastion.policy.scripts import guarded
 from recorder.errors import RecorderError
 from recorder.reader import Reader
 
@@ -97,7 +99,7 @@ class Mint:
         if len(info.command) > COMMAND_LIMIT:
             raise Refused(f"a command in a certificate has at most {COMMAND_LIMIT:,} bytes")
         try:
-            command = info.command.decode()
+            command = guarded(info.command, info.script, script_hash(info.script_code)).decode()
         except UnicodeDecodeError:
             raise Refused("a command in a certificate is UTF-8 text") from None
         self._used.add(started.leaf)

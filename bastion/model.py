@@ -267,6 +267,10 @@ class Request:
     """What may be typed into the command once it runs, unless the approver says otherwise."""
     terminal: str = ""
     """TERM of the agent's terminal; empty without one."""
+    script: str = ""
+    """The file on the target that the command runs, as it names it; empty where it runs none, or none that is known."""
+    script_code: bytes = b""
+    """What that file held when the request was made; another content is not run."""
     context: tuple[tuple[str, str], ...] = ()
     """(name, text): what the shell said of the item's words, for people. Not in the digest: the proposal's entry, which
     every vote names, commits to it."""
@@ -317,7 +321,13 @@ class Request:
             "expires": str(self.expires),
             "sequence": str(self.sequence),
             "parent": self.parent,
+            **({"script": self.script, "script_code": script_hash(self.script_code)} if self.script else {}),
         }
+
+
+def script_hash(code: bytes) -> str:
+    """SHA-256 (hex) of a script's content, as sha256sum(1) prints it."""
+    return hashlib.sha256(code).hexdigest()
 
 
 def _digest(value: dict[str, object]) -> str:

@@ -31,6 +31,7 @@ class Content:
     fields: dict[str, Any]
     command: bytes
     stdin_code: bytes
+    script_code: bytes = b""
 
 
 def parse(data: bytes) -> Content:
@@ -39,14 +40,15 @@ def parse(data: bytes) -> Content:
         fields = json.loads(data)
         command = base64.b64decode(fields["command"], validate=True)
         stdin_code = base64.b64decode(fields["stdin_code"], validate=True)
-        texts = all(isinstance(fields[name], str) for name in _TEXTS)
+        script_code = base64.b64decode(fields.get("script_code", ""), validate=True)
+        texts = isinstance(fields.get("script", ""), str) and all(isinstance(fields[name], str) for name in _TEXTS)
         numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires", "sequence"))
         lists = all(isinstance(fields[name], list) for name in ("host_keys", "environment"))
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise Violation("the request's content cannot be read") from None
     if not (texts and numbers and lists):
         raise Violation("the request's content is malformed")
-    return Content(fields, command, stdin_code)
+    return Content(fields, command, stdin_code, script_code)
 
 
 def check(content: Content, request: str, expected: object, body: Mapping[str, Any]) -> None:
@@ -78,6 +80,18 @@ def digest(content: Content) -> str:
         "expires": str(fields["expires"]),
         "sequence": str(fields["sequence"]),
         **({"emergency": fields["emergency"]} if fields.get("emergency") else {}),
+        **({"script": fields["script"], "script_code": _sha256(content.script_code)} if fields.get("script") else {}),
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def code(content: Content) -> str:
+    """SHA-256 (hex) of the code that the command brings on stdin, or that a script of the target holds, or of both
+    hashes; empty if there is none. What a whitelist entry binds."""
+    hashes = [_sha256(data) for data in (content.stdin_code, content.script_code) if data]
+    return _sha256(" ".join(hashes).encode()) if len(hashes) > 1 else "".join(hashes)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -443,9 +442,8 @@ def _check_command(said: requests.Content, name: str, entry: _Whitelisted) -> No
             raise Violation(f"whitelist entry {name} has a pattern that does not match the command")
     elif said.command != entry.command:
         raise Violation(f"whitelist entry {name} is for another command")
-    code = hashlib.sha256(said.stdin_code).hexdigest() if said.stdin_code else ""
-    if entry.code != code:
-        raise Violation(f"whitelist entry {name} is for other code on stdin")
+    if entry.code != requests.code(said):
+        raise Violation(f"whitelist entry {name} is for other code on stdin or in a script")
 
 
 def _groups(body: Any) -> list[str]:

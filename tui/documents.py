@@ -41,6 +41,10 @@ def request_document(item: Item, width: int) -> Document:
     if info.stdin == StdinMode.BUNDLED or info.stdin_code:
         blocks += _text("stdin", info.stdin_code, "read as code by the command", width, must)
         must += len(_described(info.stdin_code).text)
+    if info.script:
+        note = f"{visible(info.script, newlines=False)} as it is on the target; it runs with this content only"
+        blocks += _text("script", info.script_code, note, width, must)
+        must += len(_described(info.script_code).text)
     blocks.append(Rows([BLANK, *_fields(item, width)]))
     return Document(blocks, item.digest, must)
 

@@ -23,6 +23,9 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     rows += [("effects", text) for text in _effects(info)]
     rows += [("command", output.size_of(info.command)), ("", info.command)]
     rows += [(name, text) for name, text in _shell(info)]
+    if info.script:
+        rows += [("script", f"{info.script} as it is on the target: {output.size_of(info.script_code)}")]
+        rows += [("", info.script_code)]
     if info.stdin in (StdinMode.GATED, StdinMode.SECRET):
         pass
     elif info.stdin == StdinMode.BUNDLED:

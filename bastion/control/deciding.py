@@ -108,7 +108,7 @@ def _page(rows: list[wire.RequestInfo], after: str) -> list[wire.RequestInfo]:
     page: list[wire.RequestInfo] = []
     size = 0
     for info in rows:
-        size += len(info.command) + len(info.stdin_code) + ROW_BYTES
+        size += len(info.command) + len(info.stdin_code) + len(info.script_code) + ROW_BYTES
         if page and size > PAGE_BYTES:
             break
         page.append(info)

@@ -38,6 +38,8 @@ class House:
     """Drop all connections of an identity."""
     drop_links: Callable[[str], None]
     """Drop all links to a target."""
+    ask: Callable[[Target, str, bytes, int], Awaitable[bytes]]
+    """(target, login, question, limit) -> what a command of the bastion's own prints there; empty if it cannot."""
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
     assess: Callable[[bytes, bytes], Assessment]
     """(command, code that it reads on stdin) -> what risk says of it."""

@@ -16,13 +16,17 @@ from bastion.control.signed import check_origin, signer_of
 from bastion.directory import LOGIN, Body, WhitelistEntry
 from bastion.errors import Conflict, NotFound, UsageError
 from bastion.ids import whitelist_id
-from bastion.model import RequestKind, Tier
+from bastion.model import RequestKind, Target, Tier, script_hash
 from bastion.policy import whitelist
 from bastion.policy.pattern import PatternError
-from bastion.policy.shell import parse
+from bastion.policy.scripts import CODE_LIMIT, question, script_file
+from bastion.policy.shell import Parsed, parse
 
 CLOCKS_SECONDS = 120
 """By which an approver's clock may be ahead where an entry ends as late as it may."""
+
+SCRIPTS_KNOWN = 100
+"""Script files whose hashes are kept between what is proposed and what is signed."""
 
 REMEMBERED_KINDS = frozenset({RequestKind.EXEC.value})
 
@@ -32,6 +36,8 @@ class Remembering:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._scripts: dict[str, None] = {}
+        """Hashes of script files that proposals were about."""
 
     async def list_whitelist(self, call: wire.ListWhitelist, _: Connection) -> object:
         """wire.ListWhitelist"""
@@ -41,9 +47,9 @@ class Remembering:
 
     async def propose_whitelist(self, call: wire.ProposeWhitelist, _: Connection) -> object:
         """wire.ProposeWhitelist"""
-        command, identity, target, env, login, code = self._subject(call)
+        command, identity, target, env, login, code = await self._subject(call)
         assessment = self._house.assess(command, self._code(code))
-        proposal = whitelist.propose(command, assessment)
+        proposal = whitelist.propose(command, assessment, code=code)
         until = self._house.clock.wall() + proposal.longest * 1_000_000 if proposal.longest else 0
         return wire.ProposalInfo(
             refused=proposal.refused,
@@ -58,7 +64,7 @@ class Remembering:
             candidates=[wire.CandidateInfo(pattern=each.pattern, words=each.words) for each in proposal.candidates],
         )
 
-    def _subject(self, call: wire.ProposeWhitelist) -> tuple[bytes, str, str, str, str, str]:
+    async def _subject(self, call: wire.ProposeWhitelist) -> tuple[bytes, str, str, str, str, str]:
         """Command, identity, target, environment, login and hash of code that the call is about."""
         if call.request:
             info = self._house.broker.info(call.request)
@@ -75,7 +81,21 @@ class Remembering:
         login = call.login or (place.logins[0] if place is not None else "")
         if not LOGIN.fullmatch(login):
             raise UsageError(f"{login!r} is no account name", "--login USER")
-        return call.command, call.identity, call.target, env, login, ""
+        code = await self._script(call.command, place, login) if place is not None else ""
+        return call.command, call.identity, call.target, env, login, code
+
+    async def _script(self, command: bytes, target: Target, login: str) -> str:
+        """Hash of the file that the command runs there; empty if it runs none, or none that can be read."""
+        parsed = parse(command)
+        path = script_file(parsed) if isinstance(parsed, Parsed) else ""
+        held = await self._house.ask(target, login, question(path), CODE_LIMIT) if path else b""
+        if not held:
+            return ""
+        digest = script_hash(held)
+        self._scripts[digest] = None
+        while len(self._scripts) > SCRIPTS_KNOWN:
+            del self._scripts[next(iter(self._scripts))]
+        return digest
 
     async def add_whitelist(self, call: wire.AddWhitelist, connection: Connection) -> object:
         """wire.AddWhitelist"""
@@ -112,7 +132,7 @@ class Remembering:
 
     def _code(self, digest: str) -> bytes:
         """The code on stdin with that hash, out of a request that is held or was lately. Raises NotFound."""
-        if not digest:
+        if not digest or digest in self._scripts:
             return b""
         for info in self._house.broker.infos():
             if whitelist.code_hash(info.to_model()) == digest:
@@ -127,7 +147,7 @@ class Remembering:
         if wish.expires and wish.expires <= now:
             raise UsageError("the entry would have expired already")
         lasting = max(1, (wish.expires - now) // 1_000_000 - CLOCKS_SECONDS) if wish.expires else 0
-        reason = whitelist.refusal(command, parse(command), assessment)
+        reason = whitelist.refusal(command, parse(command), assessment, code=wish.code)
         if reason := reason or whitelist.too_long(assessment.tier, lasting):
             raise UsageError(reason)
         if wish.tier != assessment.tier:

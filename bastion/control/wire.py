@@ -98,6 +98,10 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = TtyMode.NONE.value
     terminal: str = ""
     context: list[tuple[str, str]] = []
+    script: str = ""
+    """The file on the target that the command runs."""
+    script_code: bytes = b""
+    """What it held."""
     """(name, text): what the governed shell said of the item's words."""
 
     def to_model(self) -> Request:
@@ -141,6 +145,8 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             mode=TtyMode(self.mode),
             terminal=self.terminal,
             context=tuple((name, text) for name, text in self.context),
+            script=self.script,
+            script_code=self.script_code,
         )
 
 

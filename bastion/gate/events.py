@@ -51,6 +51,10 @@ class NoTwinFound:
     """No identical request was left behind."""
 
     now: int
+    script: str = ""
+    """The file on the target that the command runs, if that is known and could be read."""
+    script_code: bytes = b""
+    """What it holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ terms of the judgement (`Judgement.settle`), which then has another digest than 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bastion.gate import effects as do
 from bastion.gate import events as ev
@@ -166,6 +166,8 @@ class Gate:
 
     def _judged(self, event: ev.NoTwinFound) -> list[do.Effect]:
         asked = self._asked()
+        if event.script:
+            asked = replace(asked, script=event.script, script_code=event.script_code)
         judgement = self._judge(asked, event.now)
         request = self.request = judgement.settle(asked)
         proposed = do.RecordProposed(request, judgement)

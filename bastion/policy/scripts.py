@@ -10,6 +10,7 @@ Not seen: files that a program reads as its configuration (`docker compose up`, 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from bastion.policy.shell import Parsed, Unparsed, parse
@@ -44,6 +45,17 @@ RUNNERS = {
 }
 """Sub-commands that run a project's scripts."""
 
+READ_FIRST = (SHELLS - {"fish", "csh", "tcsh", "busybox"}) | frozenset(
+    ["python", "python2", "python3", "perl", "ruby", "node", "nodejs", "php", "lua", "Rscript", "source", "."]
+)
+"""Interpreters whose first word, if it is no option, is the file that they run."""
+
+SOURCES = frozenset(["source", "."])
+"""These look a name without a `/` up in PATH first."""
+
+CODE_LIMIT = 1 << 20
+"""Bytes of a script that is read, shown and hashed; a longer one counts as unknown."""
+
 PREFIXES = frozenset(
     ["sudo", "doas", "env", "nice", "ionice", "nohup", "time", "timeout", "stdbuf", "setsid", "command", "exec"]
 )
@@ -58,6 +70,45 @@ DEPTH = 4
 def runs_script(parsed: Parsed, depth: int = DEPTH) -> str:
     """The program or file by which the line runs a script; empty if it does not."""
     return next((script for each in parsed.commands() if (script := _script(each.words, depth))), "")
+
+
+def script_file(parsed: Parsed) -> str:
+    """The one file that the line runs, where that is certain: a simple command and nothing else, which is a path with a
+    `/` in it, or an interpreter with a file as its first word. Empty for everything else."""
+    found = list(parsed.commands())
+    if len(found) != 1 or parsed.root.parts != (found[0],) or parsed.functions:
+        return ""
+    only = found[0]
+    if only.assignments or only.redirects or not only.words:
+        return ""
+    first, *rest = only.words
+    if not _certain(first):
+        return ""
+    name = first.text.rpartition("/")[2] if first.text.startswith(SYSTEM) else first.text
+    if "/" in name:
+        return name
+    if name in READ_FIRST and rest and _certain(rest[0]) and not rest[0].text.startswith(("-", "+")):
+        return rest[0].text if "/" in rest[0].text or name not in SOURCES else ""
+    return ""
+
+
+def _certain(word: Word) -> bool:
+    return word.constant and not word.splits and not word.inner and "$" not in word.raw and "~" not in word.raw
+
+
+def question(path: str) -> bytes:
+    """What to run on the target to get the file."""
+    return f"head -c {CODE_LIMIT + 1} < {shlex.quote(path)}".encode()
+
+
+def guarded(command: bytes, path: str, sha256: str) -> bytes:
+    """The command behind a comparison of the file, in the same shell: it runs only with the content that was approved.
+    Read alike by POSIX shells and fish. Without a path, the command as it is."""
+    if not path:
+        return command
+    sum_ = f"\"$(sha256sum < {shlex.quote(path)})\" = '{sha256}  -'"
+    refuse = f"echo {shlex.quote(f'bastion: {path} does not hold what was approved; it does not run')} >&2; exit 125"
+    return f"test {sum_} || eval {shlex.quote(refuse)}; ".encode() + command
 
 
 def _script(words: Sequence[Word], depth: int) -> str:

@@ -15,7 +15,9 @@ A command that is rated higher than its entry was when it was signed is held: th
 it another matter. An entry is for one identity, one login, one target or one environment, and, where a command takes
 code on stdin, for exactly that code. It is out of force while its signer is revoked.
 
-Not known here: what a script file on the target holds. A command that runs one is not remembered (`runs_script`).
+A command that runs a script file of the target is remembered for that content only: the file is read before each
+judgement, and the target compares it again before it runs (policy/scripts.py). Where the file is not certain, or cannot
+be read, such a command is not remembered (`runs_script`).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from bastion.directory import Directory, WhitelistEntry
 from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
 from bastion.policy.arguments import Span, places
 from bastion.policy.pattern import HOLES_LIMIT, Hole, Kind, Pattern, PatternError, parse
-from bastion.policy.scripts import runs_script
+from bastion.policy.scripts import runs_script, script_file
 from bastion.policy.shell import Parsed, Unparsed
 from bastion.policy.shell import parse as parse_line
 
@@ -70,19 +72,18 @@ class Proposal:
 
 
 def code_hash(request: Request) -> str:
-    """SHA-256 (hex) of the code that the request brings on stdin; empty if it brings none."""
-    return code_digest(request.stdin, request.stdin_code)
+    """SHA-256 (hex) of the code that the request brings on stdin or that a script of the target holds, or of both
+    hashes; empty if there is none."""
+    stdin = request.stdin_code if request.stdin is StdinMode.BUNDLED else b""
+    hashes = [hashlib.sha256(code).hexdigest() for code in (stdin, request.script_code) if code]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest() if len(hashes) > 1 else "".join(hashes)
 
 
-def code_digest(stdin: StdinMode, code: bytes) -> str:
-    """See `code_hash`."""
-    return hashlib.sha256(code).hexdigest() if stdin is StdinMode.BUNDLED and code else ""
-
-
-def propose(command: bytes, assessment: Assessment) -> Proposal:
-    """What of this command may be remembered, by the daemon's own assessment of it."""
+def propose(command: bytes, assessment: Assessment, *, code: str = "") -> Proposal:
+    """What of this command may be remembered, by the daemon's own assessment of it. `code`: the entry will be bound to
+    it (`code_hash`)."""
     parsed = parse_line(command)
-    if reason := refusal(command, parsed, assessment):
+    if reason := refusal(command, parsed, assessment, code=code):
         return Proposal(reason, assessment.tier, 0, ())
     exact = Candidate("", "exactly this command, byte for byte")
     more = tuple(_generalised(command, parsed)) if _may_generalise(assessment) and isinstance(parsed, Parsed) else ()
@@ -107,12 +108,14 @@ def checked(command: bytes, text: str, assessment: Assessment) -> Pattern:
     return pattern
 
 
-def refusal(command: bytes, parsed: Parsed | Unparsed, assessment: Assessment) -> str:
-    """Why a command may not be remembered at all; empty if it may."""
+def refusal(command: bytes, parsed: Parsed | Unparsed, assessment: Assessment, *, code: str = "") -> str:
+    """Why a command may not be remembered at all; empty if it may. `code` is what the entry is bound to."""
     if assessment.tier not in LONGEST:
         return f"a command of tier {assessment.tier} is never remembered: a person decides each time"
     if isinstance(parsed, Unparsed):
         return f"this line {parsed.reason}, so it is not remembered"
+    if code and script_file(parsed):
+        return ""  # it runs with this content only
     script = runs_script(parsed)
     return f"it runs {script}, whose content is not known here, so it is not remembered" if script else ""
 

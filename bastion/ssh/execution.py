@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from bastion.errors import BastionError
 from bastion.gate import events as ev
-from bastion.model import Request, StdinMode, Target
+from bastion.model import Request, StdinMode, Target, script_hash
+from bastion.policy.scripts import guarded
 from bastion.policy.visible import visible_line
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
@@ -67,9 +68,10 @@ class Execution:
         self, request: Request, target: Target, channel: AgentChannel, stdin: Stdin, wanted: Callable[[], str]
     ) -> ev.Event:
         """Send the command as the ledger holds it; UpstreamOpened or UpstreamFailed. Raises StoreError."""
-        command = self._services.stored(request.id, request.digest)
+        stored = self._services.stored(request.id, request.digest)
+        command = guarded(stored, request.script, script_hash(request.script_code))
         self._recording = self._services.record(self._session, self._recorder_moved)
-        self._recording.write("marker", f"{request.id} {visible_line(command, MARKER_WIDTH)}".encode())
+        self._recording.write("marker", f"{request.id} {visible_line(stored, MARKER_WIDTH)}".encode())
         upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen)
         try:
             await self._services.pool.start(target, request, command, lambda: upstream, wanted=wanted)

@@ -28,6 +28,8 @@ from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
 from bastion.ids import request_id
 from bastion.model import Decision, Request
+from bastion.policy.scripts import CODE_LIMIT, question, script_file
+from bastion.policy.shell import Parsed, parse
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Terminal
@@ -282,11 +284,21 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     async def _find_twin(self, request: Request) -> ev.Event:
         found = await self._services.broker.claim(request, self.id, self._decided)
         if found is None:
-            return ev.NoTwinFound(self._services.clock.wall())
+            script, code = await self._read_script(request)
+            return ev.NoTwinFound(self._services.clock.wall(), script, code)
         twin, decision, self._with.records.proposal = found
         if decision is None:
             self._report_progress(twin)
         return ev.TwinFound(twin, decision)
+
+    async def _read_script(self, request: Request) -> tuple[str, bytes]:
+        """The file on the target that the command runs, and what it holds; empty if there is none to be had."""
+        parsed = parse(request.command)
+        path = script_file(parsed) if isinstance(parsed, Parsed) else ""
+        if not path:
+            return "", b""
+        code = await self._services.pool.ask(self._with.target, request.login, question(path), CODE_LIMIT)
+        return (path, code) if code else ("", b"")
 
     async def _start(self, request: Request) -> ev.Event:
         self._with.stop_progress()

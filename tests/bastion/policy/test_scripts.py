@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from bastion.policy.scripts import runs_script
+from bastion.policy.scripts import guarded, runs_script, script_file
 from bastion.policy.shell import Parsed, parse
 
 
@@ -42,3 +47,38 @@ def test_runs_one(command: bytes) -> None:
 )  # fmt: skip
 def test_runs_none(command: bytes) -> None:
     assert script(command) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("./x", "./x"), ("/srv/x a b", "/srv/x"), ("bash x.sh", "x.sh"), ("/usr/bin/python3 y.py -v", "y.py"),
+        ("'/srv/it'\\''s/x'", "/srv/it's/x"), (". ./env", "./env"), ("# reason: x\n./y", "./y"),
+        ("ls", ""), ("/usr/bin/ls", ""), ("bash", ""), ("bash -x y", ""), ("bash -c x", ""), (". env", ""),
+        ("./x; ./y", ""), ("./x | cat", ""), ("./x > y", ""), ("A=b ./x", ""), ("cd z && ./x", ""), ("$X/y", ""),
+        ("./*", ""), ("~/x", ""), ("sudo ./x", ""), ("make", ""), ("./x $(id)", ""), ("(./x)", ""), ("bash +x y", ""),
+    ],
+)  # fmt: skip
+def test_the_file_that_a_line_runs(line: str, path: str) -> None:
+    parsed = parse(line.encode())
+    assert isinstance(parsed, Parsed)
+    assert script_file(parsed) == path
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash", "zsh", "fish", "mksh", "busybox"])
+def test_the_guard_in_every_shell(shell: str, tmp_path: Path) -> None:
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"no {shell} here")
+    words = [found, "sh", "-c"] if shell == "busybox" else [found, "-c"]
+    path = tmp_path / "it's $(here)"
+    path.write_text("echo ran\n")
+    good = guarded(b"echo after", str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    bad = guarded(b"echo after", str(path), hashlib.sha256(b"").hexdigest())
+    done = subprocess.run([*words, good.decode()], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"after\n"), done.stderr
+    done = subprocess.run([*words, bad.decode()], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"it does not run" in done.stderr
+    path.unlink()
+    assert subprocess.run([*words, good.decode()], capture_output=True, check=False).stdout == b""
