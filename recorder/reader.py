@@ -7,6 +7,7 @@ checked against the entry that commits to it; whether the entries are the signed
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,11 @@ class Reader:
     def open(cls, directory: Path) -> Reader:
         """Raises NotAStore, StoreDamaged or StoreFailed."""
         return cls(ReadStore.open(directory))
+
+    @property
+    def directory(self) -> Path:
+        """The store's."""
+        return self._store.directory
 
     def close(self) -> None:
         """Idempotent."""
@@ -129,6 +135,22 @@ class Reader:
             )
         except FrameError as error:
             raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
+
+    def text_key(self, session: str, purpose: bytes) -> bytes | None:
+        """A key for what is derived from the whole recording of a session as it is now; None without a recording.
+
+        Made from the keys of all its chunks: when one is deleted, this one cannot be had any more either. Raises
+        StoreDamaged or Missing.
+        """
+        digest = hashlib.sha256(b"\x02" + purpose + b"\x00" + session.encode())
+        found = False
+        for entry in self.entries(types=("recording.chunk",), session=session):
+            row = self._store.chunk(entry.seq)
+            if row is None:
+                raise Missing(f"chunk of entry {entry.seq} is not there any more")
+            digest.update(hashlib.sha256(row.key).digest() + bytes.fromhex(entry.leaf))
+            found = True
+        return digest.digest() if found else None
 
     def _facts(self, entry: Entry) -> chunks.Facts:
         try:

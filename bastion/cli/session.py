@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, reach_verb, remote_verb
 from bastion.errors import Conflict, StoreError, UsageError
+from bastion.model import State, Tier
 
 if TYPE_CHECKING:
     from bastion.control.wire import SessionInfo
+
+DECISIONS = tuple(each.value for each in State)
+
+SEARCH_LIMIT = 100
+"""Hits that `search` shows; the protocol's own default."""
 
 FORMATS = ("cast", "cast2", "txt", "html")
 
@@ -100,6 +106,27 @@ def watch(settings: Settings, session: str) -> None:
     from bastion.cli import recordings
 
     reach.run(recordings.watch(settings, session))
+
+
+@command.command("search")
+@click.argument("text")
+@click.option("--identity", default="", metavar="NAME", help="Only what this agent did.")
+@click.option("--target", default="", metavar="NAME", help="Only on this target.")
+@click.option("--since", default="", metavar="TIME", help="Not before: 2026-11-20, 2026-11-20T14:30, or 90m, 7d ago.")
+@click.option("--until", default="", metavar="TIME", help="Not after.")
+@click.option("--before", default="", metavar="TIME", help="Only sessions that began by then: to go on.")
+@click.option("--tier", type=click.Choice([each.value for each in Tier]), help="Only of requests that were rated so.")
+@click.option("--decision", type=click.Choice(DECISIONS), help="Only of requests that ended, or stand, so.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=SEARCH_LIMIT, show_default=True, help="How many hits.")
+@remote_verb
+def search(settings: Settings, text: str, **given: Any) -> int:
+    """Find TEXT in commands and in what screens showed, in the newest sessions first. Case does not count.
+
+    Each hit comes with the command that opens the replay at that moment. Exit status 1 when nothing was found.
+    """
+    from bastion.cli import searches
+
+    return searches.run(settings, text, **given)
 
 
 @command.command("replay")

@@ -35,6 +35,9 @@ class Source(Protocol):
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         """A page of a recording, from frame number `after`; empty at the end."""
 
+    async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
+        """Raises UsageError or StoreError."""
+
     async def identities(self) -> list[wire.IdentityInfo]: ...
 
     async def targets(self) -> list[wire.TargetInfo]: ...
@@ -82,6 +85,10 @@ class DaemonSource:
 
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         return await self._client.call(wire.ReadRecording, list[wire.FrameInfo], session=session, after=after)
+
+    async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
+        fields = {name: getattr(question, name) for name in question.__struct_fields__ if name != "id"}
+        return await self._client.call(wire.SearchSessions, wire.SearchResult, **fields)
 
     async def identities(self) -> list[wire.IdentityInfo]:
         return await self._client.call(wire.ListIdentities, list[wire.IdentityInfo])
@@ -144,6 +151,9 @@ class StoreSource:
 
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         return await self._archive.frames(session, after)
+
+    async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
+        return await self._archive.search(question)
 
     async def identities(self) -> list[wire.IdentityInfo]:
         return [identity_info(each) for each in load_directory(self._reader).identities.values()]

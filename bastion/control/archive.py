@@ -7,15 +7,30 @@ is still in memory is the broker's and the session registry's.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Collection
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from bastion import history
 from bastion.control import standing
-from bastion.control.wire import FrameInfo, HeadProof, LedgerLine, RequestInfo, RotationProof, SessionInfo, UnusedInfo
+from bastion.control.wire import (
+    FrameInfo,
+    HeadProof,
+    LedgerLine,
+    RequestInfo,
+    RotationProof,
+    SearchResult,
+    SearchSessions,
+    SessionInfo,
+    UnusedInfo,
+)
 from bastion.directory import Directory, pick
-from bastion.errors import NotFound, StoreError
+from bastion.errors import NotFound, StoreError, UsageError
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.prover import Prover
@@ -28,6 +43,21 @@ LOOK_BACK = 5000
 
 PAGE_BYTES = 1 << 20
 """Bytes of frames in one answer, about."""
+
+ROOT = str(Path(__file__).resolve().parents[2])
+"""Where this program's packages are: a process of ours is run by path, wherever it was installed."""
+
+SEARCH_SECONDS = 20.0
+"""For one search; then it says how far it came. A client waits 60 s for an answer."""
+
+SEARCH_GRACE = 15.0
+"""Beyond that, for the session that it is at (recorder.lines.BYTES_LIMIT); then its process is killed."""
+
+SEARCH_MEMORY = 1 << 30
+"""Bytes of its address space. The largest session's lines take 150 MiB."""
+
+SEARCH_TEXT = 1000
+"""Characters that are searched for: longer than any line that is shown."""
 
 
 class Archive:
@@ -68,6 +98,29 @@ class Archive:
     async def reviewed(self, directory: Directory, since: int) -> list[UnusedInfo]:
         """Grants and whitelist entries not used since. Raises StoreError."""
         return await self._read(lambda: standing.reviewed(directory, self._reader, since))
+
+    async def search(self, question: SearchSessions) -> SearchResult:
+        """Search commands and screens: see control/searching.py. Raises UsageError, StoreError."""
+        if not question.text.strip() or len(question.text) > SEARCH_TEXT or "\n" in question.text:
+            raise UsageError(f"what is searched for is part of one line, 1 to {SEARCH_TEXT} characters")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "bastion.control.searching", str(self._reader.directory.absolute()),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
+            env={"PYTHONPATH": ROOT, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(SEARCH_SECONDS + SEARCH_GRACE):
+                answer, said = await process.communicate(msgspec.json.encode(question) + b"\n")
+        except TimeoutError:
+            raise StoreError("the search took too long and was ended", "filter it: --since, --identity") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            last = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
+            raise StoreError(f"the search failed: {last or f'status {process.returncode}'}")
+        return msgspec.json.decode(answer, type=SearchResult)
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)

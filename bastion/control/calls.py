@@ -40,6 +40,7 @@ class Calls:
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
             wire.ShowSession: (EVERYBODY, viewing.show_session),
             wire.ReadRecording: (EVERYBODY, viewing.read_recording),
+            wire.SearchSessions: (EVERYBODY, viewing.search_sessions),
             wire.WatchSession: (EVERYBODY, viewing.watch_session),
             wire.UnwatchSession: (EVERYBODY, viewing.unwatch_session),
             wire.KillSession: (DECIDES, viewing.kill_session),

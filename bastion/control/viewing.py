@@ -5,6 +5,7 @@ Looking at what an agent did is itself an entry of the ledger.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from bastion.audit import Draft
@@ -20,6 +21,7 @@ class Viewing:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._searching = asyncio.Semaphore(1)  # one at a time: it renders, and renders on one of the host's cores
         self._watching: dict[tuple[int, str], Callable[[], None]] = {}
 
     async def subscribe(self, _: wire.Subscribe, connection: Connection) -> object:
@@ -63,6 +65,13 @@ class Viewing:
         if call.after == 0:
             await self._note_view(connection.caller, info.id, "recording")
         return await self._house.archive.frames(info.id, call.after)
+
+    async def search_sessions(self, call: wire.SearchSessions, connection: Connection) -> object:
+        """wire.SearchSessions"""
+        body = {"what": "search", "text_bytes": len(call.text.encode("utf-8", "surrogatepass"))}
+        await self._house.audit.write(Draft("access.viewed", connection.caller.name, body))
+        async with self._searching:
+            return await self._house.archive.search(call)
 
     async def watch_session(self, call: wire.WatchSession, connection: Connection) -> object:
         """wire.WatchSession"""

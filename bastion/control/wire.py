@@ -185,6 +185,39 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """When that ends."""
 
 
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that holds what was searched for."""
+
+    at: int
+    """When, microseconds since the epoch."""
+    session: str
+    request: str
+    """That ran then; empty: none."""
+    identity: str
+    login: str
+    target: str
+    where: str
+    """`command` or `screen`."""
+    line: str
+    """The line, cut round the hit where it is long. As it was: not harmless yet."""
+    tier: str
+    decision: str
+    offset: int
+    """Microseconds since the recording began: where a replay opens."""
+
+
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    hits: list[SearchHit]
+    """The newest sessions' first; within one by time."""
+    sessions: int
+    """That were searched."""
+    complete: bool
+    notes: list[str]
+    """What was not searched, and why, in words."""
+    before: int = 0
+    """Not complete: the call's `before` to go on with."""
+
+
 class IdentityInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str
@@ -452,6 +485,25 @@ class ReadRecording(Call, frozen=True, kw_only=True, tag="read-recording"):
     after: int = 0
 
 
+class SearchSessions(Call, frozen=True, kw_only=True, tag="search-sessions"):
+    """-> SearchResult. Of the newest sessions back; empty filters match everything."""
+
+    text: str
+    """Case does not count."""
+    identity: str = ""
+    target: str = ""
+    since: int = 0
+    """Microseconds since the epoch."""
+    until: int = 0
+    """0: now."""
+    tier: str = ""
+    decision: str = ""
+    """A model.State of the request that the line belongs to."""
+    before: int = 0
+    """Only sessions that began by then: SearchResult.before, to go on."""
+    limit: int = 100
+
+
 class WatchSession(Call, frozen=True, kw_only=True, tag="watch-session"):
     """-> SessionInfo; then SessionOutput is pushed until it ends or the connection closes."""
 
@@ -657,6 +709,7 @@ AnyCall = (
     | ListSessions
     | ShowSession
     | ReadRecording
+    | SearchSessions
     | WatchSession
     | UnwatchSession
     | KillSession

@@ -1,0 +1,189 @@
+"""Searching commands and screens of all sessions: a process of its own, `python -m bastion.control.searching STORE`.
+
+Theory of operation. The call comes on stdin as a line of JSON (wire.SearchSessions), the answer (wire.SearchResult)
+goes to stdout. Rendering what targets sent takes time and memory, and a renderer may have faults that hostile output
+finds: so it happens neither in the daemon nor in the tool, but here, under limits, at the lowest priority. When this
+process dies, one search failed and nothing else did.
+
+It goes through the sessions from the newest back until the limit of hits or SECONDS is reached, and says with which
+`before` to go on. What it rendered is kept (recorder/textindex.py), so the next search is quicker. A hit belongs to the
+request whose marker, written by the bastion, came last before it; a line that a request shows twice is one hit.
+
+Not found: text across the end of a line or of the terminal's width, and what was wiped away within one frame. The
+screen of a governed shell's request that another one overlapped with may be taken for the other's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from bastion.control import wire
+from bastion.control.archive import SEARCH_MEMORY, SEARCH_SECONDS, Archive
+from bastion.errors import BastionError
+from recorder.errors import RecorderError
+from recorder.lines import Lines
+from recorder.reader import Reader
+from recorder.textindex import TextIndex
+
+HITS_LIMIT = 1000
+"""Hits in one answer: at LINE_WIDTH characters they stay below wire.LINE_LIMIT, whatever the characters."""
+LINE_WIDTH = 240
+"""Characters of a line in an answer; ripgrep's editors cut at about as many."""
+NOTES_LIMIT = 20
+"""Notes in one answer."""
+
+
+class Search:
+    """One search."""
+
+    def __init__(
+        self, reader: Reader, index: TextIndex, question: wire.SearchSessions, late: Callable[[], bool]
+    ) -> None:
+        self._archive = Archive(reader)
+        self._reader = reader
+        self._index = index
+        self._question = question
+        self._wanted = question.text.casefold()
+        self._late = late
+        self._limit = min(max(question.limit, 1), HITS_LIMIT)
+        self._notes: list[str] = []
+
+    def run(self) -> wire.SearchResult:
+        """Raises BastionError, RecorderError."""
+        hits: list[wire.SearchHit] = []
+        searched = before = 0
+        for opened in self._reader.newest("session.opened"):
+            if not self._fits(opened.t, str(opened.body.get("identity")), str(opened.body.get("target"))):
+                continue
+            if self._late() or len(hits) >= self._limit:
+                before = opened.t
+                break
+            info = self._archive.session_now(opened.session)
+            if info.closed and self._question.since and info.closed < self._question.since:
+                continue
+            searched += 1
+            room = self._limit - len(hits)
+            found = list(islice(self._session(info), room + 1))
+            if len(found) > room:
+                self._note(f"session {info.id} has more hits than are shown")
+                before = opened.t
+                hits += found[:room]
+                break
+            hits += found
+        notes = self._notes[:NOTES_LIMIT]
+        return wire.SearchResult(hits=hits, sessions=searched, complete=not before, notes=notes, before=before)
+
+    def _fits(self, opened: int, identity: str, target: str) -> bool:
+        question = self._question
+        return (
+            question.identity in ("", identity)
+            and question.target in ("", target)
+            and not (question.until and opened > question.until)
+            and not (question.before and opened > question.before)
+        )
+
+    def _session(self, info: wire.SessionInfo) -> Iterator[wire.SearchHit]:
+        try:
+            shown = self._index.of(info.id)
+        except RecorderError as error:
+            self._note(f"session {info.id}: {error.message}")
+            shown = Lines()
+        if not shown.whole:
+            self._note(f"session {info.id}: its output is longer than what is searched of one session")
+        requests = {name: self._archive.request_now(name) for name in info.requests}
+        starts = [(at, name) for at, text in shown.markers if (name := text.partition(" ")[0]) in requests]
+        begun = self._begun(info, starts)
+        for name, request in requests.items():
+            at = next((at for at, each in starts if each == name), None)
+            moment = begun + at if at is not None else request.created
+            for line in request.command.decode("utf-8", "replace").splitlines():
+                yield from self._hit(info, request, moment, max(0, moment - begun), "command", line)
+        told: set[tuple[str, str]] = set()
+        for at, line in shown.lines:
+            if self._wanted not in line.casefold():
+                continue
+            last = bisect_right(starts, at, key=lambda start: start[0]) - 1
+            name = starts[last][1] if last >= 0 else ""
+            if (name, line) not in told:
+                told.add((name, line))
+                yield from self._hit(info, requests.get(name), begun + at, at, "screen", line)
+
+    def _begun(self, info: wire.SessionInfo, starts: list[tuple[int, str]]) -> int:
+        """When the recording began, by the first command that it shows: an exec's begins when it is approved."""
+        for at, name in starts:
+            started = self._archive.started_now(name)
+            if started is not None:
+                return started.t - at
+        return info.opened
+
+    def _hit(
+        self, info: wire.SessionInfo, request: wire.RequestInfo | None, moment: int, at: int, where: str, line: str
+    ) -> Iterator[wire.SearchHit]:
+        question = self._question
+        tier, decision = (request.tier, request.state) if request is not None else ("", "")
+        place = line.casefold().find(self._wanted)
+        if (
+            place >= 0
+            and question.tier in ("", tier)
+            and question.decision in ("", decision)
+            and question.since <= moment
+            and (not question.until or moment <= question.until)
+        ):
+            yield wire.SearchHit(
+                at=moment,
+                session=info.id,
+                request=request.id if request is not None else "",
+                identity=info.identity,
+                login=info.login,
+                target=info.target,
+                where=where,
+                line=cut(line, place, len(self._wanted)),
+                tier=tier,
+                decision=decision,
+                offset=at,
+            )
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+
+
+def cut(line: str, place: int, length: int) -> str:
+    """At most about LINE_WIDTH characters of the line, the hit among them; dots stand for the rest."""
+    if len(line) <= LINE_WIDTH:
+        return line
+    first = max(0, min(place - (LINE_WIDTH - min(length, LINE_WIDTH)) // 2, len(line) - LINE_WIDTH))
+    last = first + LINE_WIDTH
+    return ("…" if first else "") + line[first:last] + ("…" if last < len(line) else "")
+
+
+def main(store: Path) -> int:
+    """Answer the one question on stdin."""
+    os.nice(19)
+    resource.setrlimit(resource.RLIMIT_AS, (SEARCH_MEMORY, SEARCH_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end = time.monotonic() + SEARCH_SECONDS
+    question = msgspec.json.decode(sys.stdin.buffer.readline(), type=wire.SearchSessions)
+    # only its owner keeps an index: files of root's in the daemon's directory would be in its way, and a trap for root
+    mine = store.stat().st_uid == os.geteuid()
+    try:
+        with Reader.open(store) as reader:
+            index = TextIndex(reader, store.parent / "search" if mine else None)
+            result = Search(reader, index, question, lambda: time.monotonic() > end).run()
+    except (BastionError, RecorderError) as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
