@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from recorder.frames import Frame
@@ -32,10 +32,13 @@ class Step:
     frame: Frame
 
 
-def paced(frames: Iterable[Frame], *, speed: float = 1.0, idle_limit: float | None = None) -> Iterator[Step]:
-    """Frames with the time to wait before each. `idle_limit` cuts each pause, in seconds before the speed counts."""
+def paced(
+    frames: Iterable[Frame], *, speed: float = 1.0, idle_limit: float | None = None, start_us: int = 0
+) -> Iterator[Step]:
+    """Frames with the time to wait before each. `idle_limit` cuts each pause, in seconds before the speed counts.
+    `start_us`: where in the recording it begins."""
     speed = min(max(speed, SPEED_LEAST), SPEED_MOST)
-    last = 0
+    last = start_us
     for frame in frames:
         pause = max(0, frame.at_us - last) / 1e6
         last = max(last, frame.at_us)
@@ -68,6 +71,31 @@ def apply(screen: Screen, frame: Frame) -> bool:
     if size is not None:
         screen.resize(*size)
     return size is not None
+
+
+def seek(screen: Screen, frames: Iterable[Frame], here: Callable[[Frame], bool]) -> tuple[int, Iterator[Frame] | None]:
+    """Show at once what comes before the first frame that is `here`: the time of the last frame of it in microseconds,
+    and the frames from `here` on; None when there is none. Of an exec's streams only the last TAIL_BYTES are rendered.
+    """
+    walk, passed, found = iter(frames), 0, list[Frame]()
+
+    def before() -> Iterator[Frame]:
+        nonlocal passed
+        for frame in walk:
+            if here(frame):
+                found.append(frame)
+                return
+            passed = max(passed, frame.at_us)
+            yield frame
+
+    for frame in _tail(before()) if screen.newline else before():
+        apply(screen, frame)
+    return passed, itertools.chain(found, walk) if found else None
+
+
+def marks(frame: Frame, request: str) -> bool:
+    """Is this the marker of that request?"""
+    return frame.kind == "marker" and frame.data.partition(b" ")[0] == request.encode()
 
 
 def last_screen(frames: Iterable[Frame], columns: int = 80, lines: int = 24) -> Screen:

@@ -29,6 +29,9 @@ from recorder.screen import Screen
 
 T = TypeVar("T")
 
+AT_SLACK = 1_000_000
+"""Microseconds behind the last frame that still count as its end: times are typed rounded."""
+
 
 async def last(settings: Settings, wanted: str) -> tuple[wire.SessionInfo, Screen | None]:
     """A session and what its screen shows at the end; None when nothing was recorded."""
@@ -73,10 +76,18 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
         file.flush()
 
 
-async def replay(settings: Settings, wanted: str, speed: float, idle: float | None) -> None:
-    """Replay on this terminal, in its own time, then leave the last screen behind."""
+async def replay(
+    settings: Settings, wanted: str, speed: float, idle: float | None, at: int = 0, request: str = ""
+) -> None:
+    """Replay on this terminal, in its own time, then leave the last screen behind.
+
+    It begins at `at` microseconds, or where `request` began; what came before is on the screen already. Raises NotFound
+    when there is no such place.
+    """
     async with reach.source(settings) as source:
         info = await source.session(wanted)
+        if request:
+            request = await _named(source, info, request)
         stop = threading.Event()
 
         def play(frames: Iterator[Frame]) -> Screen | None:
@@ -84,10 +95,11 @@ async def replay(settings: Settings, wanted: str, speed: float, idle: float | No
             if head is None:
                 return None
             screen, walk = playing.screen_for(itertools.chain([head], frames))
+            walk, start = _opened(screen, walk, info, at, request)
             painter = paint.Painter(*shutil.get_terminal_size())
-            _draw(paint.ENTER)
+            _draw(paint.ENTER + painter.paint(screen))
             try:
-                for step in playing.paced(walk, speed=speed, idle_limit=idle):
+                for step in playing.paced(walk, speed=speed, idle_limit=idle, start_us=start):
                     if step.delay > 0 and stop.wait(step.delay):
                         break
                     if playing.apply(screen, step.frame):
@@ -103,6 +115,30 @@ async def replay(settings: Settings, wanted: str, speed: float, idle: float | No
         if screen is None:
             raise NotFound(f"nothing was recorded of session {info.id}")
         leave_behind(screen)
+
+
+async def _named(source: Source, info: wire.SessionInfo, wanted: str) -> str:
+    """The whole id of a request of that session. Raises NotFound or Conflict."""
+    found = await source.request(wanted)
+    if found.id not in info.requests:
+        raise NotFound(f"request {found.id} is not of session {info.id}", f"it is of {found.session}")
+    return found.id
+
+
+def _opened(
+    screen: Screen, frames: Iterator[Frame], info: wire.SessionInfo, at: int, request: str
+) -> tuple[Iterator[Frame], int]:
+    """The frames from that place on, and its time; the screen shows what came before. Raises NotFound."""
+    if not at and not request:
+        return frames, 0
+    passed, rest = playing.seek(
+        screen, frames, lambda frame: playing.marks(frame, request) if request else frame.at_us > at
+    )
+    if rest is None and request:
+        raise NotFound(f"request {request} is not in the recording of {info.id}", "it never ran there")
+    if rest is None and at > passed + AT_SLACK:
+        raise NotFound(f"the recording of {info.id} ends after {passed / 1e6:.3f} s")
+    return rest or iter(()), passed if request else at
 
 
 async def watch(settings: Settings, wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import datetime
@@ -61,7 +62,7 @@ def run(
 
 def opening(hit: wire.SearchHit) -> str:
     """The command that opens the replay there."""
-    return f"bastion session replay {hit.session} --at {hit.offset / 1e6:.3f}"
+    return f"bastion session replay {hit.session} --at {math.ceil(hit.offset / 1000) / 1000:.3f}"  # the line is there
 
 
 def moment(option: str, text: str, now: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ FORMATS = ("cast", "cast2", "txt", "html")
 
 LIST_LIMIT = 200
 """Sessions that `list` shows; the protocol's own default."""
+
+
+_PLACE = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,2}):)?([0-9]{1,9})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 
 @click.group("session")
@@ -133,8 +137,12 @@ def search(settings: Settings, text: str, **given: Any) -> int:
 @click.argument("session", metavar="ID")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Faster or slower, 0.01 to 1000.")
 @click.option("--idle", type=float, metavar="SECONDS", help="No pause is longer than this.")
+@click.option("--at", metavar="TIME", help="Begin there: seconds, M:SS or H:MM:SS from the recording's beginning.")
+@click.option("--request", metavar="ID", help="Begin where this request began to run.")
 @reach_verb
-def replay(settings: Settings, session: str, speed: float, idle: float | None) -> None:
+def replay(
+    settings: Settings, session: str, speed: float, idle: float | None, at: str | None, request: str | None
+) -> None:
     """Replay a recording on this terminal. What the target sent is rendered first and never reaches it as it is."""
     from bastion.cli import recordings
     from recorder.replay import SPEED_LEAST, SPEED_MOST
@@ -143,9 +151,22 @@ def replay(settings: Settings, session: str, speed: float, idle: float | None) -
         raise UsageError(f"--speed is {SPEED_LEAST:g} to {SPEED_MOST:g}, not {speed:g}")
     if idle is not None and not idle >= 0:
         raise UsageError(f"--idle is a number of seconds, not {idle:g}")
+    if at is not None and request is not None:
+        raise UsageError("--at and --request are two places", "give one of them")
+    _place(at)
     if not sys.stdout.isatty():
         raise UsageError("a replay needs a terminal", "`bastion session export ID --format txt` gives the text")
-    reach.run(recordings.replay(settings, session, speed, idle))
+    reach.run(recordings.replay(settings, session, speed, idle, _place(at), request or ""))
+
+
+def _place(text: str | None) -> int:
+    """A place in a recording, in microseconds. Raises UsageError."""
+    match = _PLACE.fullmatch(text or "0")
+    if match is None:
+        raise UsageError(f"--at {text!r} is no time", "83.5, 1:23.5 and 0:01:23.5 are the same one")
+    hours, minutes, seconds, part = match.groups()
+    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
+    return whole * 1_000_000 + int((part or "").ljust(6, "0"))
 
 
 @command.command("export")

@@ -53,3 +53,37 @@ def test_the_last_screen_of_much_output_is_quick_and_the_same() -> None:
 def test_text_has_what_scrolled_away() -> None:
     frames = [out(number, b"line %d\n" % number) for number in range(100)]
     assert list(replay.text(frames)) == [f"line {number}" for number in range(100)]
+
+
+def test_seeking_shows_what_came_before_and_leaves_the_rest() -> None:
+    frames = [
+        Frame(0, "resize", b"20x3"),
+        out(1, b"a\r\n"),
+        Frame(2, "marker", b"r-1 b"),
+        out(3, b"b\r\n"),
+        out(9, b"c"),
+    ]
+    screen, walk = replay.screen_for(frames)
+    passed, rest = replay.seek(screen, walk, lambda frame: replay.marks(frame, "r-1"))
+    assert (passed, screen.text()) == (1, ["a"])
+    assert rest is not None
+    assert list(rest) == frames[2:]
+    screen, walk = replay.screen_for(frames)
+    passed, rest = replay.seek(screen, walk, lambda frame: frame.at_us > 3)
+    assert (passed, screen.text(), rest is not None and list(rest)) == (3, ["a", "b"], frames[4:])
+    screen, walk = replay.screen_for(frames)
+    assert replay.seek(screen, walk, lambda frame: replay.marks(frame, "r-")) == (9, None)
+    assert screen.text() == ["a", "b", "c"]
+    assert not replay.marks(out(0, b"r-1 b"), "r-1")
+
+
+def test_seeking_far_in_an_exec_is_quick_and_the_same() -> None:
+    data = b"".join(b"line %d\n" % number for number in range(1_000_000))
+    frames = [out(at, data[at : at + 32768]) for at in range(0, len(data), 32768)]
+    screen, walk = replay.screen_for(frames)
+    replay.seek(screen, walk, lambda _: False)
+    assert screen.text() == replay.last_screen(frames).text()
+
+
+def test_pacing_begins_where_it_was_opened() -> None:
+    assert [step.delay for step in replay.paced([out(61_500_000, b"c")], start_us=61_000_000)] == [0.5]

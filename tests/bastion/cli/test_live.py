@@ -320,6 +320,20 @@ async def test_replaying_on_a_terminal(house: House, local: Shell, session: str)
     assert status == 0
     assert seen.startswith(b"\x1b[?1049h")  # on the alternate screen
     assert b"red" in seen.partition(b"\x1b[?1049l")[2]  # and the last screen stays behind
+    (request,) = (await run(local, "session", "show", session, "--json")).json["requests"]
+    for place in (["--at", "0:00:00.5"], ["--request", request[:8]]):
+        words = ["session", "replay", session, "--speed", "0.01", "--idle", "0", *place]
+        status, seen = await asyncio.to_thread(on_terminal, local, *words, until=b"\x1b[?1049l")
+        assert status == 0, seen
+        assert b"red" in seen.partition(b"\x1b[?1049l")[2]
+    for place, answer in (
+        (["--at", "90:00"], b"ends after"), (["--request", "r-none"], b"no request"), (["--at", "soon"], b"is no time"),
+        (["--at", "1", "--request", request], b"two places"), (["--at", "0:00:00:01"], b"is no time"),
+    ):  # fmt: skip
+        status, seen = await asyncio.to_thread(on_terminal, local, "session", "replay", session, *place, until=answer)
+        assert status in (1, 2)
+        assert answer in seen
+        assert b"\x1b[?1049h" not in seen
     slow = ["session", "replay", session, "--speed", "0.01"]
     shell = away(house, "eve")
     status, seen = await asyncio.to_thread(on_terminal, shell, *slow, until=b"\x1b[?1049h", then=b"\x03")
