@@ -10,7 +10,7 @@ so that what a background job prints meanwhile is told apart and reaches the age
 `set -e`, where a status that is not 0 would end the shell.
 
 Not protected: approved code that re-defines what the question uses makes the answer lie. It is for people's eyes, and
-allows nothing.
+decides only whether `cd` is the builtin.
 """
 
 from __future__ import annotations
@@ -74,6 +74,12 @@ def sift(data: bytes, mark: str) -> tuple[bytes | None, bytes]:
 def context(answer: bytes) -> tuple[tuple[str, str], ...]:
     """What the approver is shown of it: only what is not as anybody would think."""
     return tuple(_parts(answer.decode("utf-8", "backslashreplace").replace("\r\n", "\n")))
+
+
+def plain(answer: bytes) -> bool:
+    """Every word is the shell's builtin, keyword or the system's program, and nothing is trapped."""
+    lines = [line for line in answer.decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n") if line]
+    return bool(lines) and all(USUAL.fullmatch(line) for line in lines)
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:

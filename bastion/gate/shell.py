@@ -14,6 +14,9 @@ the driver says so with the nonce of its frame, and at no other time.
 A line of stdin that is still held when its command ends is taken back, and is type-ahead again: if it runs at all, then
 as a command that somebody approved as a command. A password never comes back.
 
+What policy allows does not run in the shell, where aliases and functions could make something else of it, but beside it
+(policy/aside.py, RunAside); what cannot is held.
+
 A script (no terminal) does not go on without one of its commands: a denial ends it.
 """
 
@@ -45,6 +48,7 @@ from bastion.model import (
     Verdict,
 )
 from bastion.model import State as RequestState
+from bastion.policy.aside import aside, changes_directory
 from bastion.policy.complete import Reader
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
@@ -112,6 +116,7 @@ class Shell:
         self._lines: list[str] = []
         self._comments: list[str] = []
         self._nonce = ""
+        self._aside = False
         self._authorization: do.Authorization | None = None
         self._stdin: _Stdin | None = None
         self._asked: bytes = b""
@@ -267,8 +272,13 @@ class Shell:
         asked = self._ask(event, RequestKind.LINE, self._asked, found, mode=mode, intent=said)
         self._nonce = event.nonce
         judgement = self._judge(asked, event.now)
+        self._aside = judgement.verdict is Verdict.ALLOW and self._cwd.startswith("/") and aside(self._asked)
+        if self._aside:  # it gets no input there
+            asked = replace(asked, mode=TtyMode.NONE)
+            judgement = self._judge(asked, event.now)
         request = judgement.settle(asked)
-        if judgement.verdict is Verdict.ALLOW and not event.plain:
+        same = self._aside or (event.plain and changes_directory(self._asked))
+        if judgement.verdict is Verdict.ALLOW and not same:
             judgement = replace(judgement, verdict=Verdict.HOLD, reason=NOT_PLAIN)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
@@ -326,7 +336,10 @@ class Shell:
 
     def _start(self, authorization: do.Authorization) -> list[sd.Effect]:
         self.state, self.request, self._authorization = State.STARTING, authorization.request, authorization
-        return [do.RecordStarted(authorization), sd.RunLine(authorization, self._nonce)]
+        run: sd.Effect = sd.RunLine(authorization, self._nonce)
+        if self._aside and isinstance(authorization.grounds, Judgement):
+            run = sd.RunAside(authorization, self._nonce, self._cwd)
+        return [do.RecordStarted(authorization), run]
 
     def _without(self, status: int) -> list[sd.Effect]:
         """The item does not run: the next, or, in a script, the end."""

@@ -44,6 +44,20 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RunAside:
+    """Run what policy or the whitelist allows in a process of its own, in the shell's directory; `nonce` names its
+    end."""
+
+    authorization: Authorization
+    nonce: str
+    cwd: str
+
+    def __post_init__(self) -> None:
+        if self.authorization.request.kind is not RequestKind.LINE or not self.cwd.startswith("/"):
+            raise ValueError("only a line in a known directory is run beside a shell")
+
+
+@dataclass(frozen=True, slots=True)
 class SendTty:
     """Send bytes to the running command's terminal."""
 
@@ -146,6 +160,7 @@ class NoteSpoof:
 Effect = (
     OpenShell
     | RunLine
+    | RunAside
     | SendTty
     | SendControl
     | Resize

@@ -46,6 +46,11 @@ class Side:
         self.channel: Any = None
         self._causes: set[str] = set()
 
+    @property
+    def paused(self) -> bool:
+        """There is a cause."""
+        return bool(self._causes)
+
     def pause(self, cause: str) -> None:
         """Stop reading for this cause."""
         if not self._causes and self.channel is not None:

@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
+import shlex
 from collections import deque
 from typing import assert_never
 
@@ -42,6 +43,7 @@ from bastion.ids import request_id
 from bastion.model import Decision, Request, StdinMode
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
+from bastion.ssh.aside import Aside
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Driver, DriverError, Terminal
@@ -82,14 +84,16 @@ ShellEvent = sv.Event
 class _Source:
     """The driver's output as something that can be paused, as `pump.Side` wants it."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, driver: Driver, beside: Side) -> None:
+        self._driver, self._beside = driver, beside
 
     def pause_reading(self) -> None:
         self._driver.pause()
+        self._beside.pause("shell")
 
     def resume_reading(self) -> None:
         self._driver.resume()
+        self._beside.resume("shell")
 
 
 class _Output:
@@ -118,6 +122,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._reading = Side()  # from the agent
         self._reading.channel = dealings.channel
         self._output_side = Side()  # from the target
+        self._beside_side = Side()  # from a command that runs beside the shell
+        self._beside: Aside | None = None
         self._unread = 0
         self._recording: Recording | None = None
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -336,7 +342,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             self._kind = event.kind
             await self._ask(asking.set_up(event.kind))
         elif isinstance(event, sv.CommandDone):
-            self._status = event.status
+            self._status = event.status if self._beside is None else self._status  # the shell's own
+            self._beside = None
         await self._execute(self._gate.receive(event))
         self._watch_idleness()
         if isinstance(event, sv.BytesTyped):
@@ -428,11 +435,12 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                     self._mark(f"{request.id} withdrawn")
                 case sd.RunLine(authorization, nonce):
                     await self._run_line(authorization.request, nonce)
+                case sd.RunAside(authorization, nonce, cwd):
+                    await self._run_aside(authorization.request, nonce, cwd)
                 case sd.SendTty(authorization, data):
                     self._send(authorization.request, data)
                 case sd.SendControl(key):
-                    if self._driver is not None:
-                        self._driver.control(key)
+                    self._control(key)
                 case sd.Resize(columns, rows):
                     self._resize(columns, rows)
                 case sd.OpenWindow():
@@ -442,6 +450,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 case sd.NoteSpoof(count):
                     await self._services.audit.write(audit.spoofed(self.id, count))
                 case sd.EndShell(reason):
+                    if self._beside is not None:
+                        self._beside.interrupt()
                     if self._driver is not None:
                         self._driver.end(reason)
                     else:
@@ -479,7 +489,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             terminal = Terminal(effect.terminal, *_size(effect.columns, effect.rows))
             self._record("resize", b"%dx%d" % (terminal.columns, terminal.rows))
         driver = Driver(connection, self, terminal=terminal, environment=self._gate.where.environment)
-        self._driver, self._output_side.channel = driver, _Source(driver)
+        self._driver, self._output_side.channel = driver, _Source(driver, self._beside_side)
         await driver.start()
 
     async def _describe(self, effect: sd.Describe) -> sv.Described:
@@ -487,15 +497,14 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if not effect.ask and self._driver is not None:
             tty = await self._driver.observe()
         context: tuple[tuple[str, str], ...] = ()
+        plain = False
         if effect.ask:
             mark = f"{secrets.randbits(128):039d}"
             question = asking.question(effect.item, self._kind, mark, self._status)
             if question is not None and (answer := await self._ask(question, mark)) is not None:
-                context = asking.context(answer)
+                context, plain = asking.context(answer), asking.plain(answer)
         now = self._services.clock.wall()
-        return sv.Described(
-            request_id(), secrets.token_hex(16), now, tty=tty, context=(*context, *self._screen_before())
-        )
+        return sv.Described(request_id(), secrets.token_hex(16), now, (*context, *self._screen_before()), plain, tty)
 
     async def _ask(self, question: bytes, mark: str = "") -> bytes | None:
         """Run our own text in the shell, between the agent's commands; the answer between its marks, if there is one.
@@ -539,6 +548,39 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._services.broker.ran(request.id, "running")
         if self._driver is not None:
             await self._driver.run(nonce, command)
+
+    async def _run_aside(self, request: Request, nonce: str, cwd: str) -> None:
+        self._with.stop_progress()
+        if reason := self._with.unwanted():
+            self._events.post(sv.DriverFailed(reason))
+            return
+        command = self._services.stored(request.id, request.digest)
+        self._mark(f"{request.id} beside the shell: {visible_line(command, MARKER_WIDTH)}")
+        self._record("input", command + b"\n")
+        self._output = _Output()
+        self._services.broker.ran(request.id, "running")
+        self._events.post(sv.CommandBegan(nonce))
+        self._beside = beside = Aside(
+            self._beside_side,
+            terminal=self._terminal is not None,
+            output=self.output,
+            ended=lambda status: self._events.post(sv.CommandDone(nonce, status, cwd)),
+        )
+        there = f"cd {shlex.quote(cwd)} || exit 125\n".encode() + command
+        try:
+            await self._services.pool.start(
+                self._with.target, request, there, lambda: beside, wanted=self._with.unwanted
+            )
+        except BastionError as error:
+            self._say(notices.failed(str(error)))
+            beside.over()
+
+    def _control(self, key: str) -> None:
+        if self._beside is not None:
+            if key in ("^C", "^\\"):
+                self._beside.interrupt()
+        elif self._driver is not None:
+            self._driver.control(key)
 
     async def _sent(self, authorization: do.Authorization) -> None:
         request = authorization.request

@@ -128,15 +128,41 @@ def test_policy_denies_without_a_person() -> None:
 
 
 def test_what_policy_allows_is_held_in_a_shell_that_could_make_something_else_of_it() -> None:
-    """ST-01: `alias ls=…`, and then a whitelisted `ls`."""
     shell = Driven(verdict=lambda request: Verdict.ALLOW)
-    assert kinds(shell.type("ls\r")) == [sd.Describe, do.RecordProposed, do.Hold, do.Say]
+    assert kinds(shell.type("ls $X\r")) == [sd.Describe, do.RecordProposed, do.Hold, do.Say]
     shell = Driven(verdict=lambda request: Verdict.ALLOW)
     shell.plain = True
-    assert kinds(shell.type("python3\r")) == [sd.Describe, do.RecordProposed, do.RecordStarted, sd.RunLine]
+    assert kinds(shell.type("export X=y\r")) == [sd.Describe, do.RecordProposed, do.Hold, do.Say]
+
+
+def test_what_means_the_same_outside_runs_beside_the_shell() -> None:
+    """ST-01: `alias ls=…`, and then an allowed `ls`."""
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    *_, run = shell.type("less x\r")
+    assert isinstance(run, sd.RunAside)
+    assert (run.nonce, run.cwd, run.authorization.request.mode) == ("11111111", "/srv", TtyMode.NONE)
     shell.do(sv.CommandBegan("11111111"))
     shell.type("ls\r")
-    assert shell.held.kind is RequestKind.STDIN
+    assert kinds(shell.type("\x03")) == [sd.SendControl]
+    done = shell.do(sv.CommandDone("11111111", 0, "/srv"))
+    assert kinds(done)[:1] == [do.RecordFinished]
+    held = Driven()
+    held.type("less x\r")
+    assert sd.RunLine in kinds(held.decide()), "what a person approved runs in the shell"
+
+
+def test_cd_runs_in_the_shell_where_it_is_the_builtin() -> None:
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    assert do.Hold in kinds(shell.type("cd /tmp\r"))
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    shell.plain = True
+    assert kinds(shell.type("cd /tmp\r")) == [sd.Describe, do.RecordProposed, do.RecordStarted, sd.RunLine]
+
+
+def test_without_a_directory_nothing_runs_beside_it() -> None:
+    shell = Driven(verdict=lambda request: Verdict.ALLOW)
+    shell.shell._cwd = ""
+    assert do.Hold in kinds(shell.type("ls\r"))
 
 
 def test_type_ahead_of_a_held_line_is_held_line_by_line() -> None:

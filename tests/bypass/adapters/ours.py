@@ -18,7 +18,7 @@ from bastion.model import Choice, RequestKind
 from bastion.policy.visible import visible
 from tests.bypass.adapter import Item
 from tests.bypass.vector import Channel
-from tests.support.house import House
+from tests.support.house import HOLD, House
 from tests.support.sshd import LOGIN, Sshd
 
 SHELLS = look_up("request shell").treatment is not Treatment.REFUSED
@@ -36,11 +36,11 @@ class Ours:
     abilities = frozenset({"raw", "view"}) if SHELLS else frozenset[str]()
     holds = True
 
-    def __init__(self, settings: str = "") -> None:
+    def __init__(self, settings: str = "", policy: str = HOLD) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="bypass-")
         self.work = Path(self._directory.name) / "target"
         self.work.mkdir()
-        self.house = House(Path(self._directory.name) / "house")
+        self.house = House(Path(self._directory.name) / "house", policy)
         self._sshd = Sshd(Path(self._directory.name) / "sshd", extra="SetEnv HISTFILE=/dev/null")
         if settings:
             self.house.configure(settings)
