@@ -53,6 +53,8 @@ class KeyValue:
         """JavaScript for mongosh."""
         if UNKNOWN in text:
             return [("database-unread", "JavaScript that is known only when it runs")]
+        if "system.users" in text or "showCredentials" in text:
+            return [("read-secret", "users with their password hashes")]  # MongoDB, system.users Collection
         names = re.findall(r"[.\]]\s*['\"]?(\w+)['\"]?\]?\s*\(", text) + re.findall(
             r"\[\s*['\"](\w+)['\"]\s*\]\s*\(", text
         )

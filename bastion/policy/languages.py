@@ -468,3 +468,39 @@ def remote_path(word: str) -> bool:
 def conninfo(word: str) -> list[Act]:
     """A connection string; `passfile`, `sslkey` and their like name files, and are read only."""
     return [("database-code", word)] if word.startswith("\\") else []
+
+
+def tmux_format(word: str) -> list[Act]:
+    """A word of tmux(1): one that ends in `;` begins another command, `#(…)` in a format runs one."""
+    if word.endswith(";") or "#(" in word or UNKNOWN in word:
+        return [("run-helper", word)]
+    return []
+
+
+_MYSQLADMIN: dict[str, str] = dict.fromkeys(
+    ("ping", "status", "extended-status", "processlist", "variables", "version"), ""
+) | {"drop": "database-drop", "shutdown": "database-stop", "kill": "database-stop"}
+
+
+def mysqladmin(word: str) -> list[Act]:
+    """Another command behind the first one (`ping shutdown`); what is not known to show changes. Every prefix that is
+    no whole name counts as a change too, since mysqladmin(1) takes prefixes of its commands."""
+    action = _MYSQLADMIN.get(word.lower(), "database-admin")
+    return [(action, word)] if action else []
+
+
+_YQ_LOAD = re.compile(r"\bload\w*\s*\(\s*(?:\"((?:[^\"\\]|\\.)*)\"\s*\))?")
+
+
+def yq(expression: str) -> list[Act]:
+    """`load("file")` and its kind read a file of that name; one that is worked out may be any (yq 4, Load)."""
+    return [
+        ("read-secret", "a file whose name is worked out") if match[1] is None else ("read", match[1])
+        for match in _YQ_LOAD.finditer(expression)
+    ]
+
+
+def aws_parameter(word: str) -> list[Act]:
+    """`file://` and `fileb://` put a file's contents in place of the word (aws(1), "Loading parameters")."""
+    kind, separator, path = word.partition("://")
+    return [("read", path)] if separator and kind in ("file", "fileb") else []

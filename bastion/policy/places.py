@@ -70,10 +70,13 @@ class Places:
         known = parent not in ("", "~", ".", "..") and not re.search(rf"[*?\[{UNKNOWN}]", parent)
         if letters < TELLING and not known:
             return None
-        parts = _GAPS.split(path)
-        for sample, place in self._samples:
-            if _fills(parts, sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
-                return place
+        ends = [path]
+        if known:
+            ends.append(f"{parent}/{last}")  # below whatever home: `/root/.ssh/*`
+        for parts in map(_GAPS.split, ends):
+            for sample, place in self._samples:
+                if _fills(parts, sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
+                    return place
         return None
 
 

@@ -286,7 +286,8 @@ def _derived(name: str, table: Mapping[str, Any], parent: Program, branches: tup
         secret=tuple(table.get("secret", "").split()) or parent.secret,
         language=table.get("language", parent.language),
         branches=(*((tree,) if tree is not None else ()), *(one for one in branches if one.exact or one.wild)),
-        risky_options=not anything or any(option.action not in ("", "read") for option in options.values()),
+        risky_options=not anything
+        or any(option.action not in ("", "read", "code:tree") for option in options.values()),
     )
 
 

@@ -175,8 +175,16 @@ class Risk:
             fetched=stdin.fetched or bool(names & _DOWNLOADS),
             decoded=stdin.decoded or name in _DECODERS,
             secret=stdin.secret or "read-secret" in names,
+            hoard=stdin.hoard or self._names_secrets(part, where),
             anchored=isinstance(part, Command) and name == "find" and self._names_files(part),
         )
+
+    def _names_secrets(self, part: Node, where: Where) -> bool:
+        """`find ~/.ssh …`, `sudo ls ~/.ssh`: what it names is secret, in whichever command it ends."""
+        if not isinstance(part, Command):
+            return any(self._names_secrets(each, where) for each in part.parts)
+        words = [word for word in part.words[1:] if "/" in word.text and not word.text.startswith("-")]
+        return bool(self._runner.hoard(words, where.directories))
 
     def _names_files(self, part: Command) -> bool:
         """`find ./x … -print0`: names that begin as they should, each ended by NUL."""

@@ -156,7 +156,7 @@ class Runner:
 
     def _clauses(self, given: Invocation, where: Where) -> list[Finding]:
         """The commands of `find -exec`."""
-        found: list[Finding] = []
+        found = self.hoard(given.operands, where.directories) if given.clauses else []
         for clause in given.clauses:
             words = tuple(_anchored(word) for word in clause) if anchored(given.operands) else clause
             if not words:
@@ -277,6 +277,8 @@ class Runner:
         language = program.language
         if stdin.secret and program.action in _SENDS:
             return [self.finder.find("send-secret", given.path)]
+        if program.name == "xargs" and stdin.hoard:
+            return [self.finder.find("read-secret", "files whose names it reads from its input")]
         if program.name == "xargs":
             return [] if given.operands or stdin.piped else [self.finder.find("unknown-input", given.path)]
         if (program.name == "parallel" and given.operands) or not _takes_code(given):
@@ -408,6 +410,25 @@ class Runner:
         """A service of the target itself is asked, and answers: `curl localhost/health`."""
         elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
         return [self.finder.find("download" if elsewhere else "ask-local", word.text)]
+
+    def _tree(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
+        """Every file below a directory is read. A whole tree (`/`, `/home`) holds secrets somewhere, which is not
+        counted; a directory that holds them itself (`~/.ssh`, `/etc`) is."""
+        below = [word] if word.text else self._paths(given)
+        here = self.finder.reading(word, where.directories) if word.text else []
+        return here + [found for each in below for found in self.inside(each, where.directories)]
+
+    def inside(self, directory: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
+        """What is found when whatever lies in a directory is read."""
+        if not directory.text.strip("/"):
+            return []
+        return self.finder.reading(Word(f"{directory.text.rstrip('/')}/{UNKNOWN}", directory.raw), directories)
+
+    def hoard(self, operands: Sequence[Word], directories: tuple[str, ...] = ()) -> list[Finding]:
+        """What `find` names is read by another command, and it starts where little but secrets lies (`~/.ssh`). `/etc`
+        holds much besides."""
+        starts = [word for word in operands if not word.text.rstrip("/").endswith(("/etc", "/etc/security"))]
+        return [found for word in starts for found in self.inside(word, directories)]
 
     def _variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """A name that a builtin assigns to: `read NAME`, `printf -v NAME`."""
@@ -542,6 +563,10 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "replicas": languages.replicas,
     "http-method": languages.http_method,
     "conninfo": languages.conninfo,
+    "tmux-format": languages.tmux_format,
+    "mysqladmin": languages.mysqladmin,
+    "yq": languages.yq,
+    "aws-parameter": languages.aws_parameter,
 }
 
 _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] = {
@@ -561,6 +586,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "assignment": Runner._declared,
     "url": Runner._url,
     "pack": Runner._pack,
+    "tree": Runner._tree,
     "variable": Runner._variable,
     "environment": Runner._exported,
     "test": Runner._tested,

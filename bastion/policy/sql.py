@@ -119,6 +119,8 @@ class Sql:
                 yield "database-unread", what
         elif first == "copy":
             yield from self._copy(text, upper, what)
+        elif first == "show" and upper[1:3] == ["CREATE", "USER"]:
+            yield "read-secret", what  # with the hash of the password (MySQL, SHOW CREATE USER)
         elif first == "show" and len(upper) > 1 and upper[1] in ("GRANTS",):
             return
         elif action != "read":
@@ -153,8 +155,8 @@ class Sql:
         import sqlglot
         from sqlglot import expressions as exp
 
-        if re.fullmatch(r"\s*TABLE\s+[\w.\"]+\s*", text, re.IGNORECASE):
-            return
+        if whole := re.fullmatch(r"\s*TABLE\s+([\w.\"`]+)\s*", text, re.IGNORECASE):
+            text = f"SELECT * FROM {whole[1]}"  # noqa: S608 - parsed, never run (PostgreSQL, "TABLE Command")
         for name in re.findall(r"(\w+)\s*\(", _bare(text)):  # whatever the parser takes it for
             if any(fnmatchcase(name.lower(), pattern) for pattern in self._never):
                 yield "database-unread", f"function {name}"
@@ -178,6 +180,8 @@ class Sql:
                 yield "database-unread", "a function that the parser takes for a table"
             elif isinstance(node, exp.Table) and _secret(node, tree, exp):
                 yield "read-secret", node.name
+            elif isinstance(node, exp.Operator) and _schema_of_operator(node) not in ("", "pg_catalog"):
+                yield "database-unread", f"operator {node.args.get('operator')}"
             elif isinstance(node, exp.Func) and _schema(node, exp) not in ("", "pg_catalog"):
                 yield "database-unread", f"function {_schema(node, exp)}.{_name(node)}"
             elif isinstance(node, exp.Func) and not self._reads(node, exp):
@@ -222,6 +226,11 @@ def _schema(node: Any, exp: Any) -> str:
     if isinstance(above, exp.Dot) and above.expression is node:
         return str(above.this.name).lower()
     return str(above.db).lower() if isinstance(above, exp.Table) and above.this is node else ""
+
+
+def _schema_of_operator(node: Any) -> str:
+    """The schema in `OPERATOR(schema.+)`: somebody's own operator is somebody's own function (PostgreSQL, 4.2.5)."""
+    return str(node.args.get("operator")).lower().rpartition(".")[0]
 
 
 def _name(node: Any) -> str:

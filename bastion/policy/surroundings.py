@@ -19,6 +19,8 @@ class Input:
     """Through a decoder."""
     secret: bool = False
     """A secret flows in it."""
+    hoard: bool = False
+    """Names of files where secrets lie."""
     anchored: bool = False
     """Names of files, each ended by NUL and beginning with `/`, `./` or `~`."""
 
