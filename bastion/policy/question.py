@@ -24,6 +24,7 @@ from bastion.model import (
     Reversible,
     Tier,
 )
+from bastion.policy import moving
 from bastion.policy.rules import Subject
 from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
 from bastion.policy.usage import Usage
@@ -182,6 +183,7 @@ class Question:
                 if word.constant:
                     found.update(_paths_in(word.text))
         found.update(self._redirected(constant=True))
+        found.update(moving.located(tuple(found), self.directories))
         return tuple(found)
 
     @cached_property
@@ -193,7 +195,16 @@ class Question:
                 if not word.constant:
                     found.update(_paths_in(word.text))
         found.update(self._redirected(constant=False))
+        found.update(moving.located(tuple(found), self.directories))
+        unclear = tuple(each for each in self.directories if moving.unclear(each))
+        found.update(moving.located(self.touched, unclear) if unclear else ())
         return tuple(found)
+
+    @cached_property
+    def directories(self) -> tuple[str, ...]:
+        """What the current directory may be: the shell's own, where known, and wherever the line goes."""
+        start = (self.request.cwd,) if self.request is not None and self.request.cwd else ()
+        return moving.directories(self.readings, start)
 
     def _redirected(self, *, constant: bool) -> Iterator[str]:
         for command in self._parsed.commands() if self._parsed is not None else ():

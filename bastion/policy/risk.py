@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from bastion.model import Assessment
-from bastion.policy import programs, score, transfers
+from bastion.policy import moving, programs, score, transfers
 from bastion.policy.argv import read
 from bastion.policy.findings import MEDIUM, NOWHERE, SOCKETS, Finder, Finding
 from bastion.policy.places import Places, normal
@@ -45,9 +45,6 @@ from bastion.policy.words import UNKNOWN, Word
 FINDINGS_LIMIT = 5_000
 """Findings of one line. All of them are listed as effects, because policy looks for paths among them; what has more is
 opaque as a whole."""
-DIRECTORIES_LIMIT = 16
-"""Directories that one line may have changed to; beyond, relative paths are looked up in these only."""
-
 _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>"))
 _INPUTS = frozenset(("<", "<>", "<&", "<<", "<<-", "<<<"))
 _REPLACES = frozenset(("exec", "command", "builtin", "time", "--", "-p"))
@@ -55,9 +52,6 @@ _DECODERS = frozenset(("base64", "base32", "basenc", "xxd", "openssl", "gunzip",
 _DOWNLOADS = frozenset(("download", "download-file", "connect", "listen", "remote", "lookup"))
 _BACKGROUND = re.compile(rb"(?<![&<>|])&(?![&>])")
 """A lone `&`: what stands before it happens in another shell."""
-_MOVES = frozenset(("cd", "pushd"))
-_CHDIR = frozenset(("-C", "--chdir", "-w", "--workdir", "-D"))
-_MOVING = re.compile(r"(?:cd|pushd)\s+['\"]?([^\s'\";&|]+)")
 
 
 def assess(
@@ -112,7 +106,9 @@ class Risk:
         parsed = parse(command)
         if not isinstance(parsed, Parsed):
             return [self._finder.find("opaque", f"this line {parsed.reason}")]
-        where = replace(where, directories=_directories(parsed, where.directories))
+        where = replace(
+            where, directories=moving.directories((each.words for each in parsed.commands()), where.directories)
+        )
         found: list[Finding] = []
         defined: frozenset[str] = frozenset()
         certain = b"unset" not in command and not _BACKGROUND.search(command)
@@ -311,29 +307,6 @@ def _bound(stdin: bytes) -> Input:
         return Input(text=stdin.decode(), piped=True)
     except UnicodeDecodeError:
         return Input(piped=True)
-
-
-def _directories(parsed: Parsed, before: tuple[str, ...]) -> tuple[str, ...]:
-    """What the current directory may be, anywhere in this line: more rather than fewer."""
-    known = list(before)
-    for command in parsed.commands():
-        for target in _moves([word.text for word in command.words]):
-            found = [target] if target.startswith(("/", "~")) else [target, *(f"{start}/{target}" for start in known)]
-            known += [path for path in map(normal, found) if path not in known]
-    return tuple(known[:DIRECTORIES_LIMIT])
-
-
-def _moves(texts: list[str]) -> Iterator[str]:
-    """Where these words may go: `cd X`, also behind `time` or in an `eval`, `env -C X`, `docker exec -w X`."""
-    for at, text in enumerate(texts):
-        if text in _MOVES and texts[-1] not in (text, "-"):
-            yield texts[-1]
-        elif text in _CHDIR and at + 1 < len(texts):
-            yield texts[at + 1]
-        elif text.startswith(("--chdir=", "--workdir=", "--working-directory=", "-C/")):
-            yield text[2:] if text.startswith("-C") else text.partition("=")[2]
-        elif texts[0] == "eval":
-            yield from _MOVING.findall(text)
 
 
 def _printed(command: Command) -> str | None:

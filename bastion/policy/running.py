@@ -411,6 +411,10 @@ class Runner:
         elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
         return [self.finder.find("download" if elsewhere else "ask-local", word.text)]
 
+    def _service(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
+        """`service NAME ACTION`: the action says what, the name of which service."""
+        return [self.finder.find(name, given.operands[0].text) for name, _ in languages.service(word.text)]
+
     def _tree(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
         """Every file below a directory is read. A whole tree (`/`, `/home`) holds secrets somewhere, which is not
         counted; a directory that holds them itself (`~/.ssh`, `/etc`) is."""
@@ -559,7 +563,6 @@ _LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
     "container-mount": languages.container_mount,
     "sysctl": languages.sysctl,
     "kill": languages.kill,
-    "service": languages.service,
     "replicas": languages.replicas,
     "http-method": languages.http_method,
     "conninfo": languages.conninfo,
@@ -586,6 +589,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "assignment": Runner._declared,
     "url": Runner._url,
     "pack": Runner._pack,
+    "service": Runner._service,
     "tree": Runner._tree,
     "variable": Runner._variable,
     "environment": Runner._exported,

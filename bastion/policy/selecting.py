@@ -11,7 +11,7 @@ import functools
 from collections.abc import Sequence
 
 from bastion.model import Effect, EffectKind, Reversible, Tier
-from bastion.policy import globs
+from bastion.policy import globs, moving
 from bastion.policy.question import Question, program
 from bastion.policy.rules import Rule, Selector
 from bastion.policy.vocabulary import Category, vocabulary
@@ -40,7 +40,7 @@ def selects(selector: Selector, question: Question) -> bool:
         return any(globs.path_reaches(text, path) for path in question.touched)
     if word == "host":
         return any(globs.text(text, host) for host in _hosts(question))
-    return any(effect.kind.value == word and _is(effect, text) for effect in question.assessment.effects)
+    return any(effect.kind.value == word and _is(effect, text, question) for effect in question.assessment.effects)
 
 
 def may_select(selector: Selector, question: Question) -> bool:
@@ -133,8 +133,9 @@ def _within(effect: Effect, selector: Selector) -> bool:
     return bool(effect.what) and "…" not in effect.what and globs.text(selector.text, effect.what)
 
 
-def _is(effect: Effect, text: str) -> bool:
-    if effect.kind in _PATHS and globs.path_reaches(text, effect.what):
+def _is(effect: Effect, text: str, question: Question) -> bool:
+    spelled = (effect.what, *moving.located((effect.what,), question.directories))
+    if effect.kind in _PATHS and any(globs.path_reaches(text, path) for path in spelled):
         return True
     return globs.text(text, effect.what)
 
@@ -158,8 +159,8 @@ def _in_category(category: Category, question: Question) -> bool:
     if any(verb in category.verbs for verb in question.assessment.verbs):
         return True
     touched = [effect.what for effect in question.changes if effect.what] + list(question.paths)
-    return any(
-        any(globs.path_reaches(path, what) for path in category.paths)
-        or any(globs.text(name, what.lower()) for name in category.names)
-        for what in touched
-    )
+    touched += moving.located(tuple(touched), question.directories)
+    if any(globs.path_reaches(path, what) for path in category.paths for what in touched):
+        return True
+    named = {word.lower().removesuffix(".service") for what in touched for word in (what, *what.split())}
+    return any(globs.text(name, word) for name in category.names for word in named)

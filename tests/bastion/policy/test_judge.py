@@ -243,6 +243,38 @@ def test_command_patterns_are_about_parsed_commands(command: str, expected: Verd
     assert verdict('allow command "git pull **"\nnever command "git push **"', command) is expected
 
 
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("cat /srv/secret/a", Verdict.DENY),
+        ("cd /srv && cat secret/a", Verdict.DENY),
+        ("cd /srv/secret; cat a", Verdict.DENY),
+        ("cd / && cd srv && cat secret/a", Verdict.DENY),
+        ("cd /srv; (cd secret; cat a)", Verdict.DENY),
+        ("env -C /srv cat secret/a", Verdict.DENY),
+        ("sh -c 'cd /srv && cat secret/a'", Verdict.DENY),
+        ("cd /srv && cat s*/a", Verdict.HOLD),
+        ("cd $X && cat secret/a", Verdict.HOLD),
+        ("cd /sr* && cat secret/a", Verdict.HOLD),
+        ("cd /srv && cat other/a", Verdict.ALLOW),
+    ],
+)
+def test_what_is_forbidden_below_a_directory_is_so_from_within_it(command: str, expected: Verdict) -> None:
+    assert verdict('allow low\ndeny path "/srv/secret/**"', command) is expected
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cd /etc/ssh && sed -i s/a/b/ sshd_config", "systemctl restart ssh.service", "service billing restart",
+        "systemctl stop billing-api.service", "cd /srv/billing && touch x", "touch src/auth/login.py", "certbot renew",
+    ],
+)  # fmt: skip
+def test_categories_are_of_commands_and_of_paths(command: str) -> None:
+    assert verdict("allow low, medium\ndeny auth, crypto, billing", command) is Verdict.DENY
+    assert verdict("allow low, medium", command) is not Verdict.DENY
+
+
 def test_effects_with_places() -> None:
     body = 'allow writes "/srv/app/**"'
     assert verdict(body, "touch /srv/app/x") is Verdict.ALLOW
@@ -308,6 +340,16 @@ def request_for(command: bytes) -> Request:
         login="deploy", command=command, environment=(), stdin=StdinMode.STREAM, stdin_code=b"", reason="", rollback="",
         task="", assessment=assess(command), approvals=1, created=NOW, expires=NOW + MINUTE, env="production",
     )  # fmt: skip
+
+
+def test_what_is_forbidden_is_so_from_the_directory_of_the_shell() -> None:
+    policy = parse(wrapped('allow low\ndeny path "/srv/secret/**"'))
+
+    def said(cwd: str) -> Verdict:
+        asked = dataclasses.replace(request_for(b"cat secret/a"), cwd=cwd)
+        return judge(Question.of(asked, IdentityKind.AGENT), policy, None, NOW).verdict
+
+    assert [said(cwd) for cwd in ("/srv", "/srv/other", "/srv/other/..")] == [Verdict.DENY, Verdict.ALLOW, Verdict.DENY]
 
 
 def test_the_digest_is_of_the_request_on_these_terms() -> None:
