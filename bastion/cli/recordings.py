@@ -21,7 +21,7 @@ from bastion.cli.sources import Source
 from bastion.control import wire
 from bastion.errors import NotFound, StoreError
 from bastion.policy.visible import visible
-from recorder import asciicast, paint
+from recorder import asciicast, page, paint
 from recorder import replay as playing
 from recorder.errors import RecorderError
 from recorder.frames import Frame
@@ -54,6 +54,7 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
     """Write the recording. Raises NotFound when nothing was recorded."""
     async with reach.source(settings) as source:
         info = await source.session(wanted)
+        requests = [await source.request(name) for name in info.requests] if form == "html" else []
 
         def write(frames: Iterator[Frame]) -> None:
             screen, walk = playing.screen_for(frames)
@@ -66,14 +67,37 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
                     file.write(paint.safe(line) + "\n")
                 return
             title = visible(f"{info.identity} on {info.login}@{info.target}, {info.id}", newlines=False)
-            version = 3 if form == "cast" else 2
+            version = 2 if form == "cast2" else 3
             header = asciicast.Header(version, screen.columns, screen.lines, info.opened // 1_000_000, title)
-            events = asciicast.events(walk if playing.size_of(head) else whole, newline=screen.newline)
-            for line in asciicast.write(header, events):
+            starts: dict[str, int] = {}
+            told = _noting(walk if playing.size_of(head) else whole, starts)
+            lines = asciicast.write(header, asciicast.events(told, newline=screen.newline))
+            if form == "html":
+                # the list stands before the cast in the page, and where commands begin is known after it
+                cast = list(lines)
+                about = f"{output.when(info.opened)}, {info.state}{f': {info.end}' if info.end else ''}"
+                items = [_item(each, starts.get(each.id)) for each in requests]
+                lines = page.page(title, visible(about, newlines=False), items, cast)
+            for line in lines:
                 file.write(line)
 
         await _with_frames(source, info, write)
         file.flush()
+
+
+def _noting(frames: Iterator[Frame], starts: dict[str, int]) -> Iterator[Frame]:
+    """The frames; where each request's marker came first goes to `starts`."""
+    for frame in frames:
+        if frame.kind == "marker":
+            starts.setdefault(frame.data.partition(b" ")[0].decode("utf-8", "replace"), frame.at_us)
+        yield frame
+
+
+def _item(request: wire.RequestInfo, at: int | None) -> page.Command:
+    by = ", ".join(f"{vote.choice} by {vote.by}" for vote in request.votes)
+    words = [request.id, request.state, by, f"{request.tier} risk", request.status]
+    about = " · ".join(visible(word, newlines=False) for word in words if word)
+    return page.Command(visible(request.command), about, request.tier, at)
 
 
 async def replay(

@@ -171,18 +171,19 @@ def _place(text: str | None) -> int:
 
 @command.command("export")
 @click.argument("session", metavar="ID")
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="asciicast v3, v2, or text.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), required=True, help="asciicast v3, v2, text, or one HTML page."
+)
 @click.option("--output", "path", metavar="FILE", type=click.Path(path_type=Path), help="A new file; else stdout.")
 @reach_verb
 def export(settings: Settings, session: str, form: str, path: Path | None) -> None:
-    """Write a recording for asciinema (cast: version 3, cast2: version 2), or as text.
+    """Write a recording for asciinema (cast: version 3, cast2: version 2), as text, or as a page with a player.
 
-    A cast holds what the target sent, for a player to render: do not `cat` it.
+    The page (html) is one file that loads nothing from elsewhere: open it in a browser. A cast holds what the target
+    sent, for a player to render: do not `cat` it.
     """
     from bastion.cli import recordings
 
-    if form == "html":
-        raise UsageError("html is not open in this release", "--format cast, and play it with asciinema-player")
     if path is None:
         reach.run(recordings.export(settings, session, form, sys.stdout))
         return

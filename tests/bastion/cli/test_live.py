@@ -276,8 +276,10 @@ async def test_sessions(house: House, local: Shell, session: str) -> None:
         again = await run(local, "session", "export", session, "--format", form, "--output", str(out))
         assert (again.status, again.out) == (1, "")
     html = await run(local, "session", "export", session, "--format", "html")
-    assert html.status == 2
-    assert "not open in this release" in html.err
+    assert (html.status, html.err) == (0, "")
+    assert "Content-Security-Policy" in html.out
+    assert 'data-at="' in html.out
+    assert "approve by ana" in html.out
     for verb in (["show"], ["export", "--format", "txt"], ["kill"]):
         done = await run(local, "session", *verb, "s-nothing")
         assert done.status == 1
