@@ -19,7 +19,7 @@ from bastion.cli import output, reach
 from bastion.cli.options import Settings
 from bastion.cli.sources import Source
 from bastion.control import wire
-from bastion.errors import NotFound, StoreError
+from bastion.errors import Conflict, NotFound, StoreError
 from bastion.policy.visible import visible
 from recorder import asciicast, page, paint
 from recorder import replay as playing
@@ -28,6 +28,9 @@ from recorder.frames import Frame
 from recorder.screen import Screen
 
 T = TypeVar("T")
+
+PAGE_LIMIT = 64 << 20
+"""Characters of a cast in one page: the player parses it whole, and browsers' tabs end at some GiB."""
 
 AT_SLACK = 1_000_000
 """Microseconds behind the last frame that still count as its end: times are typed rounded."""
@@ -74,7 +77,7 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
             lines = asciicast.write(header, asciicast.events(told, newline=screen.newline))
             if form == "html":
                 # the list stands before the cast in the page, and where commands begin is known after it
-                cast = list(lines)
+                cast = held(lines, PAGE_LIMIT)
                 about = f"{output.when(info.opened)}, {info.state}{f': {info.end}' if info.end else ''}"
                 items = [_item(each, starts.get(each.id)) for each in requests]
                 lines = page.page(title, visible(about, newlines=False), items, cast)
@@ -83,6 +86,18 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
 
         await _with_frames(source, info, write)
         file.flush()
+
+
+def held(lines: Iterator[str], limit: int) -> list[str]:
+    """All of them, of at most `limit` characters together. Raises Conflict when there is more."""
+    whole: list[str] = []
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > limit:
+            raise Conflict("the recording is too long for one page", "--format cast, and play it with asciinema")
+        whole.append(line)
+    return whole
 
 
 def _noting(frames: Iterator[Frame], starts: dict[str, int]) -> Iterator[Frame]:
