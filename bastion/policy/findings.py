@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bastion.model import Effect
 from bastion.policy.places import Places
 from bastion.policy.programs import Action
-from bastion.policy.visible import visible_line
+from bastion.policy.visible import CUT, visible_line
 from bastion.policy.words import UNKNOWN, Word
 
 MEDIUM, HIGH = 25, 60
@@ -58,6 +58,7 @@ class Finding:
     def sentence(self) -> str:
         """For a person."""
         what = visible_line(self.what, WHAT_WIDTH) if UNKNOWN not in self.what else _with_gaps(self.what)
+        what = what.replace(CUT, "...")  # whoever shows it makes it visible once more
         text = self.action.say.replace("{what}", what).rstrip(" :")
         return f"{text} ({self.place})" if self.place else text
 

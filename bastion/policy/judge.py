@@ -241,7 +241,7 @@ def _grant_missing(question: Question, clauses: Clauses, directory: Directory | 
         return None
     if directory is not None and directory.grant(question.identity, question.target, now) is not None:
         return None
-    line = f"ssh bastion@bastion request-access {question.target} --for 30m --reason '…'"
+    line = f"ssh bastion@bastion request-access {question.target} --for 30m --reason '...'"
     return needed.where.name, f"access to {question.target} takes a grant; ask: {line}"
 
 
@@ -256,7 +256,7 @@ def _short_of(question: Question, clauses: Clauses, now: int) -> Said | None:
             variable = f"BASTION_{wanted.what.upper()}"
             return (
                 wanted.where.name,
-                f"policy requires a {wanted.what}{like}: say it in {variable}, or `# {wanted.what}: …`",
+                f"policy requires a {wanted.what}{like}: say it in {variable}, or `# {wanted.what}: ...`",
             )
     for limit in clauses.limits:
         if not _holds(limit.where, question):

@@ -41,6 +41,8 @@ class Places:
             found = next((place for place, pattern in self._changes if pattern.fullmatch(candidate)), None)
             if not position or _weight(found) > _weight(worst):
                 worst = found
+        if worst is not None and worst.weight < 0 and UNKNOWN in path:
+            return None  # what run time fills in can be `../..`
         return worst
 
     def of_read(self, path: str, directories: tuple[str, ...] = (), *, wild: bool = False) -> Place | None:

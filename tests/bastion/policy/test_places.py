@@ -95,3 +95,10 @@ def test_a_secret_below_the_directory_that_the_line_went_to() -> None:
 )
 def test_names_that_find_looks_for(name: str, secret: bool) -> None:
     assert (PLACES.of_name(name) is not None) == secret
+
+
+def test_what_run_time_fills_in_is_not_known_to_be_temporary() -> None:
+    from bastion.policy.risk import assess
+
+    assert assess(b"rm -rf /tmp/$X/a").tier == "high"
+    assert assess(b"rm -rf /tmp/x/a").tier == "medium"
