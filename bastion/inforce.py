@@ -56,14 +56,15 @@ class InForce:
         """Write the entry of the first one. Raises StoreError."""
         if self._path is not None:
             await self._audit.write(audit.policy_loaded(self.policy))
-            log.info("policy %s, %s", self._path, self.policy.digest)
 
     def reload(self) -> None:
         """Load it again, soon: SIGHUP."""
         self._asked.set()
 
     async def watch(self) -> None:
-        """Load it again whenever it changed, until cancelled."""
+        """Load it again whenever it changed, until cancelled. Begins when the bastion serves."""
+        if self._path is not None:
+            log.info("policy %s, %s", self._path, self.policy.digest)
         while self._path is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

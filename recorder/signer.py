@@ -145,15 +145,26 @@ class SignerProcess:
     """A Notary whose key is in another process. For the thread that writes the ledger."""
 
     def __init__(self, key: Path, memory: Path) -> None:
-        """Start it; `memory` is its file. Raises KeyFileError when the key cannot be used, StoreFailed."""
+        """It starts when it is first asked for something, which is under the store's lock: beside a running daemon
+        none starts. `memory` is its file."""
+        self._key, self._memory = key, memory
+        self._link: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._hello: Hello | None = None
+        self._closed = False
+
+    def _start(self) -> socket.socket:
+        """Raises StoreFailed."""
+        if self._closed:
+            raise StoreFailed("the signer was closed")
         ours, theirs = socket.socketpair()
         ours.settimeout(SECONDS)
-        self._link = ours
-        command = [sys.executable, "-P", "-m", "recorder.signer", str(theirs.fileno()), str(key), str(memory)]
+        files = [str(theirs.fileno()), str(self._key), str(self._memory)]
+        command = [sys.executable, "-P", "-m", "recorder.signer", *files]
         root = str(Path(__file__).resolve().parents[1])
         environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
         try:
-            self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+            self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/", env=environment,
                 start_new_session=True,  # Ctrl-C is for the daemon, which still has entries to sign
             )  # fmt: skip
@@ -162,11 +173,12 @@ class SignerProcess:
             raise StoreFailed(f"the signer cannot be started: {error}") from None
         finally:
             theirs.close()
-        self._hello: Hello | None = None
+        self._link = ours
+        return ours
 
     def _greeting(self) -> Hello:
         if self._hello is None:
-            answer = self._answer()
+            answer = self._answer(self._link or self._start())
             if not isinstance(answer, Hello):
                 raise StoreFailed("the signer does not greet")
             self._hello = answer
@@ -179,7 +191,7 @@ class SignerProcess:
 
     @property
     def public(self) -> bytes:
-        """As Notary."""
+        """As Notary. Raises KeyFileError when the key cannot be used, StoreFailed."""
         return self._greeting().public
 
     @property
@@ -202,8 +214,8 @@ class SignerProcess:
 
     def close(self, *, committed: bool = False) -> None:
         """As Notary. Ends the process, also one that does not answer."""
-        process, self._process = self._process, None
-        if process is None:
+        process, self._process, self._closed = self._process, None, True
+        if process is None or self._link is None:
             return
         if committed:
             with contextlib.suppress(OSError):
@@ -216,18 +228,21 @@ class SignerProcess:
             process.wait()
 
     def _ask(self, message: msgspec.Struct) -> Signed:
+        link = self._link
+        if link is None:
+            raise StoreFailed("the signer was never started")
         try:
-            _send(self._link, message)
+            _send(link, message)
         except OSError as error:
             raise StoreFailed(f"the signer is gone: {error}", "see its last words in the log") from None
-        answer = self._answer()
+        answer = self._answer(link)
         if not isinstance(answer, Signed):
             raise StoreFailed("the signer answers something else")
         return answer
 
-    def _answer(self) -> Hello | Signed | Refused:
+    def _answer(self, link: socket.socket) -> Hello | Signed | Refused:
         try:
-            data = _receive(self._link)
+            data = _receive(link)
             answer: Hello | Signed | Refused | None = _from_signer.decode(data) if data else None
         except (OSError, msgspec.MsgspecError) as error:
             raise StoreFailed(f"the signer does not answer: {error}") from None

@@ -115,6 +115,7 @@ class Shell:
         self._reader = Reader()
         self._lines: list[str] = []
         self._comments: list[str] = []
+        self._size = 0  # of both, in bytes, kept beside them: many short lines must not be added up for each
         self._nonce = ""
         self._aside = False
         self._authorization: do.Authorization | None = None
@@ -204,6 +205,8 @@ class Shell:
                 effects.append(sd.Echo(fed.echo))
             if fed.typed is not None:
                 effects += self._at_prompt(fed.typed) if self.state is State.IDLE else self._for_program(fed.typed)
+            elif self._script is not None and self._size + self._script.unfinished > ITEM_LIMIT:
+                effects += self._too_long()  # now: the end of a script's line may never come
         if self._ended and not len(self._ahead):
             effects += self._input_over()
         return effects
@@ -217,19 +220,24 @@ class Shell:
             return self._prompt()
         for line in typed.text.split("\n"):
             self._lines.append(line)
+            self._size += _size(line)
             more = self._reader.open(line)
-        if self._item_size() > ITEM_LIMIT:
-            self._forget_item()
-            refused = do.Say(notices.refused(f"one item has at most {ITEM_LIMIT:,} bytes"))
-            return [refused, *self._without(notices.EXIT_DENIED)]
+        if self._size > ITEM_LIMIT:
+            return self._too_long()
         if more:
             return self._prompt()
         return self._whole_item()
+
+    def _too_long(self) -> list[sd.Effect]:
+        self._forget_item()
+        refused = do.Say(notices.refused(f"one item has at most {ITEM_LIMIT:,} bytes"))
+        return [refused, *self._without(notices.EXIT_DENIED)]
 
     def _whole_item(self) -> list[sd.Effect]:
         lines = [line.strip() for line in self._lines]
         if all(not line or line.startswith("#") for line in lines):  # a comment belongs to the command behind it
             self._comments += [line for line in self._lines if line.strip()]
+            self._size -= sum(_size(line) for line in self._lines if not line.strip())
             self._lines, self._reader = [], Reader()
             return self._prompt()
         item = "\n".join([*self._comments, *self._lines])
@@ -239,11 +247,8 @@ class Shell:
         self.state, self._asked = State.ASKING, item.encode("utf-8", "surrogateescape")
         return [sd.Describe(self._asked, ask=True)]
 
-    def _item_size(self) -> int:
-        return sum(len(line) + 1 for line in (*self._comments, *self._lines))
-
     def _forget_item(self) -> None:
-        self._lines, self._comments, self._reader = [], [], Reader()
+        self._lines, self._comments, self._size, self._reader = [], [], 0, Reader()
 
     def _input_ended(self, _event: sv.InputEnded) -> list[sd.Effect]:
         self._ended = True
@@ -638,3 +643,8 @@ class Shell:
         self.state = State.CLOSED
         finished = do.RecordFinished(self._line(), None, "", self._why)
         return [finished, do.Exit(notices.EXIT_BASTION, why=self._why)]
+
+
+def _size(line: str) -> int:
+    """Bytes of a line and its end."""
+    return len(line.encode("utf-8", "surrogateescape")) + 1

@@ -63,6 +63,11 @@ class Script:
         self._line = bytearray()
 
     @property
+    def unfinished(self) -> int:
+        """Bytes of the line that has no end yet."""
+        return len(self._line)
+
+    @property
     def text(self) -> str:
         """Of the line that has no end yet."""
         return self._line.decode("utf-8", "surrogateescape")

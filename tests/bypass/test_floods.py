@@ -89,13 +89,13 @@ async def channel_of(connection: asyncssh.SSHClientConnection, window: int) -> A
     return channel
 
 
-async def pour(channel: Any) -> int:
+async def pour(channel: Any, data: bytes = bytes(32768), seconds: float = SECONDS) -> int:
     """Send stdin as fast as the other end takes it, for a while."""
-    sent, end = 0, time.monotonic() + SECONDS
+    sent, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         while channel.get_write_buffer_size() < 1 << 20:
-            channel.write(bytes(32768))
-            sent += 32768
+            channel.write(data)
+            sent += len(data)
         await asyncio.sleep(0)
     return sent
 
@@ -125,8 +125,33 @@ async def test_stdin_of_a_refused_channel_is_not_kept(house: House) -> None:
     before = memory(house)
     async with connect(house) as connection:
         channel = await channel_of(connection, window=0)
-        await channel._make_request(b"shell")
+        await channel._make_request(b"subsystem", String(b"sftp"))
         await pour(channel)
+        assert memory(house) - before < MEMORY
+
+
+@pytest.mark.parametrize(
+    ("data", "terminal", "window"),
+    [
+        (b"\0", False, 0),
+        (b"\0", False, 1 << 30),
+        (b"\0", True, 1 << 30),
+        (b"'\n", False, 1 << 30),
+        (b"#\n", False, 0),
+        (b"#\r", True, 0),
+    ],
+)
+async def test_what_is_typed_into_a_shell_is_not_kept(house: House, data: bytes, terminal: bool, window: int) -> None:
+    """An item that never ends; neither does it matter whether the agent reads what it is told."""
+    before = memory(house)
+    async with connect(house) as connection:
+        channel = await channel_of(connection, window=window)
+        if terminal:
+            size = b"".join(each.to_bytes(4, "big") for each in (80, 24, 0, 0))
+            assert await channel._make_request(b"pty-req", String("xterm"), size, String(b""))
+        await channel._make_request(b"shell")
+        with contextlib.suppress(BrokenPipeError):  # it was told of the limit, and the channel closed
+            await pour(channel, data * (32768 // len(data)), seconds=1)
         assert memory(house) - before < MEMORY
 
 
@@ -161,7 +186,7 @@ async def test_channels_closed_while_their_stdin_waits_are_counted_off(house: Ho
 
 async def test_who_goes_away_in_the_middle_of_stdin_takes_nobody_along(house: House, ana: Client) -> None:
     """The commands of all agents share a connection to the target."""
-    slow = b"trap '' HUP PIPE; sleep 2; cat > /dev/null; sleep 1"
+    slow = b"sleep 2; cat > /dev/null; sleep 1"
     await house.whitelist(ana, slow)
     await house.whitelist(ana, b"sleep 6; echo other", identity="agent-8")
     other = await house.ssh("web-1", "sleep 6; echo other", who="agent-8")

@@ -111,9 +111,9 @@ TYPED = (
         *_nap("raw"),
         Type((TOUCH + b"\r") * 2),
         Sees(rb"done\r?\n"),
-        Type(b"timeout -s KILL --foreground 1 sh\r"),
-        Approve(b"timeout -s KILL --foreground 1 sh"),
-        Pause(1.8),  # until the shell that shall find nothing to read is gone
+        Type(b"timeout -s KILL --foreground 1 sh; echo en''ded\r"),
+        Approve(b"timeout -s KILL --foreground 1 sh; echo en''ded"),
+        Sees(rb"ended\r?\n"),  # the shell that shall find nothing to read is gone
         needs=RAW,
     ),
     _shell(
