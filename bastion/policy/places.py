@@ -75,6 +75,8 @@ class Places:
         ends = [path]
         if known:
             ends.append(f"{parent}/{last}")  # below whatever home: `/root/.ssh/*`
+        if "[" in last and letters >= TELLING:
+            ends.append(last)  # a name that hides a letter: `~/.ssh/[i]d_rsa`
         for parts in map(_GAPS.split, ends):
             for sample, place in self._samples:
                 if _fills(parts, sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
