@@ -18,11 +18,11 @@ from recorder import replay
 from recorder.frames import Frame
 from recorder.screen import Screen
 
-EXEC_COLUMNS = 500
-"""Columns for what no terminal has seen: most lines of logs stay whole, and pyte still takes them at 1 MB/s."""
-BYTES_LIMIT = 8 << 20
-"""Bytes of output that are rendered of one session; asciinema's longest public casts are of that order. At 1-4 MB/s
-some seconds; what follows is not searched, and `whole` says so."""
+EXEC_COLUMNS = 200
+"""Columns for what no terminal has seen: most lines of logs stay whole. With 500, pyte takes 0.3 MB/s."""
+BYTES_LIMIT = 2 << 20
+"""Bytes of output that are rendered of one session: at 0.5-1 MB/s some seconds, well within what a search has for the
+session that it is at (archive.SEARCH_GRACE). What follows is not searched, and `whole` says so."""
 TEXT_LIMIT = 16 << 20
 """Characters of lines that are kept of one session."""
 

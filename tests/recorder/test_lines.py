@@ -41,7 +41,7 @@ def test_the_alternate_screen_is_found_and_the_main_one_stays() -> None:
 
 
 def test_an_exec_has_long_lines_and_markers() -> None:
-    long = b"x" * 300
+    long = b"x" * 150
     found = lines([Frame(0, "marker", b"r-1 cat log"), out(5, long + b"\nnext\n"), Frame(6, "stderr", b"oops")])
     assert [text for _, text in found.lines] == [long.decode(), "next", "oops"]
     assert found.markers == [(0, "r-1 cat log")]
