@@ -198,7 +198,7 @@ class _Scan:
             return False
         if text[at + 2 : at + 4].startswith(("!", "M!", "+")):  # MySQL runs what is inside
             raise _Unsure
-        depth, marks = 1, re.compile(r"/\*|\*/")
+        depth, marks = 1, re.compile(r"/\*|\*/" if self.dialect.nested else r"\*/")
         self.at = at + 2
         while depth:
             found = marks.search(text, self.at)
@@ -207,7 +207,7 @@ class _Scan:
                 self.at = len(text)
                 return True
             self.at = found.end()
-            depth += -1 if found[0] == "*/" else 1 if self.dialect.nested else 0
+            depth += -1 if found[0] == "*/" else 1
         if self.dialect.hashes:
             self.words.append("/**/")  # the client keeps it, and waits for more
         return True

@@ -6,7 +6,7 @@ decides, and it is never code for an interpreter. So exactly these forms are kno
 stdin streams after approval; the request says that what will be written is not seen. One word more (`scp -t /x; bash`,
 `rsync --server --daemon`) and it is not one of them.
 
-A transfer is judged as the command that does the same with files that are there (`like`): reading is `cat`, writing is
+A transfer is judged as the command that does the same with files that are there (`like`): reading is `tar -c`, writing is
 `cp`, pushing is `git push`.
 """
 
@@ -54,9 +54,11 @@ class Transfer:
         """The command that does the same with files that are there."""
         paths = " ".join(shlex.quote(path) for path in self.paths)
         match self.kind:
-            case Kind.FETCH | Kind.READ if not self.deletes:
+            case Kind.FETCH:
                 return f"cat -- {paths}".encode()
-            case Kind.FETCH | Kind.READ:
+            case Kind.READ if not self.deletes:
+                return f"tar -c -f - {paths}".encode()
+            case Kind.READ:
                 return f"rm -r -- {paths}".encode()
             case Kind.PUSH:
                 return f"git push {paths}".encode()

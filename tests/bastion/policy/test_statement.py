@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bastion.policy.repl import Language
@@ -167,6 +167,7 @@ def test_any_bytes_give_an_answer(language: Language, text: bytes) -> None:
     assert isinstance(standing(language, text), Standing)
 
 
+@example("/*/*/**/")
 @settings(max_examples=500)
 @given(SOUP)
 def test_sqlite_itself_thinks_it_complete(text: str) -> None:
