@@ -6,8 +6,8 @@ decides, and it is never code for an interpreter. So exactly these forms are kno
 stdin streams after approval; the request says that what will be written is not seen. One word more (`scp -t /x; bash`,
 `rsync --server --daemon`) and it is not one of them.
 
-A transfer is judged as the command that does the same with files that are there (`like`): reading is `tar -c`, writing is
-`cp`, pushing is `git push`.
+A transfer is judged as the command that does the same with files that are there (`like`): reading is `tar -c`, writing
+is `cp`, pushing is `git push`.
 """
 
 from __future__ import annotations
