@@ -58,24 +58,31 @@ def naive_run(command: bytes, start: str, done: str, **_: object) -> bytes:
     return load + begin + frames.finish(done)
 
 
+def read_by(shell: Governed) -> int:
+    """Bytes that the shell has read so far (proc_pid_io(5)); from a pipe it takes one at a time."""
+    return int(Path(f"/proc/{pid_of(shell)}/io").read_text().split()[1])
+
+
 async def interrupt_while_it_reads(sshd: Sshd, canary: Path, cut: float) -> None:
-    """The network delivers a frame in two pieces, and the interrupt comes between them."""
+    """The network delivers a frame in two pieces, and the interrupt comes when the shell has read the first."""
     inert = b": <<'E'\n" + b"touch %s\n" % str(canary).encode() * 40 + b"E\n"
     async with governed(sshd) as shell:
-        rest, write = b"", shell.driver._write
+        rest, write, first = b"", shell.driver._write, read_by(shell)
 
         def in_pieces(session: object, data: bytes) -> None:
-            nonlocal rest
+            nonlocal rest, first
             at = int(len(data) * cut)
             rest = data[at:]
+            first += at
             write(session, data[:at])  # type: ignore[arg-type]
 
         shell.driver._write = in_pieces  # type: ignore[assignment, method-assign]
         await shell.driver.run("n", inert)
         shell.driver._write = write  # type: ignore[method-assign]
         shell.driver._interrupted = lambda _nonce: None  # type: ignore[method-assign]  # it would end the shell here already
+        await until(lambda: read_by(shell) >= first, "the shell reads the first piece")
         for _ in range(3):
-            await asyncio.sleep(0.01)  # until the shell has read the first piece: too short makes the attack fail
+            await asyncio.sleep(0.01)  # until it is at the builtin that reads on
             os.kill(pid_of(shell), signal.SIGINT)
         await asyncio.sleep(0.01)
         write(shell.driver._control, rest)
@@ -91,9 +98,7 @@ async def test_an_interrupt_in_a_frame_makes_no_command(sshd: Sshd, canary: Path
 
 async def test_without_inert_frames_it_does(sshd: Sshd, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "run", naive_run)
-    for _ in range(8):  # on a busy machine the interrupt may come before the shell has read anything
-        if not canary.exists():
-            await interrupt_while_it_reads(sshd, canary, 0.5)
+    await interrupt_while_it_reads(sshd, canary, 0.5)
     assert canary.exists()
 
 

@@ -84,11 +84,11 @@ def settle(console: Terminal) -> None:
 
 def test_approving(house: House, console: Terminal, agent: Start, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    one = agent(f"touch {marker}; echo done; exit 3", reason="needed [bold]now[/]")
-    console.until("1 held", "agent-7", "root@web-1", "needed [bold]now[/]", f"touch {marker}"[:40])
+    one = agent(f"trap '' HUP; touch {marker}; echo done; exit 3")
+    console.until("1 held", "agent-7", "web-1", "trap '' HUP; touch /", "high")
     settle(console)
     console.type("a")
-    console.until("y = yes")
+    console.until("high risk: y = yes")
     assert not marker.exists()
     console.until_left(console.left - 1)  # more than 50 ms after the first key
     console.type("y")
@@ -102,8 +102,8 @@ def test_approving(house: House, console: Terminal, agent: Start, tmp_path: Path
 
 def test_denying(house: House, console: Terminal, agent: Start, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    one = agent(f"touch {marker}")
-    console.until("1 held")
+    one = agent(f"touch {marker}", reason="needed [bold]now[/]")
+    console.until("1 held", "agent-7", "root@web-1", f"touch {marker}"[:40])
     settle(console)
     console.type("d")
     console.until("DENY", "the agent reads this")
@@ -112,6 +112,8 @@ def test_denying(house: House, console: Terminal, agent: Start, tmp_path: Path) 
     status, _, err = one.finish()
     assert status == 126
     assert "bastion: denied by ana: not on a Friday" in err
+    console.type(" ")  # the next page
+    console.until("needed [bold]now[/]")
     assert not marker.exists()
 
 
@@ -119,10 +121,7 @@ def test_watching_and_ending(house: House, console: Terminal, agent: Start) -> N
     one = agent("echo begun; sleep 60")
     console.until("1 held")
     settle(console)
-    console.type("a")
-    console.until("y = yes")
-    console.until_left(console.left - 1)
-    console.type("y")
+    console.type("a")  # of low risk: one key
     console.until("counts")
     console.type("w")
     console.until("WATCHING", "begun")
