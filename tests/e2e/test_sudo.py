@@ -1,0 +1,127 @@
+"""A real sudo that asks a real password of a throwaway account, through the governed shell. The account is in Debian's
+group sudo, so nothing of sudo's own configuration is touched; account and password go with the test."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import grp
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bastion.admin import administering
+from bastion.control import wire
+from bastion.model import Choice
+from tests.bypass.adapters.ours import Ours
+from tests.support.house import ROOT
+from tests.support.shell import shell
+from tests.support.sshd import Sshd
+
+pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.asyncio(loop_scope="module")]
+
+PASSWORD = secrets.token_hex(12)
+
+
+class ForAccount(Ours):
+    """The target `plain` lets an agent in as one account only."""
+
+    def __init__(self, account: str, sshd: Sshd) -> None:
+        super().__init__()
+        with administering(self.house.config, "local:0") as admin:
+            credential = f"key:{sshd.credential}"
+            admin.add_target("plain", f"127.0.0.1:{sshd.port}", [account], "test", [sshd.host_key], credential)
+
+    def ssh(self, *words: str | bytes, options: tuple[str, ...] = ()) -> list[str | bytes]:
+        return [*self.house.ssh_command("plain", options=options), *words]
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[str]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make an account")
+    if shutil.which("sudo") is None:
+        pytest.fail("sudo is missing: `./dev test` installs it")
+    assert grp.getgrnam("sudo")
+    name = f"bastion-sudo-{os.getpid()}"
+    subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", "-G", "sudo", name], check=True)
+    try:
+        subprocess.run(["chpasswd"], input=f"{name}:{PASSWORD}\n", text=True, check=True)
+        yield name
+    finally:
+        subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ours(account: str, sshd: Sshd) -> AsyncIterator[Ours]:
+    async with ForAccount(account, sshd) as made:
+        yield made
+
+
+def holding(directory: Path, text: bytes) -> list[str]:
+    """Files below it that hold the text."""
+    files = [path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [str(path.relative_to(directory)) for path in files if text in path.read_bytes()]
+
+
+def bastion(ours: Ours, *words: str) -> str:
+    """What the command says, on the bastion's host."""
+    command = [sys.executable, "-m", "bastion", "--config", str(ours.house.config.path), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_a_password_is_an_item_and_is_kept_nowhere(ours: Ours, tmp_path: Path) -> None:
+    marker = secrets.token_hex(12)
+    command = f"sudo -k sh -c 'echo {marker}-$(id -u)'"
+    async with shell(ours) as sh:
+        await sh.line(command, "assword[^\r\n]*: ")
+        sh.type(PASSWORD + "\r")
+        item = f"password of {len(PASSWORD)} characters for sudo"
+        info = await ours.house.held(ours.ana, item.encode())
+        assert (info.kind, info.stdin, info.stdin_code) == ("stdin", "secret", b"")
+        assert PASSWORD not in repr(info)
+        await sh.approve(item)
+        await sh.sees(f"{marker}-0\r\n")
+        await sh.prompted()
+        listed = await ours.ana.call(wire.ListRequests, list[wire.RequestInfo])
+        assert PASSWORD not in repr(listed)
+        assert PASSWORD.encode() not in sh.client.output
+        await sh.line("exit 0")
+        assert await sh.client.ends() == 0
+    assert holding(ours.house.work, PASSWORD.encode()) == []
+    # recordings and payloads are not stored as plain text: search what they hold, where the command is found
+    cast = await asyncio.to_thread(bastion, ours, "session", "export", info.session, "--format", "cast")
+    assert f"{marker}-0" in cast
+    assert PASSWORD not in cast
+    opened = tmp_path / "opened"
+    await asyncio.to_thread(bastion, ours, "ledger", "export", str(opened), "--content")
+    lines = (opened / "payloads.jsonl").read_text().splitlines()
+    payloads = b"\n".join(base64.b64decode(json.loads(line)["data"]) for line in lines)
+    assert base64.b64encode(command.encode()) in payloads  # in JSON a command is so
+    for form in (PASSWORD, f"{PASSWORD}\n", f"{PASSWORD}\r"):
+        assert form.encode() not in payloads
+        assert base64.b64encode(form.encode()).rstrip(b"=") not in payloads
+    assert any(name.startswith("casts/") for name in holding(opened, marker.encode()))
+    assert holding(opened, PASSWORD.encode()) == []
+
+
+async def test_a_denied_password_never_reaches_sudo(ours: Ours) -> None:
+    async with shell(ours) as sh:
+        await sh.line("sudo -k id -u", "assword[^\r\n]*: ")
+        sh.type(PASSWORD + "\r")
+        info = await ours.house.held(ours.ana, f"password of {len(PASSWORD)} characters for sudo".encode())
+        await ours.ana.vote(info, Choice.DENY, "not with this account")
+        await sh.sees("not with this account")
+        sh.type("\x03")
+        await sh.prompted()
+        assert b"\r\n0\r\n" not in sh.client.output
