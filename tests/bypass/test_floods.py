@@ -156,14 +156,17 @@ async def test_what_is_typed_into_a_shell_is_not_kept(house: House, data: bytes,
 
 
 async def test_signals_before_a_command_are_not_kept(house: House) -> None:
-    before = memory(house)
     async with connect(house) as connection:
         channel = await channel_of(connection, window=1 << 20)
-        for _ in range(100):
-            for _ in range(500):
-                channel._send_request(b"signal", String("USR1"))
-            assert not await channel._make_request(b"unknown@example.org")  # the flood was read
-        assert memory(house) - before < 4 << 20
+        grown = []
+        for _ in range(4):  # the first round finds the heap as earlier floods left it
+            before = memory(house)
+            for _ in range(50):
+                for _ in range(500):
+                    channel._send_request(b"signal", String("USR1"))
+                assert not await channel._make_request(b"unknown@example.org")  # the flood was read
+            grown.append(memory(house) - before)
+        assert sum(grown[1:]) < 4 << 20, grown
 
 
 async def test_stdin_after_the_end_of_the_command_does_no_harm(house: House, ana: Client) -> None:
