@@ -122,6 +122,18 @@ def path_within(pattern: str, path: str) -> bool:
     return ".." not in parts and words(names(pattern), parts)
 
 
+def may_lie_below(pattern: str, directory: str) -> bool:
+    """Whether something that the pattern reaches could lie below a directory, in which a shell's `*`, `?`, `[` may
+    stand. In doubt true."""
+    if len(directory) > GLOB_LIMIT or "{" in directory or ".." in directory.split("/"):
+        return True
+    wanted = _reaching(pattern)[0]
+    have = names(directory)
+    if wanted[0] == "/" and have[:1] != ("/",):
+        return True  # nobody knows where it starts
+    return any(_fit(wanted[:end], have, _overlap) for end in range(1, len(wanted) + 1))
+
+
 def may_reach(pattern: str, glob: str) -> bool:
     """Whether a word with a shell's `*`, `?`, `[` could stand for a path that the pattern reaches. In doubt true."""
     if len(glob) > GLOB_LIMIT:

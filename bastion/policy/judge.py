@@ -218,12 +218,18 @@ def _allowed(question: Question, rules: list[Rule]) -> Said | None:
 
 def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
     """A rule that forbids something which this could turn out to be."""
-    if question.certain:
+    if question.certain and not question.walked:
         return None
     for rule in rules:
         if rule.action in (Action.DENY, Action.NEVER) and any(may_select(each, question) for each in rule.selectors):
-            return rule.where.name, "part of it is known only when it runs, and could be what this forbids"
+            return rule.where.name, _doubt(question)
     return None
+
+
+def _doubt(question: Question) -> str:
+    if question.certain:
+        return "it goes down into directories, and could meet what this forbids"
+    return "part of it is known only when it runs, and could be what this forbids"
 
 
 def _hit(question: Question, selectors: Iterable[Selector]) -> Selector | None:

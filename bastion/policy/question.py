@@ -24,7 +24,9 @@ from bastion.model import (
     Reversible,
     Tier,
 )
-from bastion.policy import moving
+from bastion.policy import moving, walking
+from bastion.policy.argv import read
+from bastion.policy.programs import load
 from bastion.policy.rules import Subject
 from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
 from bastion.policy.usage import Usage
@@ -147,6 +149,11 @@ class Question:
         return tuple(found)
 
     @cached_property
+    def commands(self) -> tuple[tuple[Word, ...], ...]:
+        """The readings, and those with sub-commands also without the options in front: `git -C /x push` is a push."""
+        return (*self.readings, *filter(None, map(_without_options, self.readings)))
+
+    @cached_property
     def heads(self) -> frozenset[str]:
         """Last names of the first words of all readings: what runs, roughly."""
         return frozenset(words[0].text.rpartition("/")[2] for words in self.readings)
@@ -201,6 +208,19 @@ class Question:
         return tuple(found)
 
     @cached_property
+    def walked(self) -> tuple[str, ...]:
+        """Where commands that go down into directories may begin."""
+        found: set[str] = set()
+        for words in self.readings:
+            if walking.walks(words):
+                found.update(walking.places(words))
+        if not found:
+            return ()
+        absolute = {path for path in found if path.startswith("/")}
+        relative = found - absolute
+        return tuple(absolute | (set(moving.located(relative, self.directories)) or relative))
+
+    @cached_property
     def directories(self) -> tuple[str, ...]:
         """What the current directory may be: the shell's own, where known, and wherever the line goes."""
         start = (self.request.cwd,) if self.request is not None and self.request.cwd else ()
@@ -238,6 +258,21 @@ def program(word: Word) -> str:
     """The name of the program that a first word runs; as written where it is not in a system directory."""
     directory, _, name = word.text.rpartition("/")
     return name if directory in _SYSTEM or not directory else word.text
+
+
+def _without_options(words: tuple[Word, ...]) -> tuple[Word, ...] | None:
+    """Program, sub-command and what follows; None where the facts know of no sub-command or nothing is in front."""
+    facts = load().program(words[0].text) if words[0].constant and len(words) > 2 else None
+    if facts is None or not facts.branches or not words[1].text.startswith("-"):
+        return None
+    names = read(facts, words).path.split()[1:]
+    at, found = 1, [words[0]]
+    for name in names:
+        while at < len(words) and words[at].text != name:
+            at += 1
+        found.extend(words[at : at + 1])
+        at += 1
+    return (*found, *words[at:]) if len(found) > 1 else None
 
 
 def _readings(parsed: Parsed, depth: int) -> Iterator[tuple[Word, ...]]:

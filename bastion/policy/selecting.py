@@ -34,7 +34,7 @@ def selects(selector: Selector, question: Question) -> bool:
         return any(
             globs.text(pattern[0], program(words[0]) if "/" not in pattern[0] else words[0].text)
             and globs.words(pattern[1:], [each.text for each in words[1:]])
-            for words in question.readings
+            for words in question.commands
         )
     if word == "path":
         return any(globs.path_reaches(text, path) for path in question.touched)
@@ -56,7 +56,11 @@ def may_select(selector: Selector, question: Question) -> bool:
             for words in question.readings
         )
     if word in ("path", *(kind.value for kind in _PATHS)):
-        return question.uncertain or any("\0" in path or globs.may_reach(text, path) for path in question.vague)
+        return (
+            question.uncertain
+            or any("\0" in path or globs.may_reach(text, path) for path in question.vague)
+            or any(globs.may_lie_below(text, path) for path in question.walked)
+        )
     return question.uncertain
 
 

@@ -237,6 +237,10 @@ def test_only_what_is_rated_low_or_medium_is_ever_allowed(command: str) -> None:
         ("git 'push'", Verdict.DENY),
         ("/usr/bin/git push", Verdict.DENY),
         ("echo 'git push'", Verdict.HOLD),
+        ("git -C /srv push", Verdict.DENY),
+        ("git --git-dir=/srv/.git --no-pager -c a.b=c push origin", Verdict.DENY),
+        ("sudo git -C push push", Verdict.DENY),
+        ("git -C push status", Verdict.HOLD),
     ],
 )
 def test_command_patterns_are_about_parsed_commands(command: str, expected: Verdict) -> None:
@@ -273,6 +277,40 @@ def test_what_is_forbidden_below_a_directory_is_so_from_within_it(command: str, 
 def test_categories_are_of_commands_and_of_paths(command: str) -> None:
     assert verdict("allow low, medium\ndeny auth, crypto, billing", command) is Verdict.DENY
     assert verdict("allow low, medium", command) is not Verdict.DENY
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("grep -r key /srv", Verdict.HOLD),
+        ("grep -nr key /srv", Verdict.HOLD),
+        ("grep --recur key /", Verdict.HOLD),
+        ("cd /srv && grep -r key", Verdict.HOLD),
+        ("cd /srv && grep -r key .", Verdict.HOLD),
+        ("find /srv -name a", Verdict.HOLD),
+        ("tar cf - -C/srv .", Verdict.HOLD),
+        ("ls -lR /srv", Verdict.HOLD),
+        ("ls -R /sr*", Verdict.HOLD),
+        ("sudo -n find / -name a", Verdict.HOLD),
+        ("sh -c 'cd /srv; find .'", Verdict.HOLD),
+        ("grep -r key /srv/app/../", Verdict.HOLD),
+        ("grep -r key", Verdict.HOLD),  # from where, nobody knows
+        ("grep -r key /srv/secret/deep", Verdict.DENY),
+        ("grep -r /srv/app", Verdict.HOLD),  # that is the pattern
+        ("grep -r -e /srv/app", Verdict.HOLD),
+        ("find -path /srv/app", Verdict.HOLD),
+        ("cd /var/log && grep -r key /srv/app", Verdict.ALLOW),
+        ("cd /var/log && find . -name a", Verdict.ALLOW),
+        ("ls -l /srv", Verdict.ALLOW),
+        ("ls -lr /srv", Verdict.ALLOW),
+        ("sort -r /srv/list", Verdict.ALLOW),
+        ("grep key /srv/list", Verdict.ALLOW),
+        ("find /var/log -mtime -1", Verdict.ALLOW),
+        ("du -sh /srv/app/x", Verdict.ALLOW),
+    ],
+)
+def test_what_is_forbidden_may_be_met_on_the_way_down(command: str, expected: Verdict) -> None:
+    assert verdict('allow low\ndeny path "/srv/secret/**"', command) is expected
 
 
 def test_effects_with_places() -> None:
