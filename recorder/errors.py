@@ -9,6 +9,7 @@
     ├── EntryError          a value that cannot stand in an entry, or bytes that are no entry
     ├── NoteError           bytes that are no checkpoint, or one that the key did not sign
     ├── FrameError          bytes that are no frames
+    ├── KeyframeError       data that is no screen's state
     └── CastError           text that is no asciicast
 
 Messages are lower case without a full stop; the hint says what to do next.
@@ -64,6 +65,10 @@ class NoteError(RecorderError):
 
 class FrameError(RecorderError):
     """Bytes that are no frames."""
+
+
+class KeyframeError(RecorderError):
+    """Data that is no screen's state."""
 
 
 class CastError(RecorderError):

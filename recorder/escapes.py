@@ -24,6 +24,8 @@ CSI_LIMIT = 256
 NUMBER_LIMIT = 9999
 """A parameter is at most this: larger than any screen, and what an xterm clips to is smaller."""
 
+STATES = ("GROUND", "ESCAPE", "CSI", "CHARSET", "STRING")
+
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 _LINE_FEEDS = re.compile(r"\n+")
 _STRING_END = re.compile(r"[\x07\x18\x1a\x1b\x9c]")

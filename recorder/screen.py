@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyte import charsets
-from pyte.screens import Char, Cursor, Margins, Savepoint, StaticDefaultDict, wcwidth
+from pyte.screens import Char, wcwidth
 
+from recorder import keyframe
 from recorder.escapes import Parser
-from recorder.terminal import Terminal, bounded
+from recorder.grid import Row
+from recorder.terminal import Terminal
 
 
 class Screen:
@@ -57,8 +58,7 @@ class Screen:
 
     def resize(self, columns: int, lines: int) -> None:
         """The client's window changed."""
-        columns, lines = bounded(columns, lines)
-        self._page.resize(lines, columns)
+        self._terminal.resize(columns, lines)
 
     def row(self, y: int) -> list[Char]:
         """Cells of a line, one for each column; the second half of a wide character has empty data."""
@@ -83,7 +83,7 @@ class Screen:
     def on_scroll(self, tell: Callable[[str], None]) -> None:
         """Have each line that leaves the top of the main screen told, as text."""
 
-        def leave(line: StaticDefaultDict[int, Char]) -> None:
+        def leave(line: Row) -> None:
             if self._terminal.main is None:
                 tell(plain(_mended([line[x] for x in range(self.columns)])))
 
@@ -93,54 +93,14 @@ class Screen:
 
     def keyframe(self) -> dict[str, Any]:
         """The whole state as JSON: a fresh screen that is given it goes on the same."""
-        page, table = self._page, dict[Char, int]()
-        under = self._terminal.main
-        main = [_dump_rows(under[0], table), _dump_cursor(under[1], table)] if under else None
-        value = {
-            "v": 1,
-            "size": [page.columns, page.lines],
-            "newline": self.newline,
-            "parser": self._parser.state(),
-            "combined": self._terminal.combined,
-            "buffer": _dump_rows(page.buffer, table),
-            "main": main,
-            "cursor": _dump_cursor(page.cursor, table),
-            "saved": [
-                [_dump_cursor(p.cursor, table), _charset(p.g0_charset), _charset(p.g1_charset), *p[3:]]
-                for p in page.savepoints
-            ],
-            "modes": sorted(page.mode),
-            "margins": list(page.margins) if page.margins else None,
-            "charset": [page.charset, _charset(page.g0_charset), _charset(page.g1_charset)],
-            "tabs": sorted(page.tabstops),
-        }
-        value["attributes"] = [list(each) for each in table]
-        return value
+        return keyframe.dump(self._terminal, self._parser)
 
     @classmethod
-    def restore(cls, keyframe: dict[str, Any]) -> Screen:
-        """A screen in the state of a keyframe that this version made."""
-        screen = cls(*keyframe["size"], newline=keyframe["newline"])
-        page, table = screen._page, [Char(*each) for each in keyframe["attributes"]]
-        screen._parser.set_state(keyframe["parser"])
-        screen._terminal.combined = keyframe["combined"]
-        _load_rows(page.buffer, keyframe["buffer"], table)
-        if keyframe["main"]:
-            rows = page.buffer.copy()
-            rows.clear()
-            _load_rows(rows, keyframe["main"][0], table)
-            screen._terminal.main = [rows, _load_cursor(keyframe["main"][1], table)]
-        page.cursor = _load_cursor(keyframe["cursor"], table)
-        page.savepoints = [
-            Savepoint(_load_cursor(cursor, table), charsets.MAPS[g0], charsets.MAPS[g1], *rest)
-            for cursor, g0, g1, *rest in keyframe["saved"]
-        ]
-        page.mode = set(keyframe["modes"])
-        page.margins = Margins(*keyframe["margins"]) if keyframe["margins"] else None
-        page.charset = keyframe["charset"][0]
-        page.g0_charset, page.g1_charset = (charsets.MAPS[code] for code in keyframe["charset"][1:])
-        page.tabstops = set(keyframe["tabs"])
-        page.dirty.update(range(page.lines))
+    def restore(cls, value: object) -> Screen:
+        """A screen in the state of a keyframe, whoever made it. Raises KeyframeError."""
+        screen = cls.__new__(cls)
+        screen._terminal, screen._parser = keyframe.load(value)
+        screen._page = screen._terminal.page
         return screen
 
 
@@ -160,43 +120,3 @@ def _mended(cells: list[Char]) -> list[Char]:
 
 def _is_wide(cells: list[Char], x: int) -> bool:
     return x >= 0 and bool(cells[x].data) and wcwidth(cells[x].data[0]) == 2
-
-
-def _dump_rows(rows: dict[int, StaticDefaultDict[int, Char]], table: dict[Char, int]) -> list[Any]:
-    """Rows as [line, default, [column, attributes, [data, …]], …]; attributes are numbers in `table`."""
-    dumped: list[Any] = []
-    for y, line in sorted(rows.items()):
-        runs: list[Any] = []
-        for x, cell in sorted(line.items()):
-            number = table.setdefault(cell._replace(data=""), len(table))
-            if runs and runs[-1][1] == number and runs[-1][0] + len(runs[-1][2]) == x:
-                runs[-1][2].append(cell.data)
-            else:
-                runs.append([x, number, [cell.data]])
-        default = table.setdefault(line.default._replace(data=""), len(table))
-        dumped.append([y, default, *runs])
-    return dumped
-
-
-def _load_rows(rows: dict[int, StaticDefaultDict[int, Char]], dumped: list[Any], table: list[Char]) -> None:
-    for y, default, *runs in dumped:
-        line: StaticDefaultDict[int, Char] = StaticDefaultDict(table[default]._replace(data=" "))
-        for x, number, cells in runs:
-            line.update({x + n: table[number]._replace(data=data) for n, data in enumerate(cells)})
-        rows[y] = line
-
-
-def _dump_cursor(cursor: Cursor, table: dict[Char, int]) -> list[Any]:
-    number = table.setdefault(cursor.attrs._replace(data=""), len(table))
-    return [cursor.x, cursor.y, number, cursor.attrs.data, cursor.hidden]
-
-
-def _load_cursor(dumped: list[Any], table: list[Char]) -> Cursor:
-    cursor = Cursor(dumped[0], dumped[1], table[dumped[2]]._replace(data=dumped[3]))
-    cursor.hidden = dumped[4]
-    return cursor
-
-
-def _charset(chars: str) -> str:
-    """The letter that designates a character set."""
-    return next(code for code, known in charsets.MAPS.items() if known is chars)

@@ -1,16 +1,8 @@
-"""What terminal operations do to pyte's screen. Nothing that comes in makes it raise or take more than linear time.
+"""What terminal operations do to the screen. Nothing that comes in makes it raise or take more than linear time.
 
-pyte 0.8.2 is called below its own parser, with parameters in range. What it lacks or does wrong is mended here:
-
-    draw stops at a zero-width character and loses the rest   such characters become visible (U+FFFD) before
-    a cell takes any number of combining characters           at most COMBINING_LIMIT
-    erase with an unknown parameter, cursor_to_line in        not called
-      origin mode, private modes it does not know: raise
-    erasing the display visits every cell                     every line
-    saved cursors pile up without end                         there is one, as on a terminal
-    no alternate screen                                       ?47, ?1047, ?1049
-    resize leaves the cursor outside                          it is moved in
-    0.5 MB/s                                                  runs of ASCII are put into the line at once
+`escapes` names the operations and `grid` carries them out; here stand which of them there are, the two screens, and
+what characters may stand in a cell: what cannot be seen becomes visible (U+FFFD), what would pile up is bounded.
+Modes that only a program's input knows (mouse, bracketed paste, keypads) do nothing here.
 """
 
 from __future__ import annotations
@@ -18,20 +10,15 @@ from __future__ import annotations
 import copy
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
 
-import pyte
-from pyte import charsets
 from pyte import modes as mo
-from pyte.screens import Char, StaticDefaultDict, wcwidth
+from pyte.screens import Cursor, wcwidth
 
 from recorder.escapes import number, numbers
+from recorder.grid import COMBINING_LIMIT, Page, Rows, fitted
 
 COLUMNS_LIMIT, LINES_LIMIT = 500, 200
 """A screen is at most this large, whatever a client claims: four times a 4K display's at a readable size."""
-COMBINING_LIMIT = 4
-"""Combining characters in one cell; Vietnamese and pointed Hebrew use three."""
 HIDDEN = "\ufffd"
 """Stands for a character that cannot be seen: bidi controls, zero-width ones, unassigned ones."""
 
@@ -41,8 +28,8 @@ _ALTERNATE = {47, 1047, 1049}
 _MOVES: dict[str, str] = {
     "@": "insert_characters", "A": "cursor_up", "B": "cursor_down", "C": "cursor_forward", "D": "cursor_back",
     "E": "cursor_down1", "F": "cursor_up1", "G": "cursor_to_column", "L": "insert_lines", "M": "delete_lines",
-    "P": "delete_characters", "X": "erase_characters", "`": "cursor_to_column", "a": "cursor_forward",
-    "e": "cursor_down",
+    "I": "forward_tab", "P": "delete_characters", "S": "scroll_up", "T": "scroll_down", "X": "erase_characters",
+    "Z": "back_tab", "`": "cursor_to_column", "a": "cursor_forward", "e": "cursor_down",
 }  # fmt: skip
 """Control sequences with one number."""
 _ESCAPES: dict[str, str] = {
@@ -50,75 +37,10 @@ _ESCAPES: dict[str, str] = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=64)
-def _ascii_cells(attributes: Char) -> tuple[Char, ...]:
-    return tuple(attributes._replace(data=chr(code)) for code in range(128))
-
-
-class Page(pyte.Screen):
-    """pyte's screen with what the theory above says."""
-
-    on_scroll: Callable[[StaticDefaultDict[int, Char]], None] | None = None
-    """Told each line that leaves the top of the main screen."""
-
-    @property
-    def without_region(self) -> bool:
-        """Origin mode without a scrolling region, where pyte's cursor_to_line fails."""
-        return self.margins is None and mo.DECOM in self.mode
-
-    def draw(self, data: str) -> None:
-        plain = mo.IRM not in self.mode and mo.DECAWM in self.mode and not self.charset
-        if not (plain and data.isascii() and self.g0_charset is charsets.LAT1_MAP):
-            super().draw(data)
-            return
-        cells = _ascii_cells(self.cursor.attrs)
-        codes, at = data.encode(), 0
-        while at < len(codes):
-            if self.cursor.x == self.columns:
-                self.carriage_return()
-                self.linefeed()
-            x = self.cursor.x
-            run = codes[at : at + self.columns - x]
-            self.buffer[self.cursor.y].update(zip(range(x, x + len(run)), map(cells.__getitem__, run), strict=True))
-            self.dirty.add(self.cursor.y)
-            self.cursor.x += len(run)
-            at += len(run)
-
-    def index(self) -> None:
-        if self.on_scroll is not None and self.cursor.y == self.lines - 1 and self.margins is None:
-            self.on_scroll(self.buffer[0])
-        super().index()
-
-    def save_cursor(self) -> None:
-        self.savepoints.clear()
-        super().save_cursor()
-
-    def restore_cursor(self) -> None:
-        kept = [point._replace(cursor=copy.copy(point.cursor)) for point in self.savepoints]
-        super().restore_cursor()
-        self.savepoints = kept
-
-    def resize(self, lines: int | None = None, columns: int | None = None) -> None:
-        kept = self.savepoints
-        super().resize(lines, columns)
-        self.savepoints = kept
-        self.ensure_hbounds()
-        self.ensure_vbounds()
-
-    def erase_in_display(self, how: int = 0, *args: Any, **kwargs: Any) -> None:
-        first, last = {0: (self.cursor.y + 1, self.lines), 1: (0, self.cursor.y)}.get(how, (0, self.lines))
-        self.dirty.update(range(first, last))
-        blank = self.cursor.attrs._replace(data=" ")
-        for y in range(first, last):
-            self.buffer[y] = StaticDefaultDict(blank)
-        if how in (0, 1):
-            self.erase_in_line(how)
-
-
 _SEQUENCES: dict[str, Callable[[Page, int, int], object]] = {
     "H": lambda page, line, column: page.cursor_position(line or None, column or None),
     "f": lambda page, line, column: page.cursor_position(line or None, column or None),
-    "d": lambda page, line, _: None if page.without_region else page.cursor_to_line(line or None),
+    "d": lambda page, line, _: page.cursor_to_line(line or None),
     "J": lambda page, how, _: page.erase_in_display(how) if how <= 3 else None,
     "K": lambda page, how, _: page.erase_in_line(how) if how <= 2 else None,
     "g": lambda page, how, _: page.clear_tab_stop(how),
@@ -130,60 +52,54 @@ _SEQUENCES: dict[str, Callable[[Page, int, int], object]] = {
 
 
 class Terminal:
-    """The parser's handler: operations to pyte."""
+    """The parser's handler: operations to the screen."""
 
     def __init__(self, columns: int, lines: int, *, newline: bool) -> None:
         self.newline = newline
         self.page = Page(*bounded(columns, lines))
-        self.main: list[Any] | None = None
+        self.main: tuple[Rows, Cursor] | None = None
         """While the alternate screen shows: lines and cursor of the main one."""
         self.combined = 0
         """Combining characters since the last base character."""
+        self.last = ""
+        """The character that REP repeats; empty behind anything but text."""
 
     def text(self, data: str) -> None:
-        """Printable text: what cannot be seen is made visible, what would pile up is bounded."""
+        """Printable text."""
         if data.isascii():
             self.combined = 0
+            self.last = data[-1:]
             self.page.draw(data)
             return
         out: list[str] = []
-        on_wide = self._behind_wide()
         for char in data:
             width = wcwidth(char)
-            if width > 0 and unicodedata.category(char) not in ("Cf", "Cn", "Co", "Cs"):
+            if width > 0:
                 self.combined = 0
-                on_wide = width == 2
-                out.append(char)
+                known = unicodedata.category(char) not in ("Cf", "Cn", "Co", "Cs")
+                out.append(char if known else HIDDEN * width)
+                self.last = out[-1][0]
             elif width == 0 and unicodedata.combining(char):
                 self.combined += 1
-                if self.combined <= COMBINING_LIMIT and not on_wide:
+                if self.combined <= COMBINING_LIMIT:
                     out.append(char)
             elif char in "\ufe0e\ufe0f" and not self.combined:
                 self.combined = 1  # one variation selector says text or emoji; more would carry something
             else:
                 self.combined = COMBINING_LIMIT  # nothing more may hide on this one
-                on_wide = False
+                self.last = HIDDEN
                 out.append(HIDDEN)
         self.page.draw("".join(out))
-
-    def _behind_wide(self) -> bool:
-        """The cell before the cursor is the second half of a wide character: pyte would put a combining character there
-        instead of on the first half, and the whole would be lost. It is dropped; the recording has it."""
-        cursor, page = self.page.cursor, self.page
-        if cursor.x:
-            return not page.buffer[cursor.y][cursor.x - 1].data
-        return bool(cursor.y) and not page.buffer[cursor.y - 1][page.columns - 1].data
 
     def control(self, code: str, count: int) -> None:
         """C0."""
         page = self.page
+        self.last = ""
         match code:
             case "\n" | "\v" | "\f":
                 if self.newline:
                     page.carriage_return()
-                tell = page.on_scroll is not None
-                for _ in range(count if tell else min(count, 2 * page.lines)):  # more only scroll an empty screen
-                    page.linefeed()
+                page.linefeeds(count)
             case "\r":
                 page.carriage_return()
             case "\b":
@@ -199,8 +115,10 @@ class Terminal:
 
     def escape(self, final: str) -> None:
         """ESC and a character."""
+        self.last = ""
         if final == "c":
-            self.leave_alternate()
+            self.leave_alternate(with_cursor=False)
+            self.page.savepoints.clear()
         if final == "E":
             self.page.carriage_return()
             self.page.index()
@@ -208,13 +126,17 @@ class Terminal:
             getattr(self.page, _ESCAPES[final])()
 
     def charset(self, slot: str, code: str) -> None:
-        """G0 and G1."""
+        """G0 and G1, and the screen full of E."""
+        self.last = ""
         if slot in "()":
             self.page.define_charset(code, slot)
+        elif (slot, code) == ("#", "8"):
+            self.page.alignment_display()
 
     def csi(self, marker: str, parameters: str, final: str) -> None:
         """Control sequences: what is not named here or in the tables does nothing."""
         page, values = self.page, numbers(parameters)
+        last, self.last = self.last, ""
         if marker:
             if marker == "?" and final in "hl":
                 self._private_modes(values, on=final == "h")
@@ -224,6 +146,8 @@ class Terminal:
             _SEQUENCES[final](page, values[0], values[1] if len(values) > 1 else 0)
         elif final == "m":
             page.select_graphic_rendition(*_graphics(parameters))
+        elif final == "b":
+            page.draw(last * min(values[0] or 1, page.columns * page.lines))
         elif final in "hl":
             known = [mode for mode in values if mode in (mo.IRM, mo.LNM)]
             (page.set_mode if final == "h" else page.reset_mode)(*known)
@@ -236,25 +160,35 @@ class Terminal:
                 if on:
                     self.enter_alternate()
                 else:
-                    self.leave_alternate()
+                    self.leave_alternate(with_cursor=mode == 1049)
 
     def enter_alternate(self) -> None:
+        """The main screen is put aside, with the cursor; an empty one shows."""
         if self.main is None:
             page = self.page
-            self.main = [page.buffer.copy(), copy.copy(page.cursor)]
+            self.main = (dict(page.buffer), copy.copy(page.cursor))
             page.buffer.clear()
             page.dirty.update(range(page.lines))
 
-    def leave_alternate(self) -> None:
+    def leave_alternate(self, *, with_cursor: bool) -> None:
+        """The main screen shows again; 1049 brings its cursor back, too."""
         if self.main is not None:
             page = self.page
             page.buffer.clear()
-            page.buffer.update({y: line for y, line in self.main[0].items() if y < page.lines})
-            page.cursor = self.main[1]
-            page.ensure_hbounds()
-            page.ensure_vbounds()
+            page.buffer.update(self.main[0])
+            if with_cursor:
+                page.cursor = self.main[1]
+                page.ensure_hbounds()
+                page.ensure_vbounds()
             page.dirty.update(range(page.lines))
             self.main = None
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Both screens."""
+        columns, lines = bounded(columns, lines)
+        if self.main is not None:
+            fitted(*self.main, self.page.lines, lines, columns)
+        self.page.resize(lines, columns)
 
 
 def bounded(columns: int, lines: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder import escapes, terminal
+from recorder import escapes, grid, terminal
 from recorder.screen import Screen
 
 PIECES = st.sampled_from(
@@ -21,6 +21,8 @@ PIECES = st.sampled_from(
         "äöü漢字".encode(), "e\u0301".encode(), "\u202e".encode(), "👩\u200d💻".encode(), b"\xff\xfe",
         b"\x1bPbody\x1b\\", b"\x1b_apc\x1b\\", b"\xc2\x9b5C", b"\x1b[", b"\x1b", b"\x1b[3", b"\xe6\xbc", b"\x1b[?4m",
         b"\x1b]0;title\x07", b"\x1b[9d", b"\x1b[99J", b"\x1b[7K", b"\x1bH", b"\x1b[3g", b"a" * 200,
+        b"x\x1b[5b", b"\x1b[b", b"\x1b[999999b", b"\x1b[2S", b"\x1b[2T", b"\x1b[2Z", b"\x1b[3I", b"\x1b#8", b"\x1b[44m",
+        b"\x1b[?47h", b"\x1b[?47l", b"\x1b[20h", b"\x1b[s", b"\x1b[u", b"\x1b[X", b"\x1b[3A", b"\x1b[3B", b"\x1b[?6l",
     ]
 )  # fmt: skip
 OUTPUT = st.lists(PIECES | st.binary(max_size=12), max_size=40).map(b"".join)
@@ -57,27 +59,9 @@ def test_it_does_not_matter_how_the_bytes_are_cut(first: bytes, second: bytes, c
     assert one == other
 
 
-@given(OUTPUT, OUTPUT, SIZES, SIZES)
-@settings(deadline=None)
-def test_a_keyframe_in_a_fresh_screen_goes_on_the_same(
-    before: bytes, after: bytes, size: tuple[int, int], later: tuple[int, int]
-) -> None:
-    """A screen dumped and fed to a fresh screen is equal (asciinema's avt has this property)."""
-    screen = Screen(*size)
-    screen.feed(before)
-    keyframe = screen.keyframe()
-    fresh = Screen.restore(json.loads(json.dumps(keyframe)))
-    assert fresh.keyframe() == keyframe
-    for each in (screen, fresh):
-        each.resize(*later)
-        each.feed(after)
-    assert fresh.text() == screen.text()
-    assert fresh.keyframe() == screen.keyframe()
-
-
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200), st.integers(2, 30))
 def test_the_fast_path_is_pyte(text: str, columns: int) -> None:
-    ours, theirs = terminal.Page(columns, 5), pyte.Screen(columns, 5)
+    ours, theirs = grid.Page(columns, 5), pyte.Screen(columns, 5)
     for page in (ours, theirs):
         page.select_graphic_rendition(1, 31)
         page.draw(text)
@@ -107,8 +91,17 @@ class TestWhatAProgramShows:
         screen.feed(b"0\r\n1\r\n2\r\n3\r\n4\x1b[?1049h")
         screen.resize(10, 2)
         screen.feed(b"\x1b[?1049l")
-        assert screen.text() == ["0", "1"]
+        assert screen.text() == ["3", "4"]
         assert screen.cursor[1] < 2
+
+    def test_a_smaller_screen_loses_its_empty_end_first(self) -> None:
+        screen, gone = Screen(20, 6), list[str]()
+        screen.on_scroll(gone.append)
+        screen.feed(b"0\r\n1\r\n2")
+        screen.resize(20, 4)
+        assert (screen.text(), gone, screen.cursor) == (["0", "1", "2"], [], (1, 2, True))
+        screen.resize(20, 2)
+        assert (screen.text(), gone, screen.cursor) == (["1", "2"], ["0"], (1, 1, True))
 
     def test_wide_and_combining(self) -> None:
         assert shown("漢字ab".encode()) == ["漢字ab"]
@@ -199,7 +192,7 @@ def test_limits_at_their_edges() -> None:
     assert escapes.number("10000") == escapes.NUMBER_LIMIT
     assert escapes.number("0" * 300 + "7") == 7
     most = "a" + "\u0300\u0301\u0302\u0303\u0304\u0305"
-    assert len(_fed(most.encode()).row(0)[0].data) <= 1 + terminal.COMBINING_LIMIT
+    assert len(_fed(most.encode()).row(0)[0].data) <= 1 + grid.COMBINING_LIMIT
     screen = Screen(10_000, 10_000)
     assert (screen.columns, screen.lines) == (terminal.COLUMNS_LIMIT, terminal.LINES_LIMIT)
     screen.resize(0, -3)
