@@ -27,6 +27,8 @@ NUMBER_LIMIT = 9999
 STATES = ("GROUND", "ESCAPE", "CSI", "CHARSET", "STRING")
 
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
+_CSI = re.compile(r"\x1b\[([<=>?]?)([0-9;:]*)([@-~])")
+"""A whole control sequence: most of what a program at work sends. Whatever else there is goes state by state."""
 _LINE_FEEDS = re.compile(r"\n+")
 _STRING_END = re.compile(r"[\x07\x18\x1a\x1b\x9c]")
 _C1 = {"\x84": "D", "\x85": "E", "\x88": "H", "\x8d": "M", "\x90": "P", "\x98": "X", "\x9b": "[", "\x9d": "]",
@@ -95,6 +97,10 @@ class Parser:
         if feeds:
             self._handler.control("\n", len(feeds[0]))
             return feeds.end()
+        whole = _CSI.match(text, at)
+        if whole and len(whole[1]) + len(whole[2]) <= CSI_LIMIT:
+            self._handler.csi(whole[1], whole[2], whole[3])
+            return whole.end()
         self._special(text[at])
         return at + 1
 
@@ -164,5 +170,6 @@ def numbers(parameters: str) -> list[int]:
 
 def number(digits: str) -> int:
     """At most NUMBER_LIMIT, however many digits there are."""
-    digits = digits.lstrip("0")
+    if len(digits) > 4:
+        digits = digits.lstrip("0")
     return NUMBER_LIMIT if len(digits) > 4 else int(digits or "0")

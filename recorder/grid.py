@@ -35,9 +35,21 @@ Row = StaticDefaultDict[int, Char]
 Rows = dict[int, Row]
 
 
-@lru_cache(maxsize=64)
-def _ascii_cells(attributes: Char) -> tuple[Char, ...]:
-    return tuple(attributes._replace(data=chr(code)) for code in range(128))
+class _Cells(dict[int, Char]):
+    """Codes of ASCII to cells with some attributes, each made when it first comes."""
+
+    def __init__(self, attributes: Char) -> None:
+        super().__init__()
+        self._rest = attributes[1:]
+
+    def __missing__(self, code: int) -> Char:
+        cell = self[code] = Char(chr(code), *self._rest)
+        return cell
+
+
+@lru_cache(maxsize=1024)
+def _ascii_cells(attributes: Char) -> _Cells:
+    return _Cells(attributes)
 
 
 class Page(pyte.Screen):
