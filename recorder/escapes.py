@@ -81,7 +81,8 @@ class Parser:
     def state(self) -> list[Any]:
         """Where it is, as JSON."""
         pending, flag = self._decoder.getstate()
-        return [self._state, self._held, pending.hex(), flag]
+        held = self._held if self._state in ("CSI", "CHARSET", "STRING") else ""
+        return [self._state, held, pending.hex(), flag]
 
     def set_state(self, state: list[Any]) -> None:
         """Go on from there."""

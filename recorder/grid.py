@@ -3,7 +3,7 @@
 pyte 0.8.2 is called below its own parser, with parameters in range. What is otherwise here, after ECMA-48, DEC STD 070
 and what xterm does (tests/captures compares with tmux, cell by cell):
 
-    draw stops at a zero-width character and loses the rest     a combining character goes to its cell, any other goes on
+    draw stops at a zero-width character and loses the rest     a combining character goes to its cell
     a wide character in the last column is cut                  it wraps
     erasing leaves all attributes of the pen behind             only its background (BCE)
     erasing the display visits every cell                       every line

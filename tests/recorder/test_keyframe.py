@@ -86,7 +86,6 @@ def test_each_part_of_the_state(name: str) -> None:
     assert seen(blank) != seen(screen), "the case is no case"
 
 
-
 def good() -> dict[str, Any]:
     screen = Screen(20, 5)
     screen.feed(b"\x1b7\x1b[2;4rmain \x1b[31mred\x1b[?1049h" + "漢e\u0301".encode())
@@ -98,7 +97,8 @@ WRONG: list[tuple[str, object]] = [
     ("size", [True, 5]), ("newline", 1), ("parser", ["NOWHERE", "", "", 0]), ("parser", ["CSI", "x" * 999, "", 0]),
     ("parser", ["GROUND", "", "ff" * 99, 0]), ("parser", ["GROUND", "", "zz", 0]), ("parser", ["GROUND", "", "", 7]),
     ("combined", -1), ("last", "\x1b"), ("last", 7), ("buffer", [[5, 0, " "]]), ("buffer", [[0, 99, " "]]),
-    ("buffer", [[0, 0, "\x1b"]]), ("buffer", [[0, 0, " ", [20, 0, ["a"]]]]), ("buffer", [[0, 0, " ", [0, 0, ["\u202e"]]]]),
+    ("buffer", [[0, 0, "\x1b"]]), ("buffer", [[0, 0, " ", [20, 0, ["a"]]]]),
+    ("buffer", [[0, 0, " ", [0, 0, ["\u202e"]]]]),
     ("buffer", [[0, 0, " ", [0, 0, ["a" * 9]]]]), ("buffer", [[0, 0, " ", [0, 0, ["a"] * 21]]]), ("buffer", {"a": 1}),
     ("buffer", [[0, 0, " ", [0, 0, [None]]]]), ("buffer", [[0, 0, " "]] * 6), ("main", [[], [0, 0, 99, False]]),
     ("main", 5), ("cursor", [21, 0, 0, False]), ("cursor", [0, 5, 0, False]), ("cursor", [0, 0, 0, 0]),

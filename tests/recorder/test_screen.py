@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder import escapes, grid, terminal
