@@ -8,6 +8,7 @@ retried: the ledger then refuses everything, the future raises StoreError, and t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import Future
@@ -186,6 +187,19 @@ def sent(request: Request, session: str, grounds: str) -> Draft:
     """An approved line of stdin is about to go to the running command. `grounds` is the leaf that allows it."""
     body = {"digest": request.digest, "parent": request.parent}
     return Draft("stdin.sent", DAEMON, body, session=session, request=request.id, cause=grounds)
+
+
+def shell_opened(session: str, target: str, login: str, program: bytes) -> Draft:
+    """A governed shell is about to be started with a certificate; `program` is the certificate's command."""
+    body = {"target": target, "login": login, "program": hashlib.sha256(program).hexdigest()}
+    return Draft("shell.opened", DAEMON, body, session=session)
+
+
+def script_read(session: str, target: str, login: str, path: str, program: bytes) -> Draft:
+    """A file that a command would run is about to be read; `program` is the certificate's command."""
+    digest = hashlib.sha256(program).hexdigest()
+    body = {"target": target, "login": login, "path": _short(path), "program": digest}
+    return Draft("script.read", DAEMON, body, session=session)
 
 
 def spoofed(session: str, count: int) -> Draft:

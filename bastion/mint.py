@@ -6,10 +6,18 @@ digest that was approved, and a public key made for this one use. The mint belie
 in the ledger, computes the digest anew from the stored content, and wants a `command.started` entry for that digest
 that is fresh and was not used before. Then it signs an OpenSSH user certificate (PROTOCOL.certkeys) for the request's
 login, whose critical option `force-command` is the command as the ledger holds it: the target's own sshd refuses to run
-anything else with that key. No pty, forward, agent or rc file is permitted by it.
+anything else with that key. No forward, agent or rc file is permitted by it, and a terminal only to what has one.
 
     {"request": "r-…", "digest": "…", "public": "ssh-ed25519 …"}  ->  {"certificate": "…"} or {"refused": "…"}
+    {"shell": "s-…", "mark": "…", "name": "…", "terminal": "tty", "public": "…"}
+                                                                  ->  one for the programs of a governed shell
+    {"script": "s-…", "path": "…", "public": "…"}                 ->  one that prints that file
     {"probe": "LOGIN", "public": "ssh-ed25519 …"}                  ->  a certificate that only prints PROBE
+
+Before a shell there is `shell.opened` in the ledger, before a script is read `script.read`: each with the hash of the
+forced command, which the mint makes anew, and good for one certificate. A line of a shell gets a certificate of its own
+only where policy let it through and it means the same beside the shell (policy/aside.py); with a terminal, see
+gate/dispatch.py.
 
 Not protected: who controls the daemon's account can read the key file, unless the two run as different accounts; a
 certificate can be used more than once while it lasts.
@@ -17,6 +25,7 @@ certificate can be used more than once while it lasts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -27,10 +36,15 @@ import asyncssh
 
 from bastion import cakeys
 from bastion.control.archive import Archive
+from bastion.control.wire import RequestInfo
 from bastion.directory import LOGIN, parse_key
 from bastion.errors import BastionError
-from bastion.model import script_hash
-from bastion.policy.scripts import guarded
+from bastion.gate import dispatch
+from bastion.gate.frames import FrameError
+from bastion.model import RequestKind, State, script_hash
+from bastion.policy.aside import aside, there
+from bastion.policy.scripts import guarded, question
+from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.reader import Reader
 
@@ -45,6 +59,10 @@ FRESH_SECONDS = 60
 
 COMMAND_LIMIT = 120_000
 """Bytes of a command in a certificate. sshd takes packets of 256 KiB and a certificate of less; 120 kB were tried."""
+
+FORCED_LIMIT = 130_000
+"""Bytes of a forced command, with what stands round the approved one. OpenSSH 9.2 took 130,505 and dropped the connection
+at 131,071, which is also the longest argument that Linux gives a login shell (MAX_ARG_STRLEN)."""
 
 LINE_LIMIT = 4096
 """Bytes of one question."""
@@ -84,6 +102,11 @@ class Mint:
             if not LOGIN.fullmatch(login):
                 raise Refused("that is no account")
             return self._sign(public, f"echo {PROBE}", login, "target check", now)
+        if set(asked) == {"shell", "mark", "name", "terminal", "public"}:
+            programs = dispatch.Dispatched(asked["mark"], asked["name"], asked["terminal"] == "tty")
+            return self._announced(asked["shell"], "shell.opened", programs.forced(), public, now, programs.terminal)
+        if set(asked) == {"script", "path", "public"}:
+            return self._announced(asked["script"], "script.read", question(asked["path"]).decode(), public, now, False)
         if set(asked) != {"request", "digest", "public"}:
             raise Refused("that is no question")
         info = self._archive.request_now(asked["request"])
@@ -92,20 +115,56 @@ class Mint:
         started = self._archive.started_now(info.id)
         if started is None or started.body.get("digest") != info.digest:
             raise Refused(f"the ledger has no start of {info.id}")
-        if started.leaf in self._used:
-            raise Refused(f"the start of {info.id} was certified already")
-        if not -CLOCK_SECONDS <= now - started.t / 1e6 <= FRESH_SECONDS:
-            raise Refused(f"the start of {info.id} is not of now")
+        self._once(started, f"the start of {info.id}", now)
+        terminal = info.kind == RequestKind.EXEC.value and bool(info.terminal)
+        forced = self._forced(info, terminal=terminal)
+        self._used.add(started.leaf)
+        label = f"{info.identity} {info.id} {info.digest[:16]}"
+        return self._sign(public, forced, info.login, label, now, terminal=terminal)
+
+    def _forced(self, info: RequestInfo, *, terminal: bool) -> str:
         if len(info.command) > COMMAND_LIMIT:
             raise Refused(f"a command in a certificate has at most {COMMAND_LIMIT:,} bytes")
+        command = guarded(info.command, info.script, script_hash(info.script_code))
+        if info.kind == RequestKind.LINE.value:
+            if info.state != State.ALLOWED.value or not info.cwd.startswith("/") or not aside(info.command):
+                raise Refused(f"{info.id} does not run beside its shell")
+            command = there(info.cwd, command)
+        elif info.kind != RequestKind.EXEC.value:
+            raise Refused(f"{info.id} is no command")
         try:
-            command = guarded(info.command, info.script, script_hash(info.script_code)).decode()
+            forced = dispatch.command(command) if terminal else command.decode()
         except UnicodeDecodeError:
             raise Refused("a command in a certificate is UTF-8 text") from None
-        self._used.add(started.leaf)
-        return self._sign(public, command, info.login, f"{info.identity} {info.id} {info.digest[:16]}", now)
+        except FrameError as error:
+            raise Refused(str(error)) from None
+        if len(forced) > FORCED_LIMIT:
+            raise Refused(f"{info.id} is too long for a certificate")
+        return forced
 
-    def _sign(self, public: asyncssh.SSHKey, command: str, login: str, label: str, now: float) -> str:
+    def _announced(
+        self, session: str, kind: str, forced: str, public: asyncssh.SSHKey, now: float, terminal: bool
+    ) -> str:
+        """For what the daemon said in the ledger that it would do in a session, just now."""
+        entry = self._archive.newest_now(session, kind)
+        if entry is None or entry.body.get("program") != hashlib.sha256(forced.encode()).hexdigest():
+            raise Refused(f"the ledger has no {kind} of {session} with this program")
+        self._once(entry, f"the {kind} of {session}", now)
+        login = str(entry.body.get("login"))
+        if not LOGIN.fullmatch(login):
+            raise Refused("that is no account")
+        self._used.add(entry.leaf)
+        return self._sign(public, forced, login, f"{session} {kind}", now, terminal=terminal)
+
+    def _once(self, entry: Entry, what: str, now: float) -> None:
+        if entry.leaf in self._used:
+            raise Refused(f"{what} was certified already")
+        if not -CLOCK_SECONDS <= now - entry.t / 1e6 <= FRESH_SECONDS:
+            raise Refused(f"{what} is not of now")
+
+    def _sign(
+        self, public: asyncssh.SSHKey, command: str, login: str, label: str, now: float, *, terminal: bool = False
+    ) -> str:
         certificate = self._key.generate_user_certificate(
             public,
             f"{label} by {self._name}",
@@ -116,7 +175,7 @@ class Mint:
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
             permit_port_forwarding=False,
-            permit_pty=False,
+            permit_pty=terminal,
             permit_user_rc=False,
         )
         return certificate.export_certificate().decode().strip()

@@ -204,6 +204,14 @@ class Archive:
             raise StoreError(error.message, error.hint) from None
         return found[-1] if found else None
 
+    def newest_now(self, session: str, kind: str) -> Entry | None:
+        """The newest entry of that type of a session. Raises StoreError."""
+        try:
+            found = list(self._reader.entries(types=(kind,), session=session))
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+        return found[-1] if found else None
+
     def stored(self, request: str, digest: str) -> bytes:
         """The bytes of the command as the ledger holds them, checked against the digest that was approved.
 

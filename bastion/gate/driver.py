@@ -16,6 +16,7 @@ Nothing on a command line authorises anything: the nonces there name the first m
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import resources
 
 _SHELL = resources.files("bastion.gate").joinpath("shell")
@@ -43,6 +44,7 @@ def _whole(name: str) -> str:
 TTY = _one_line("tty.sh")
 CONTROL = _one_line("control.sh")
 OBSERVER = _one_line("observer.sh")
+FINDER = f"{_one_line('finder.sh')} {OBSERVER}"
 NESTED = _one_line("nested.sh")
 INNER = _one_line("inner.sh")
 BASH = _whole("bash.sh")
@@ -64,6 +66,11 @@ def observer(tty: str, pid: int) -> bytes:
     return _command(OBSERVER, tty, str(pid))
 
 
+def finder() -> bytes:
+    """The command of the observer of a command with a terminal, which finds that by itself."""
+    return _command(FINDER)
+
+
 def inner(prefix: str, mark: str, name: str) -> bytes:
     """The command of the control channel of an inner shell, behind `prefix` where it must run inside. Its first line of
     input is NESTED, and GO says that the shell has opened the pipe."""
@@ -78,6 +85,34 @@ def nested(mark: str, directory: str, shell: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9./ -]+", words):
         raise ValueError("not the directory of a pipe")
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What the channels of one shell are asked for: the command, and what is written to it first. Here each is asked
+    for its whole program; see `gate.dispatch` for a certificate that holds them."""
+
+    mark: str
+    """Nonce of the first marks."""
+    name: str
+    """Of the pipe's directory."""
+    terminal: bool
+
+    def shell(self) -> tuple[bytes, bytes]:
+        """Channel T."""
+        return bootstrap(self.mark, self.name, terminal=self.terminal), b""
+
+    def control(self) -> tuple[bytes, bytes]:
+        """Channel K."""
+        return control(self.mark, self.name), b""
+
+    def observer(self, tty: str, pid: int) -> tuple[bytes, bytes]:
+        """Channel O."""
+        return observer(tty, pid), b""
+
+    def inner(self, prefix: str, mark: str, name: str) -> tuple[bytes, bytes]:
+        """The control channel of an inner shell. Raises ValueError for a prefix that cannot be asked for."""
+        return inner(prefix, mark, name), b""
 
 
 def place(number: int, pid: int, *, terminal: bool) -> bytes:
@@ -105,4 +140,4 @@ def _name(name: str) -> str:
 
 def _command(program: str, *words: str) -> bytes:
     assert all(re.fullmatch(r"[A-Za-z0-9./-]+", word) for word in words)  # noqa: S101 -- our own, or checked
-    return f"exec /bin/sh -c '{program}' bastion {' '.join(words)}".encode()
+    return f"exec /bin/sh -c '{program}' {' '.join(('bastion', *words))}".encode()

@@ -12,6 +12,8 @@ the shell itself says that the word is its builtin and that no trap is set.
 
 from __future__ import annotations
 
+import shlex
+
 from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
 from bastion.policy.words import Word
 
@@ -37,6 +39,11 @@ def aside(command: bytes) -> bool:
         and bool(parsed.root.parts)
         and _node(parsed.root)
     )
+
+
+def there(cwd: str, command: bytes) -> bytes:
+    """What is sent to run it: the line behind a change to the shell's directory."""
+    return f"cd {shlex.quote(cwd)} || exit 125\n".encode() + command
 
 
 def changes_directory(command: bytes) -> bool:

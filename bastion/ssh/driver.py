@@ -195,6 +195,7 @@ class Driver:
         *,
         terminal: Terminal | None,
         environment: Sequence[tuple[str, str]] = (),
+        programs: driver.Programs | None = None,
     ) -> None:
         self._connection, self._listener = connection, listener
         self._terminal, self._environment = terminal, environment
@@ -204,8 +205,9 @@ class Driver:
         self._spoofs_told = 0
         self._early = {False: bytearray(), True: bytearray()}
         self._said = bytearray()
-        self._first, self._interrupts, self._ready_nonce = _nonce(), _nonce(), _nonce()
-        self._name = f".bastion-{secrets.token_hex(12)}"
+        name = f".bastion-{secrets.token_hex(12)}"
+        self._programs = programs or driver.Programs(_nonce(), name, terminal is not None)
+        self._first, self._interrupts, self._ready_nonce = self._programs.mark, _nonce(), _nonce()
         self._made: frames.Made | None = None
         self._ready = self._over = self._paused = self._dirty = False
         self._succeeded, self._flags = True, ""
@@ -228,12 +230,11 @@ class Driver:
     async def start(self) -> None:
         """Open the shell; DriverReady or DriverFailed is told. Raises nothing."""
         self._marks[False].expect("ME", self._first)
-        bootstrap = driver.bootstrap(self._first, self._name, terminal=self._terminal is not None)
         try:
             async with asyncio.timeout(START_SECONDS):
                 opened = await asyncio.gather(
-                    self._open(self._tty, bootstrap, terminal=self._terminal),
-                    self._open(self._control, driver.control(self._first, self._name), terminal=None),
+                    self._open(self._tty, self._programs.shell(), terminal=self._terminal),
+                    self._open(self._control, self._programs.control(), terminal=None),
                     return_exceptions=True,
                 )
                 for result in opened:
@@ -272,7 +273,8 @@ class Driver:
         """Start a governed shell inside this one, as `run` would start the shell itself: CommandBegan with this nonce;
         then DriverReady when the inner shell waits for commands, which go there from now on; CommandDone with this
         nonce when it has ended, and commands go here again. Where no inner shell comes up (a wrong password), just
-        CommandDone. Raises DriverError as `run` does, and without a terminal."""
+        CommandDone. Raises DriverError as `run` does, without a terminal, and where the credential has no program for
+        what has to run inside a container."""
         if (
             self._terminal is None
             or not self._ready
@@ -281,13 +283,17 @@ class Driver:
             or self._inner is not None
         ):
             raise DriverError("the shell does not wait for a command")
+        try:
+            self._programs.inner(how.inside, _nonce(), ".bastion-0")
+        except ValueError as error:
+            raise DriverError(str(error)) from None
         session = _Session(self, "N")
         inner = _Inner(session, _nonce(), _nonce(), _nonce(), bytearray(), self._loop.create_future())
         self._inner = inner
         name = f".bastion-{secrets.token_hex(12)}"
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._open(session, driver.inner(how.inside, inner.nonce, name), terminal=None)
+                await self._open(session, self._programs.inner(how.inside, inner.nonce, name), terminal=None)
                 self._write(session, driver.NESTED.encode() + b"\n")
                 where, _ = await inner.where
         except (TimeoutError, asyncssh.Error, OSError) as error:
@@ -379,8 +385,8 @@ class Driver:
                 async with asyncio.timeout(OBSERVE_SECONDS):
                     if self._observer.channel is None:
                         self._observer = _Session(self, "O")
-                        command = driver.observer(self._made.tty, self._made.pid)
-                        await self._open(self._observer, command, terminal=None)
+                        asked = self._programs.observer(self._made.tty, self._made.pid)
+                        await self._open(self._observer, asked, terminal=None)
                     self._asked += 1
                     self._observed = self._loop.create_future()
                     self._write(self._observer, b"%d\n" % self._asked)
@@ -406,7 +412,8 @@ class Driver:
 
     # --- channels ---------------------------------------------------------------------------------------------------
 
-    async def _open(self, session: _Session, command: bytes, *, terminal: Terminal | None) -> None:
+    async def _open(self, session: _Session, asked: tuple[bytes, bytes], *, terminal: Terminal | None) -> None:
+        command, first = asked
         await self._connection.create_session(
             lambda: session,
             cast(Any, command),  # bytes go out as they are; asyncssh's annotation knows only text
@@ -419,6 +426,8 @@ class Driver:
             window=algorithms.WINDOW,
             max_pktsize=algorithms.PACKET,
         )
+        if first:
+            self._write(session, first)
         if self._over and session.channel is not None:
             session.channel.close()
 

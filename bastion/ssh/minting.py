@@ -17,6 +17,7 @@ import asyncssh
 from bastion import cakeys
 from bastion.config import Config
 from bastion.errors import Unreachable
+from bastion.gate.dispatch import Dispatched
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,16 @@ class Minting:
     async def for_request(self, request: str, digest: str) -> asyncssh.SSHKeyPair:
         """A fresh key, certified for the one command of a started request. Raises Unreachable."""
         return await self._pair({"request": request, "digest": digest})
+
+    async def for_shell(self, session: str, programs: Dispatched) -> asyncssh.SSHKeyPair:
+        """A fresh key, certified for the programs of a governed shell that the ledger says is opened. Raises
+        Unreachable."""
+        terminal = "tty" if programs.terminal else "pipe"
+        return await self._pair({"shell": session, "mark": programs.mark, "name": programs.name, "terminal": terminal})
+
+    async def for_script(self, session: str, path: str) -> asyncssh.SSHKeyPair:
+        """A fresh key, certified to read a file that the ledger says is read. Raises Unreachable."""
+        return await self._pair({"script": session, "path": path})
 
     async def for_probe(self, login: str) -> asyncssh.SSHKeyPair:
         """A fresh key that makes a target print mint.PROBE. Raises Unreachable."""

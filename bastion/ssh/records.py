@@ -53,6 +53,10 @@ class Records:
         if started:
             self._started, self.unfinished = entries[1].leaf, True
 
+    async def announced(self, draft: Draft) -> None:
+        """Commit what the mint wants to find before it certifies something that is no command."""
+        await self._write(draft)
+
     async def attached(self, request: Request) -> None:
         """Commit that this session took up an earlier one's request; `proposal` is set."""
         await self._write(audit.attached(request, self._session, self.proposal))

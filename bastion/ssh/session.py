@@ -19,6 +19,7 @@ from typing import Any, assert_never
 
 import asyncssh
 
+from bastion import audit
 from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
@@ -297,7 +298,15 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         path = script_file(parsed) if isinstance(parsed, Parsed) else ""
         if not path:
             return "", b""
-        code = await self._services.pool.ask(self._with.target, request.login, question(path), CODE_LIMIT)
+        pool, asked = self._services.pool, question(path)
+
+        async def certify() -> asyncssh.SSHKeyPair:
+            await self._with.records.announced(
+                audit.script_read(self.id, self._with.target.name, request.login, path, asked)
+            )
+            return await pool.minting.for_script(self.id, path)
+
+        code = await pool.ask(self._with.target, request.login, asked, CODE_LIMIT, certify)
         return (path, code) if code else ("", b"")
 
     async def _start(self, request: Request) -> ev.Event:

@@ -21,26 +21,29 @@ import contextlib
 import hashlib
 import logging
 import secrets
-import shlex
 from collections import deque
 from typing import assert_never
 
 import asyncssh
 
 from bastion import audit
+from bastion.directory import CERTIFIED
 from bastion.errors import BastionError, Unreachable
-from bastion.gate import asking, intent, modes, notices
+from bastion.gate import asking, frames, intent, modes, notices
 from bastion.gate import effects as do
 from bastion.gate import events as ev
 from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.gate.channels import PASSED_ENVIRONMENT
+from bastion.gate.dispatch import Dispatched
+from bastion.gate.driver import Programs
 from bastion.gate.gate import Circumstances
 from bastion.gate.shell import Shell
 from bastion.gate.shell_states import State
 from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
 from bastion.ids import request_id
 from bastion.model import Decision, Request, StdinMode
+from bastion.policy.aside import there
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
 from bastion.ssh.aside import Aside
@@ -48,7 +51,6 @@ from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Driver, DriverError, Terminal
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, Side, unsent
-from bastion.ssh.upstream import dial
 from recorder.errors import RecorderError
 from recorder.recording import TERMINAL_CHUNK, Recording, Summary
 
@@ -471,11 +473,17 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     async def _open(self, effect: sd.OpenShell) -> None:
         """Connect, and start the driver; it tells how that went."""
-        pool, target = self._services.pool, self._with.target
+        pool, target, login = self._services.pool, self._with.target, self._with.login
+        mark, name = frames.nonce_of(secrets.randbits(128)), f".bastion-{secrets.token_hex(12)}"
         try:
-            connection = await dial(
-                target, self._with.login, seconds=pool.connect_seconds, keepalive=pool.keepalive_seconds
-            )
+            programs, key = Programs(mark, name, bool(effect.terminal)), None
+            if target.credential == CERTIFIED:
+                programs = dispatched = Dispatched(mark, name, bool(effect.terminal))
+                await self._with.records.announced(
+                    audit.shell_opened(self.id, target.name, login, dispatched.forced().encode())
+                )
+                key = await pool.minting.for_shell(self.id, dispatched)
+            connection = await pool.dial(target, login, key)
         except BastionError as error:
             self._events.post(sv.DriverFailed(str(error)))
             return
@@ -488,7 +496,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if effect.terminal:
             terminal = Terminal(effect.terminal, *_size(effect.columns, effect.rows))
             self._record("resize", b"%dx%d" % (terminal.columns, terminal.rows))
-        driver = Driver(connection, self, terminal=terminal, environment=self._gate.where.environment)
+        driver = Driver(
+            connection, self, terminal=terminal, environment=self._gate.where.environment, programs=programs
+        )
         self._driver, self._output_side.channel = driver, _Source(driver, self._beside_side)
         await driver.start()
 
@@ -566,10 +576,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             output=self.output,
             ended=lambda status: self._events.post(sv.CommandDone(nonce, status, cwd)),
         )
-        there = f"cd {shlex.quote(cwd)} || exit 125\n".encode() + command
         try:
             await self._services.pool.start(
-                self._with.target, request, there, lambda: beside, wanted=self._with.unwanted
+                self._with.target, request, there(cwd, command), lambda: beside, wanted=self._with.unwanted
             )
         except BastionError as error:
             self._say(notices.failed(str(error)))

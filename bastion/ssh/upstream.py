@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -135,24 +135,42 @@ class Pool:
                 raise
         raise AssertionError("unreachable")
 
-    async def ask(self, target: Target, login: str, question: bytes, limit: int) -> bytes:
+    async def ask(
+        self,
+        target: Target,
+        login: str,
+        question: bytes,
+        limit: int,
+        certify: Callable[[], Awaitable[asyncssh.SSHKeyPair]] | None = None,
+    ) -> bytes:
         """What a command of the bastion's own prints on the target; empty if it fails, takes too long, or prints more
-        than `limit` bytes. Only over a key: no certificate is made for it."""
-        if target.credential == CERTIFIED:
-            return b""
+        than `limit` bytes. A target that takes certificates is asked with the one that `certify` gets."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                link = await self._link(target, login, fresh=False)
-                try:
-                    done = await link.connection.run(
-                        cast(Any, question), encoding=None, check=False, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
-                    )
-                finally:
-                    self._release(target, login, link)
+                if target.credential == CERTIFIED:
+                    if certify is None:
+                        return b""
+                    connection = await self.dial(target, login, await certify())
+                    try:
+                        done = await _answer(connection, FORCED)
+                    finally:
+                        connection.abort()
+                else:
+                    link = await self._link(target, login, fresh=False)
+                    try:
+                        done = await _answer(link.connection, question)
+                    finally:
+                        self._release(target, login, link)
         except (BastionError, asyncssh.Error, OSError, TimeoutError):
             return b""
         said = done.stdout if isinstance(done.stdout, bytes) else b""
         return said if done.exit_status == 0 and len(said) <= limit else b""
+
+    async def dial(
+        self, target: Target, login: str, key: asyncssh.SSHKeyPair | None = None
+    ) -> asyncssh.SSHClientConnection:
+        """A connection of its own, for what cannot share one. Raises as `dial`."""
+        return await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, key=key)
 
     async def _start_certified(
         self,
@@ -164,7 +182,7 @@ class Pool:
         """The command stands in the certificate; the key is used for this one connection and dropped."""
         login = request.login
         pair = await self.minting.for_request(request.id, request.digest)
-        connection = await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, key=pair)
+        connection = await self.dial(target, login, pair)
         link = Link(connection, busy=1, spent=True)
         self._links.setdefault(_route(target, login), []).append(link)
         sent = False
@@ -253,9 +271,7 @@ class Pool:
                 if failure is not None and at >= asked:
                     raise type(failure)(failure.message, failure.hint)
                 try:
-                    connection = await dial(
-                        target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds
-                    )
+                    connection = await self.dial(target, login)
                 except Unreachable as error:
                     self._failed[route] = loop.time(), error
                     raise
@@ -291,6 +307,12 @@ class Pool:
 
 def _route(target: Target, login: str) -> Route:
     return target.name, target.host, target.port, login, target.host_keys, target.credential
+
+
+async def _answer(connection: asyncssh.SSHClientConnection, question: bytes) -> asyncssh.SSHCompletedProcess:
+    return await connection.run(
+        cast(Any, question), encoding=None, check=False, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
+    )
 
 
 def read_credential(target: Target) -> asyncssh.SSHKey:

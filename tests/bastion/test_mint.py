@@ -11,10 +11,14 @@ from typing import Any
 import asyncssh
 import pytest
 
-from bastion import cakeys, history
+from bastion import audit, cakeys, history
 from bastion.control.archive import Archive
-from bastion.mint import COMMAND_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint
+from bastion.gate import dispatch
+from bastion.gate.dispatch import Dispatched
+from bastion.gate.frames import nonce_of
+from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.policy.scripts import question
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
@@ -41,8 +45,8 @@ class Place:
         self.ca = cakeys.make(work / "ca")
         self.mint = Mint(self.ca, Archive(self.reader), "b.example")
 
-    def propose(self, made: Request) -> None:
-        body = {"digest": made.digest, "verdict": "hold"}
+    def propose(self, made: Request, verdict: str = "hold") -> None:
+        body = {"digest": made.digest, "verdict": verdict}
         draft = Draft(
             "request.proposed",
             "agent-7",
@@ -158,3 +162,99 @@ def test_a_probe_runs_a_constant(place: Place) -> None:
     line = json.dumps({"probe": "root", "public": PUBLIC}).encode()
     certificate = asyncssh.import_certificate(place.mint.answer(line, time.time())["certificate"])
     assert certificate.options == {"force-command": "echo agent-bastion: certificates are honoured"}
+
+
+# --- what is no command -----------------------------------------------------------------------------------------------
+
+SHELL = Dispatched(nonce_of(7), f".bastion-{'a' * 24}", True)
+
+
+def ask(place: Place, now: float | None = None, **fields: str) -> dict[str, str]:
+    line = json.dumps({**fields, "public": PUBLIC}).encode()
+    return place.mint.answer(line, time.time() if now is None else now)
+
+
+def open_shell(place: Place, program: str, login: str = "deploy", session: str = "s-1") -> None:
+    place.ledger.append(audit.shell_opened(session, "web-1", login, program.encode())).result()
+
+
+def shell_of(session: str = "s-1", **fields: str) -> dict[str, str]:
+    return {"shell": session, "mark": SHELL.mark, "name": SHELL.name, "terminal": "tty", **fields}
+
+
+def test_a_shell_that_the_ledger_says_is_opened(place: Place) -> None:
+    open_shell(place, SHELL.forced())
+    certificate = asyncssh.import_certificate(ask(place, **shell_of())["certificate"])
+    assert certificate.principals == ["deploy"]
+    assert certificate.options == {"force-command": SHELL.forced(), "permit-pty": True}
+    assert "certified already" in refused(ask(place, **shell_of()))
+
+
+def test_a_shell_that_nothing_is_known_of(place: Place) -> None:
+    assert "no shell.opened" in refused(ask(place, **shell_of()))
+    open_shell(place, SHELL.forced())
+    assert "no shell.opened" in refused(ask(place, **shell_of("s-2")))
+    assert "no shell.opened" in refused(ask(place, **shell_of(mark=nonce_of(8))))
+    assert "no shell.opened" in refused(ask(place, **shell_of(terminal="pipe")))
+    assert "directory" in refused(ask(place, **shell_of(name=f"{SHELL.name}; id")))
+    assert "not of now" in refused(ask(place, time.time() + FRESH_SECONDS + 2, **shell_of()))
+    assert "that is no question" in refused(ask(place, **shell_of(), login="root"))
+
+
+def test_a_shell_for_what_is_no_account(place: Place) -> None:
+    open_shell(place, SHELL.forced(), login="a b")
+    assert "no account" in refused(ask(place, **shell_of()))
+
+
+def test_a_script_that_the_ledger_says_is_read(place: Place) -> None:
+    path = "/srv/it's/deploy.sh"
+    assert "no script.read" in refused(ask(place, script="s-1", path=path))
+    place.ledger.append(audit.script_read("s-1", "web-1", "deploy", path, question(path))).result()
+    assert "no script.read" in refused(ask(place, script="s-1", path="/etc/shadow"))
+    certificate = asyncssh.import_certificate(ask(place, script="s-1", path=path)["certificate"])
+    assert certificate.options == {"force-command": question(path).decode()}
+    assert "certified already" in refused(ask(place, script="s-1", path=path))
+
+
+def line(command: bytes = b"ls -l", **fields: Any) -> Request:
+    return request(command, **{"kind": RequestKind.LINE, "sequence": 3, "cwd": "/it's here", **fields})
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict", "goes"),
+    [
+        (line(), "allow", True),
+        (line(), "hold", False),
+        (line(b"ls; X=1"), "allow", False),
+        (line(cwd=""), "allow", False),
+        (line(kind=RequestKind.STDIN), "allow", False),
+    ],
+    ids=["beside", "held", "changes the shell", "nowhere", "stdin"],
+)
+def test_a_line_of_a_shell_runs_beside_it_or_in_it(place: Place, made: Request, verdict: str, goes: bool) -> None:
+    place.propose(made, verdict)
+    place.start(made)
+    answer = place.ask(made)
+    if goes:
+        certificate = asyncssh.import_certificate(answer["certificate"])
+        assert certificate.options == {"force-command": "cd '/it'\"'\"'s here' || exit 125\nls -l"}
+    else:
+        assert refused(answer)
+
+
+def test_a_command_with_a_terminal(place: Place) -> None:
+    made = request(b"top; echo \xff", terminal="xterm")
+    place.propose(made)
+    place.start(made)
+    certificate = asyncssh.import_certificate(place.ask(made)["certificate"])
+    assert certificate.options == {"force-command": dispatch.command(made.command), "permit-pty": True}
+
+
+def test_one_with_a_terminal_that_is_too_long(place: Place) -> None:
+    """Its bytes take up to six characters each."""
+    most = (FORCED_LIMIT - len(dispatch.command(b""))) // 6
+    for size, goes in ((most, True), (most + 1, False)):
+        made = request(b" " * size, id=f"r-{size:08}", terminal="xterm")
+        place.propose(made)
+        place.start(made)
+        assert ("certificate" in place.ask(made)) == goes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -16,10 +17,13 @@ from bastion.config import load
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.mint import COMMAND_LIMIT, Mint
+from tests.support.client import Client as ssh_client
 from tests.support.house import House
 from tests.support.sshd import LOGIN, Sshd, descendants
 
 DROP_IN = Path(__file__).resolve().parents[2] / "deploy" / "target" / "20-agent-bastion-ca.conf"
+
+POLICY = 'policy "reads" {\n  version 1\n  allow low\n}\n'
 
 pytestmark = pytest.mark.e2e
 
@@ -119,6 +123,65 @@ async def test_the_mint_dies_and_is_made_anew(house: House, ana: Client) -> None
     os.kill(mint, signal.SIGKILL)
     outcome = await house.run("web-1", "echo again")
     assert outcome.stdout == b"again\n", outcome.stderr
+
+
+async def test_a_governed_shell(house: House, ana: Client, tmp_path: Path) -> None:
+    """Its certificate holds the driver; the ledger says beforehand that it is opened."""
+    client = await ssh_client.start(house.ssh_command("web-1", options=("-tt",)), terminal=True)
+    try:
+        await client.sees(rb"\$ \Z")
+        for typed, seen in (("cd /usr; X=kept", rb"\$ \Z"), ("echo $X-$PWD", rb"kept-/usr\r\n"), ("exit 3", rb"")):
+            client.send(typed.encode() + b"\r")
+            await house.decide(ana, command=typed.encode())
+            await client.sees(seen)
+        assert await client.ends() == 3
+    finally:
+        await client.close()
+
+
+async def test_without_a_terminal(house: House, ana: Client) -> None:
+    process = await house.ssh("web-1", options=("-T",), stdin=b"")
+    finishing = asyncio.create_task(house.finish(process, b"echo out; echo err >&2\n(exit 4)\n"))
+    for command in (b"echo out; echo err >&2", b"(exit 4)"):
+        await house.decide(ana, command=command)
+    outcome = await finishing
+    assert (outcome.status, outcome.stdout) == (4, b"out\n")
+    assert "err\n" in outcome.stderr
+
+
+async def test_a_script_is_read_shown_and_pinned(house: House, ana: Client, tmp_path: Path) -> None:
+    script = tmp_path / "deploy.sh"
+    script.write_text("echo deployed\n")
+    script.chmod(0o755)
+    command = f"{script}".encode()
+    process = await house.ssh("web-1", command.decode())
+    info = await house.held(ana, command)
+    assert (info.script, info.script_code) == (str(script), b"echo deployed\n")
+    script.write_text("echo changed\n")
+    await house.decide(ana, command=command)
+    outcome = await house.finish(process)
+    assert outcome.status == 125
+    assert "does not hold what was approved" in outcome.stderr
+
+
+async def test_what_policy_allows_runs_beside_the_shell(tmp_path: Path) -> None:
+    house = House(tmp_path / "house", POLICY)
+    sshd = trusting(tmp_path / "sshd", house)
+    register(house, "web-1", sshd)
+    house.start()
+    client = await ssh_client.start(house.ssh_command("web-1", options=("-tt",)), terminal=True)
+    try:
+        await client.sees(rb"\$ \Z")
+        client.send(b"printenv SSH_ORIGINAL_COMMAND\r")
+        await client.sees(rb"the command of the certificate\r\n")
+        client.send(b"cd /usr\r")
+        await client.sees(rb":/usr\$ \Z")
+        client.send(b"pwd\r")
+        await client.sees(rb"\n/usr\r\n")
+    finally:
+        await client.close()
+        house.stop()
+        sshd.stop()
 
 
 async def test_target_check(house: House) -> None:
