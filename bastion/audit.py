@@ -105,11 +105,17 @@ def proposed(request: Request, judgement: Judgement) -> Draft:
         "approvers": list(request.approvers),
         "policy": judgement.policy,
         "emergency": judgement.emergency,
+        **({"author": request.author, "edits": request.edits} if request.author else {}),
         "expires": str(request.expires),
     }
     payloads = {"content": history.pack(request)}
     return Draft(
-        "request.proposed", request.identity, body, session=request.session, request=request.id, payloads=payloads
+        "request.proposed",
+        request.author or request.identity,
+        body,
+        session=request.session,
+        request=request.id,
+        payloads=payloads,
     )
 
 
@@ -131,6 +137,48 @@ def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draf
         "signature": vote.signature,
     }
     return Draft("request.decided", vote.by, body, session=request.session, request=request.id, cause=proposal)
+
+
+def edited(original: wire.RequestInfo, request: Request, statement: bytes, signature: str, reason: str) -> Draft:
+    """An approver wrote another command in place of the agent's; their signed word for it. `request` is the new one."""
+    body = {
+        "digest": original.digest,
+        "by": request.author,
+        "to": request.id,
+        "command": hashlib.sha256(request.command).hexdigest(),
+        "reason": _short(reason),
+        "statement": statement.decode(),
+        "signature": signature,
+    }
+    return Draft(
+        "request.edited", request.author, body, session=original.session, request=original.id, cause=original.proposal
+    )
+
+
+def edit_refused(original: wire.RequestInfo, request: Request, judgement: Judgement) -> Draft:
+    """Policy denies what an approver wrote; the original stays held."""
+    body = {
+        "digest": original.digest,
+        "by": request.author,
+        "command": hashlib.sha256(request.command).hexdigest(),
+        "rule": judgement.rule,
+        "why": _short(judgement.reason),
+    }
+    return Draft(
+        "edit.refused", request.author, body, session=original.session, request=original.id, cause=original.proposal
+    )
+
+
+def snoozed(info: wire.RequestInfo, by: str, until: int) -> Draft:
+    """Somebody does not want to be reminded of it for a while."""
+    body = {"digest": info.digest, "by": by, "until": str(until)}
+    return Draft("request.snoozed", by, body, session=info.session, request=info.id, cause=info.proposal)
+
+
+def raised(info: wire.RequestInfo, by: str, reason: str) -> Draft:
+    """Somebody asks others to decide it."""
+    body = {"digest": info.digest, "by": by, "reason": _short(reason)}
+    return Draft("request.raised", by, body, session=info.session, request=info.id, cause=info.proposal)
 
 
 def restored(info: wire.RequestInfo) -> Draft:

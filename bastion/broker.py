@@ -13,19 +13,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
 from bastion import audit, history
-from bastion.audit import Audit, Draft
+from bastion.audit import Audit, Draft, Entry
 from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
 from bastion.desk import Desk, Pending, decision_of
-from bastion.errors import Conflict, NotFound, StoreError
-from bastion.model import Decision, Request, RequestKind, State, Vote
+from bastion.errors import BastionError, Conflict, NotAllowed, NotFound, StoreError, UsageError
+from bastion.model import Decision, Request, RequestKind, State, Verdict, Vote
+from bastion.policy.judge import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ class Filed:
 
     info: RequestInfo
     waiter: Callable[[Decision, float], None] | None = None
+    edited: Callable[[Request, str], None] | None = None
+    """Tells the waiter that another request stands in this one's place, and the leaf of its proposal."""
+    editing: asyncio.Event | None = None
+    """Set once an edit that is on its way has arrived."""
     grounds: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Leaf of the entry that approved it, once that is durable."""
 
@@ -125,6 +130,92 @@ class Broker:
             self._conclude(filed, decision, entries[0].t, held)
         return filed.info
 
+    async def edit(
+        self, original_id: str, request: Request, judgement: Judgement, statement: bytes, signature: str, reason: str
+    ) -> RequestInfo:
+        """Put an approver's request, whose signature and role were checked, in the place of the one that it was made
+        from. Raises NotFound, Conflict, NotAllowed where policy denies it, StoreError."""
+        self._expire()
+        filed = self._known(original_id)
+        if judgement.verdict is Verdict.DENY:
+            await self._audit.write(audit.edit_refused(filed.info, request, judgement))
+            raise NotAllowed(f"the edited command may not run: {judgement.reason}", "the agent's own is still held")
+        self._desk.begin_edit(original_id, self._clock.monotonic())
+        filed.editing = asyncio.Event()
+        why = f"edited by {request.author}: {request.id} is in its place"
+        info = filed.info
+        try:
+            self.reserve(request)
+            entries = await self._audit.write(
+                audit.edited(info, request, statement, signature, reason),
+                audit.proposed(request, judgement),
+                audit.ended(info.id, info.session, info.digest, "withdrawn", why, info.proposal),
+            )
+        except BastionError:
+            self._desk.end_edit(original_id)
+            self.release(request.id)
+            raise
+        else:
+            return self._replaced(filed, request, entries, why)
+        finally:
+            filed.editing.set()
+            filed.editing = None
+            self._set_timer()
+
+    def _replaced(self, old: Filed, request: Request, entries: Sequence[Entry], why: str) -> RequestInfo:
+        """It is durable: the new one is at the desk, and whoever waits for the old one waits for it."""
+        pending = self._desk.replace(old.info.id, request, why, self._clock.monotonic())
+        leaf = entries[1].leaf
+        new = Filed(history.info_of(request, State.HELD, leaf), old.waiter, old.edited)
+        new.info = msgspec.structs.replace(new.info, attached=bool(pending.session))
+        self._filed[request.id] = new
+        old.waiter = old.edited = None
+        self._change(old, state=State.WITHDRAWN.value, decided=entries[2].t, decision_reason=why, edited=request.id)
+        self._publish(new)
+        if new.edited is not None:
+            new.edited(request, leaf)
+        self._forget_oldest()
+        return new.info
+
+    async def escalate(self, request_id: str, by: str, reason: str) -> RequestInfo:
+        """Somebody who may decide it asks others to: the next group that policy names may decide from now on, and
+        everybody is told. Raises NotFound, Conflict, NotAllowed, StoreError."""
+        self._expire()
+        filed = self._held(request_id)
+        if not by.startswith("local:") and not self._desk.may_approve(request_id, by):
+            raise NotAllowed(f"{by} may not approve {request_id}", "who hands it on is one of those whom policy asks")
+        drafts = [audit.raised(filed.info, by, reason)]
+        group = self._desk.escalate_now(request_id)
+        if group:
+            request = self._desk.get(request_id).request
+            drafts.append(audit.escalated(request, group, filed.info.proposal))
+            self._change(filed, escalated=[*filed.info.escalated, group])
+        written = self._audit.queue(*drafts)
+        words = f"goes to group {group}" if group else "needs somebody to decide"
+        self.alert("request.escalated", f"{request_id} {words}: {by} asks" + (f", {reason}" if reason else ""))
+        await written
+        return filed.info
+
+    async def snooze(self, request_id: str, by: str, until: int) -> RequestInfo:
+        """`by` does not want to be reminded of it before `until` (microseconds since the epoch; now or earlier: from
+        now on again). It decides nothing. Raises NotFound, Conflict, UsageError, StoreError."""
+        self._expire()
+        filed = self._held(request_id)
+        if until >= filed.info.expires:
+            raise UsageError(f"{request_id} is denied before that", "snooze it for a shorter time, or deny it")
+        others = [each for each in filed.info.snoozed if each[0] != by]
+        now = self._clock.wall()
+        self._change(filed, snoozed=[*others, (by, until)] if until > now else others)
+        await self._audit.write(audit.snoozed(filed.info, by, max(until, 0)))
+        return filed.info
+
+    def _held(self, request_id: str) -> Filed:
+        """Raises NotFound, Conflict."""
+        filed = self._known(request_id)
+        if filed.info.state != State.HELD.value:
+            raise Conflict(f"request {request_id} is {filed.info.state} already")
+        return filed
+
     async def _void(self, filed: Filed, request: Request, held: float) -> None:
         """A vote was counted that the ledger does not have: nothing may come of it, and nobody is to wait for it."""
         reason = "a vote on it could not be recorded"
@@ -144,10 +235,18 @@ class Broker:
         """It will not be held; nothing happens if it is."""
         self._desk.release(request_id)
 
-    def hold(self, request: Request, proposal: str, session: str, tell: Callable[[Decision, float], None]) -> None:
-        """Hold a request whose proposal is durable; `tell` gets its decision. Raises Conflict."""
+    def hold(
+        self,
+        request: Request,
+        proposal: str,
+        session: str,
+        tell: Callable[[Decision, float], None],
+        edited: Callable[[Request, str], None] | None = None,
+    ) -> None:
+        """Hold a request whose proposal is durable; `tell` gets its decision, `edited` what an approver put in its
+        place, and the leaf of its proposal. Raises Conflict."""
         self._desk.submit(request, session=session, now=self._clock.monotonic(), timeout=request.seconds)
-        filed = Filed(history.info_of(request, State.HELD, proposal), tell)
+        filed = Filed(history.info_of(request, State.HELD, proposal), tell, edited)
         self._filed[request.id] = filed
         self._publish(filed)
         self._forget_oldest()
@@ -183,7 +282,11 @@ class Broker:
         self._forget_oldest()
 
     async def claim(
-        self, request: Request, session: str, tell: Callable[[Decision, float], None]
+        self,
+        request: Request,
+        session: str,
+        tell: Callable[[Decision, float], None],
+        edited: Callable[[Request, str], None] | None = None,
     ) -> tuple[Request, Decision | None, str] | None:
         """An identical request that was left behind, now waited for by `session`: the request, its decision if it was
         approved already, and the leaf of its proposal. None if there is none."""
@@ -193,7 +296,7 @@ class Broker:
             return None
         filed = self._filed[pending.request.id]
         if pending.decision is None:
-            filed.waiter = tell
+            filed.waiter, filed.edited = tell, edited
         else:
             await filed.grounds
         self._change(filed, attached=True)
@@ -209,20 +312,24 @@ class Broker:
 
     def detach(self, request_id: str, session: str) -> None:
         """The client left."""
+        request_id = self._desk.latest(request_id)
         self._desk.detach(request_id, session, self._clock.monotonic())
         filed = self._known(request_id)
         if not self._desk.get(request_id).session:
-            filed.waiter = None
+            filed.waiter = filed.edited = None
             self._change(filed, attached=False)
         self._set_timer()
 
     async def withdraw(self, request_id: str, reason: str) -> None:
-        """Take a held request back."""
-        filed = self._filed.get(request_id)
+        """Take a held request back, or what stands in its place."""
+        filed = self._filed.get(self._desk.latest(request_id))
+        while filed is not None and filed.editing is not None:
+            await filed.editing.wait()
+            filed = self._filed.get(self._desk.latest(request_id))
         if filed is None:
             return
-        decision = self._desk.withdraw(request_id, reason, self._clock.monotonic())
-        filed.waiter = None
+        decision = self._desk.withdraw(filed.info.id, reason, self._clock.monotonic())
+        filed.waiter = filed.edited = None
         if decision is not None:
             await self._write_end(filed, decision, 0.0)
 
@@ -288,7 +395,7 @@ class Broker:
 
     def _conclude(self, filed: Filed, decision: Decision, at: int, held: float) -> None:
         """Tell everybody of a durable decision."""
-        waiter, filed.waiter = filed.waiter, None
+        waiter, filed.waiter, filed.edited = filed.waiter, None, None
         self._change(filed, state=decision.state.value, decided=at, decision_reason=decision.reason)
         if waiter is not None:
             waiter(decision, held)

@@ -190,6 +190,8 @@ class Daemon:
             ask=pool.ask,
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
+            reads_code=reads_code,
+            judge=services.judge,
             grants=grants,
             policy=services.policy,
             longest_grant=int(config.longest_grant_seconds),

@@ -8,6 +8,11 @@ An approval is *used* once, by `take`, by the session that waits for it. A sessi
 behind (`detach`); then an identical request of the same identity may `claim` it and waits, or takes, in its place. An
 approval that nobody came for is void after the ticket's time.
 
+An approver may put another command in a request's place: `begin_edit` keeps it from ending while that is written, and
+`replace` ends it and puts the new request where it stood, with its client, its end and its time. From then on the new
+one is meant where the client speaks of the old one (`latest`), and an agent that asks for the old command again gets
+the new one's outcome.
+
 All times are seconds of a monotonic clock, passed in: a wall clock that jumps neither expires nor revives anything.
 The desk is used from one thread; nothing in it waits.
 """
@@ -44,6 +49,10 @@ class Pending:
     """Groups that it went to, because nobody decided in time."""
     void_after: float = 0.0
     """For an approval that nobody waited for: when its ticket ends."""
+    editing: bool = False
+    """An approver's edit of it is on its way into the ledger: nothing ends it meanwhile."""
+    replaced: str = ""
+    """Id of the request that was put in its place."""
 
     @property
     def state(self) -> State:
@@ -154,6 +163,8 @@ class Desk:
             raise Conflict(f"request {vote.request} is {pending.state} already")
         if now >= pending.deadline:
             raise Conflict(f"request {vote.request} is expired already")
+        if pending.editing:
+            raise Conflict(f"request {vote.request} is being edited", "look at it again")
         if vote.digest != pending.request.digest:
             raise Conflict("the vote is for another digest", "the request on your screen is not the one at the desk")
         if vote.by == pending.request.identity:
@@ -205,6 +216,56 @@ class Desk:
                 void.append(pending.request.id)
         return lost, void
 
+    def may_approve(self, request_id: str, by: str) -> bool:
+        """Whether policy lets them approve it as it stands. Raises NotFound."""
+        return self._may_approve(self.get(request_id), by)
+
+    def escalate_now(self, request_id: str) -> str:
+        """The next group that policy names for it gets it at once; its name, or empty where there is none left."""
+        pending = self.get(request_id)
+        for _, group in pending.request.escalation:
+            if group not in pending.escalated:
+                pending.escalated.append(group)
+                return group
+        return ""
+
+    def begin_edit(self, request_id: str, now: float) -> Pending:
+        """Keep it as it is until `replace` or `end_edit`. Raises Conflict unless it is held, and by nobody else."""
+        pending = self.get(request_id)
+        if pending.decision is not None:
+            raise Conflict(f"request {request_id} is {pending.state} already")
+        if now >= pending.deadline:
+            raise Conflict(f"request {request_id} is expired already")
+        if pending.editing:
+            raise Conflict(f"request {request_id} is being edited by somebody else")
+        pending.editing = True
+        return pending
+
+    def end_edit(self, request_id: str) -> None:
+        """Nothing came of it."""
+        self.get(request_id).editing = False
+
+    def replace(self, request_id: str, request: Request, reason: str, now: float) -> Pending:
+        """End one that is being edited, and hold `request` in its place, until its own end or the other's."""
+        old = self.get(request_id)
+        self.release(request.id)
+        new = Pending(
+            request,
+            deadline=min(old.deadline, now + request.seconds),
+            held_since=old.held_since,
+            session=old.session,
+        )
+        self._pending[request.id] = new
+        old.editing, old.session, old.replaced = False, "", request.id
+        self._end(old, State.WITHDRAWN, (), reason, now)
+        return new
+
+    def latest(self, request_id: str) -> str:
+        """The request itself, or the one that is in its place by now."""
+        while (pending := self._pending.get(request_id)) is not None and pending.replaced:
+            request_id = pending.replaced
+        return request_id
+
     def withdraw(self, request_id: str, reason: str, now: float) -> Decision | None:
         """Take a held request back; None if it had ended, and then an approval of it is void."""
         pending = self.get(request_id)
@@ -218,7 +279,7 @@ class Desk:
         ended = [
             self._end(pending, State.EXPIRED, (), "nobody decided in time", now)
             for pending in self.held()
-            if now >= pending.deadline
+            if now >= pending.deadline and not pending.editing
         ]
         for pending in self._pending.values():
             if pending.state is State.APPROVED and not pending.session and now >= pending.void_after:
@@ -227,7 +288,7 @@ class Desk:
 
     def next_deadline(self) -> float | None:
         """When `expire` has something to do next."""
-        times = [each.deadline for each in self.held()]
+        times = [each.deadline for each in self.held() if not each.editing]
         times += [
             each.held_since + seconds
             for each in self.held()
@@ -253,7 +314,11 @@ class Desk:
     def claim(self, likeness: str, session: str, now: float) -> Pending | None:
         """An identical request that was left behind: `session` waits for it, or takes it, from now on. One that is
         still held goes first, then the oldest approval that is not void; None if there is none."""
-        left = [each for each in self._pending.values() if each.request.likeness == likeness and not each.session]
+        left = [
+            each
+            for each in self._pending.values()
+            if likeness in (each.request.likeness, each.request.answers) and not each.session
+        ]
         held = [each for each in left if each.decision is None and now < each.deadline]
         approved = [each for each in left if each.state is State.APPROVED and not each.used and now < each.void_after]
         for pending in held + approved:

@@ -80,6 +80,9 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         parent=request.parent,
         mode=request.mode.value,
         terminal=request.terminal,
+        author=request.author,
+        edits=request.edits,
+        answers=request.answers,
         context=list(request.context),
         script=request.script,
         script_code=request.script_code,
@@ -133,6 +136,8 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
             )
         case "request.escalated":
             return msgspec.structs.replace(info, escalated=[*info.escalated, str(body["group"])])
+        case "request.edited":
+            return msgspec.structs.replace(info, edited=str(body["to"]))
         case "stdin.sent":
             return msgspec.structs.replace(info, status="sent")
         case "vote.voided":

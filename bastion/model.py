@@ -271,6 +271,12 @@ class Request:
     """The file on the target that the command runs, as it names it; empty where it runs none, or none that is known."""
     script_code: bytes = b""
     """What that file held when the request was made; another content is not run."""
+    author: str = ""
+    """The approver who edited it; empty: it is as the agent sent it."""
+    edits: str = ""
+    """Id of the request that it was made from, which ended with that."""
+    answers: str = ""
+    """Likeness of what the agent asked for: its outcome is the answer to that, too."""
     context: tuple[tuple[str, str], ...] = ()
     """(name, text): what the shell said of the item's words, for people. Not in the digest: the proposal's entry, which
     every vote names, commits to it."""
@@ -322,6 +328,7 @@ class Request:
             "sequence": str(self.sequence),
             "parent": self.parent,
             **({"script": self.script, "script_code": script_hash(self.script_code)} if self.script else {}),
+            **({"author": self.author, "edits": self.edits, "answers": self.answers} if self.author else {}),
         }
 
 

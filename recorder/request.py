@@ -23,6 +23,9 @@ _TEXTS = (
     "cwd", "parent", "mode", "terminal",
 )  # fmt: skip
 
+_EDITED = ("author", "edits", "answers")
+"""Of a request that an approver made from an agent's: all three, or none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -41,7 +44,9 @@ def parse(data: bytes) -> Content:
         command = base64.b64decode(fields["command"], validate=True)
         stdin_code = base64.b64decode(fields["stdin_code"], validate=True)
         script_code = base64.b64decode(fields.get("script_code", ""), validate=True)
-        texts = isinstance(fields.get("script", ""), str) and all(isinstance(fields[name], str) for name in _TEXTS)
+        optional = ("script", *_EDITED)
+        texts = all(isinstance(fields[name], str) for name in _TEXTS)
+        texts = texts and all(isinstance(fields.get(name, ""), str) for name in optional)
         numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires", "sequence"))
         lists = all(isinstance(fields[name], list) for name in ("host_keys", "environment"))
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
@@ -62,6 +67,9 @@ def check(content: Content, request: str, expected: object, body: Mapping[str, A
             raise Violation(f"the proposal's {name} is not that of its content")
     if body.get("approvers", []) != content.fields.get("approvers", []):
         raise Violation("the proposal's approvers are not those of its content")
+    for name in ("author", "edits"):
+        if body.get(name, "") != content.fields.get(name, ""):
+            raise Violation(f"the proposal's {name} is not that of its content")
     if bool(body.get("emergency")) and not content.fields.get("emergency"):
         raise Violation("the proposal claims an emergency that its content does not know")
 
@@ -81,6 +89,7 @@ def digest(content: Content) -> str:
         "sequence": str(fields["sequence"]),
         **({"emergency": fields["emergency"]} if fields.get("emergency") else {}),
         **({"script": fields["script"], "script_code": _sha256(content.script_code)} if fields.get("script") else {}),
+        **({name: fields[name] for name in _EDITED} if fields.get("author") else {}),
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

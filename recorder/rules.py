@@ -7,12 +7,15 @@
            └─ command.finished   at most one
 
 A command may start when as many distinct approvers approved as the proposal asks, nobody denied before, it had not
-expired or been withdrawn, and the digest is the same all along. Nobody approves what they proposed. `allow` by the
-whitelist needs a whitelist entry in force that an approver signed who is not revoked, for that identity and login,
-that target or its environment, of a tier that is not below the command's, and where the request's content is still
-there, for exactly that command or a pattern that matches it, with that code on stdin. `allow` by a rule of the policy
-needs that policy in force (policies.py), and low or medium risk. Where policy names groups, who approves is in all of
-them, or in one that the request went to before. The content must give the digest that was approved.
+expired or been withdrawn, and the digest is the same all along. Nobody approves what they proposed, but an approver
+who edited an agent's request may give one of its approvals: they signed the hash of the new command (`request.edited`),
+what it was made from ends with that, and where the new one is of high risk, somebody else approves too.
+
+`allow` by the whitelist needs a whitelist entry in force that an approver signed who is not revoked, for that identity
+and login, that target or its environment, of a tier that is not below the command's, and where the request's content is
+still there, for exactly that command or a pattern that matches it, with that code on stdin. `allow` by a rule of the
+policy needs that policy in force (policies.py), and low or medium risk. Where policy names groups, who approves is in
+all of them, or in one that the request went to before. The content must give the digest that was approved.
 
 What this cannot see: whether the policy says what the verdict claims (its text is there to be read), whether a command
 was rated rightly, or a hole stands in a wise place (both were shown to who
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -34,7 +38,16 @@ from recorder import request as requests
 from recorder.access import Access
 from recorder.policies import Policies
 from recorder.strict import is_hash
-from recorder.votes import DECISION, VOTE_FIELDS, WHITELIST, WHITELIST_FIELDS, People, Violation
+from recorder.votes import (
+    DECISION,
+    EDIT,
+    EDIT_FIELDS,
+    VOTE_FIELDS,
+    WHITELIST,
+    WHITELIST_FIELDS,
+    People,
+    Violation,
+)
 
 SLACK_US = 60_000_000
 """Microseconds that a wall clock may be off before a late vote is worth a note."""
@@ -106,6 +119,19 @@ class _Request:
     """What may be typed into it once it runs, as it was asked for; empty outside a shell."""
     modes: list[str] = field(default_factory=list)
     """As the approvers said."""
+    edited: bool = False
+    """Another request was made from it, and answers for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What an approver signed to stand in place of an agent's command, until it is proposed."""
+
+    of: str
+    """Id of the request that it was made from."""
+    by: str
+    command: str
+    """SHA-256 (hex)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +156,7 @@ class Rules:
         self._people = People()
         self._policies = Policies()
         self._requests: dict[str, _Request] = {}
+        self._edits: dict[str, _Edit] = {}
         self._whitelist: dict[str, _Whitelisted] = {}
         self._access = Access()
         self._table: dict[str, Callable[[RowLike, str, OpenPayload], None]] = {
@@ -150,6 +177,7 @@ class Rules:
             "group.set": lambda row, _, __: self._policies.group(row.body),
             "group.removed": lambda row, _, __: self._policies.no_group(row.body),
             "request.proposed": self._proposed,
+            "request.edited": self._edited,
             "request.escalated": self._escalated,
             "request.decided": self._decided,
             "command.started": self._started,
@@ -272,7 +300,10 @@ class Rules:
         said = requests.parse(content) if content is not None else None
         if said is not None:
             requests.check(said, row.request, digest, body)
-        proposers = frozenset(name for name in (row.actor, body.get("identity")) if isinstance(name, str))
+        author = self._author(row, said)
+        proposers = frozenset(
+            name for name in (row.actor, body.get("identity")) if isinstance(name, str) and name != author
+        )
         groups = _groups(body)
         if body.get("policy", "") != self._policies.digest and "policy" in body:
             raise Violation("judged by another policy than the one in force")
@@ -293,6 +324,37 @@ class Rules:
         )
         if verdict == "allow":
             self._allowed(row, said)
+
+    def _edited(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        """An approver wrote another command in place of an agent's."""
+        request = self._find(row)
+        if row.cause != request.leaf or request.verdict != "hold" or request.ended:
+            raise Violation("a request was edited that was not held")
+        by, said = self._people.signed(row.body, EDIT, EDIT_FIELDS)
+        wanted = {"origin": row.origin, "proposal": request.leaf, "request": row.request, "digest": request.digest}
+        for name, value in {**wanted, "command": row.body.get("command")}.items():
+            if said[name] != value:
+                raise Violation(f"{by} signed another {name} than the entry has")
+        request.edited = True
+        self._edits[str(row.body.get("to"))] = _Edit(row.request, by, said["command"])
+
+    def _author(self, row: RowLike, said: requests.Content | None) -> str:
+        """The approver who made this request from an agent's; empty for an agent's own. Raises Violation."""
+        body = row.body
+        edit = self._edits.pop(row.request, None)
+        if edit is None:
+            if body.get("author") or body.get("edits"):
+                raise Violation("a request names an author who signed nothing")
+            return ""
+        if (body.get("author"), body.get("edits")) != (edit.by, edit.of):
+            raise Violation("an edited request names another author, or another request that it was made from")
+        if said is not None and hashlib.sha256(said.command).hexdigest() != edit.command:
+            raise Violation(f"the command of an edited request is not the one that {edit.by} signed")
+        if body.get("verdict") == "allow":
+            raise Violation("an edited request was let through without an approval")
+        if body.get("verdict") == "hold" and body.get("tier") not in ("low", "medium") and body.get("approvals") == 1:
+            raise Violation(f"{edit.by} could approve alone what they wrote, and it is of high risk")
+        return edit.by
 
     def _allowed(self, row: RowLike, said: requests.Content | None) -> None:
         if not row.body.get("emergency"):
@@ -398,8 +460,8 @@ class Rules:
         request.started = leaf
         if request.kind == "grant":
             raise Violation("a request for access was started as a command")
-        if request.ended:
-            raise Violation(f"a command was started that had been {request.ended}")
+        if request.ended or request.edited:
+            raise Violation(f"a command was started that had been {request.ended or 'edited'}")
         if request.emergency:
             self._note("commands were started in an emergency, whatever was frozen or took a grant")
         elif note := self._access.check_start(request.identity, request.target, row.t):

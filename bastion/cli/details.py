@@ -37,6 +37,8 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     rows += [("environment", f"{name}={value}") for name, value in info.environment]
     rows += [(name, text) for name, text in (("reason", info.reason), ("rollback", info.rollback), ("task", info.task))]
     rows += [
+        ("edited", f"{info.author} wrote this in place of {info.edits}" if info.author else ""),
+        ("edited", f"{info.edited} is in its place" if info.edited else ""),
         ("digest", info.digest + _doubt(info)),
         ("proposal", info.proposal),
         ("held by", info.rule),
@@ -51,6 +53,7 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
         ("vote", f"{vote.choice} by {vote.by}, {output.when(vote.at)}" + (f": {vote.reason}" if vote.reason else ""))
         for vote in info.votes
     ]
+    rows += [("snoozed", f"by {by} until {output.when(until)}") for by, until in info.snoozed if until > now]
     rows += [("decision", info.decision_reason), ("status", info.status)]
     return [(name, text) for name, text in rows if text]
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from bastion.cli import output, reach
+from bastion.cli import output, queueing, reach
 from bastion.cli.options import Settings, remote_verb
 from bastion.errors import Conflict, NotAllowed, UsageError
 
@@ -26,6 +26,10 @@ LIST_LIMIT = 200
 @click.group("request")
 def command() -> None:
     """What agents ask for, and deciding it. An ID may be shortened while it is unique."""
+
+
+for verb in (queueing.edit, queueing.escalate, queueing.snooze):
+    command.add_command(verb)
 
 
 @command.command("list")

@@ -12,6 +12,7 @@ from typing import Any
 from bastion.control import wire
 from bastion.control.administering import Administering
 from bastion.control.deciding import Deciding
+from bastion.control.editing import Editing
 from bastion.control.house import House
 from bastion.control.remembering import Remembering
 from bastion.control.server import Connection
@@ -31,11 +32,15 @@ class Calls:
 
     def __init__(self, house: House) -> None:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
-        remembering = Remembering(house)
+        remembering, editing = Remembering(house), Editing(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
             wire.CastVote: (DECIDES, deciding.cast_vote),
+            wire.EditRequest: (DECIDES, editing.edit_request),
+            wire.TryEdit: (DECIDES, editing.try_edit),
+            wire.EscalateRequest: (DECIDES, editing.escalate_request),
+            wire.SnoozeRequest: (DECIDES, editing.snooze_request),
             wire.Subscribe: (EVERYBODY, viewing.subscribe),
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
             wire.ShowSession: (EVERYBODY, viewing.show_session),

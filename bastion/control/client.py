@@ -179,15 +179,7 @@ class Client:
         Raises Conflict when `info` is not what the daemon says it is or has been decided, UsageError without a key.
         """
         signer = self._signer()
-        try:
-            digest = info.to_model().digest
-        except ValueError as error:
-            raise Conflict(f"request {info.id} is of a kind that this release cannot show: {error}") from None
-        if digest != info.digest or not info.proposal:
-            raise Conflict(
-                f"request {info.id} is not what the daemon says it is: its digest differs",
-                "nothing was signed; do not decide it before somebody has looked at the bastion",
-            )
+        digest = _digest(info)
         statement = _encode(
             statements.VoteStatement(
                 origin=self.welcome.origin,
@@ -206,6 +198,39 @@ class Client:
         return await self.call(
             wire.CastVote, wire.RequestInfo, request=info.id, statement=statement, signature=signature
         )
+
+    async def edit(self, info: wire.RequestInfo, command: bytes, reason: str = "") -> wire.RequestInfo:
+        """Sign another command in place of the one of `info`, as it was displayed; the new request, held, which stands
+        in its place and which nobody has approved yet: show it, then `vote` on it.
+
+        Raises Conflict when `info` is not what the daemon says it is or has ended, UsageError for a command that cannot
+        stand there or without a key, NotAllowed where policy denies it.
+        """
+        signer = self._signer()
+        statement = _encode(
+            statements.EditStatement(
+                origin=self.welcome.origin,
+                proposal=info.proposal,
+                request=info.id,
+                digest=_digest(info),
+                command=hashlib.sha256(command).hexdigest(),
+                reason=reason,
+                expires=info.expires,
+                checkpoint=self._checkpoint(),
+            )
+        )
+        signature = await signer.sign(statement, wire.EDIT_NAMESPACE)
+        made = await self.call(
+            wire.EditRequest,
+            wire.RequestInfo,
+            request=info.id,
+            command=command,
+            statement=statement,
+            signature=signature,
+        )
+        if made.command != command or made.edits != info.id:
+            raise Conflict("the bastion made another request than the one that was signed", "do not approve it")
+        return made
 
     async def whitelist(
         self, command: bytes, identity: str, target: str, login: str, expires: int | None
@@ -330,7 +355,21 @@ class Client:
         return Unreachable(f"lost the connection to {self._name}: {self._lost}")
 
 
-def _encode(statement: statements.VoteStatement | statements.WhitelistStatement) -> bytes:
+def _digest(info: wire.RequestInfo) -> str:
+    """Of what was displayed, computed here. Raises Conflict when it is not what the daemon says it is."""
+    try:
+        digest = info.to_model().digest
+    except ValueError as error:
+        raise Conflict(f"request {info.id} is of a kind that this release cannot show: {error}") from None
+    if digest != info.digest or not info.proposal:
+        raise Conflict(
+            f"request {info.id} is not what the daemon says it is: its digest differs",
+            "nothing was signed; do not decide it before somebody has looked at the bastion",
+        )
+    return digest
+
+
+def _encode(statement: statements.Statement) -> bytes:
     try:
         return statements.encode(statement)
     except UnicodeEncodeError:  # a lone surrogate: what a terminal in another encoding makes of an umlaut

@@ -13,7 +13,8 @@ from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.directory import Body, Directory
 from bastion.grants import Grants
-from bastion.model import Assessment, Target
+from bastion.model import Assessment, Request, Target
+from bastion.policy.judge import Judgement
 from bastion.policy.rules import Policy
 from bastion.sessions import Sessions
 
@@ -41,8 +42,11 @@ class House:
     ask: Callable[[Target, str, bytes, int], Awaitable[bytes]]
     """(target, login, question, limit) -> what a command of the bastion's own prints there; empty if it cannot."""
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
-    assess: Callable[[bytes, bytes], Assessment]
-    """(command, code that it reads on stdin) -> what risk says of it."""
+    assess: Callable[..., Assessment]
+    """As policy.risk.assess: (command, code that it reads on stdin) -> what risk says of it."""
+    reads_code: Callable[[bytes], str | None]
+    judge: Callable[[Request, int], Judgement]
+    """What the policy in force says of a request."""
     grants: Grants
     policy: Callable[[], Policy]
     """The one in force."""

@@ -1,4 +1,4 @@
-"""What an approver signs: canonical text of a vote or a whitelist entry. Pure.
+"""What an approver signs: canonical text of a vote, of an edit, or of a whitelist entry. Pure.
 
 A statement is canonical JSON (RFC 8785 profile: ASCII keys sorted, no floats, 64-bit numbers as strings). The signature
 is an SSHSIG over these bytes under a namespace of its own, so that it cannot be taken for another kind of signature.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bastion.model import Choice
 
@@ -68,7 +69,27 @@ class WhitelistStatement:
     checkpoint: str
 
 
-def encode(statement: VoteStatement | WhitelistStatement) -> bytes:
+@dataclass(frozen=True, slots=True)
+class EditStatement:
+    """Another command in place of the one that an agent asked for. It approves nothing."""
+
+    origin: str
+    proposal: str
+    """Leaf hash (hex) of the `request.proposed` entry that is edited."""
+    request: str
+    digest: str
+    command: str
+    """SHA-256 (hex) of the new bytes."""
+    reason: str
+    expires: int
+    """Microseconds since the epoch; the statement is void later."""
+    checkpoint: str
+
+
+Statement = VoteStatement | EditStatement | WhitelistStatement
+
+
+def encode(statement: Statement) -> bytes:
     """The bytes to be signed."""
     fields = {name: getattr(statement, name) for name in statement.__dataclass_fields__}
     if isinstance(statement, VoteStatement) and not statement.mode:
@@ -78,7 +99,7 @@ def encode(statement: VoteStatement | WhitelistStatement) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _fields(data: bytes, kind: type[VoteStatement] | type[WhitelistStatement]) -> dict[str, str]:
+def _fields(data: bytes, kind: type[Statement]) -> dict[str, str]:
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
@@ -114,13 +135,24 @@ def decode_vote(data: bytes) -> VoteStatement:
     return statement
 
 
+def decode_edit(data: bytes) -> EditStatement:
+    """The edit that these bytes state. Raises StatementError, also for a form that is not canonical."""
+    return _plain(data, EditStatement)
+
+
 def decode_whitelist(data: bytes) -> WhitelistStatement:
     """The whitelist entry that these bytes state. Raises StatementError, also for a form that is not canonical."""
-    fields = _fields(data, WhitelistStatement)
+    return _plain(data, WhitelistStatement)
+
+
+Plain = TypeVar("Plain", EditStatement, WhitelistStatement)
+
+
+def _plain(data: bytes, kind: type[Plain]) -> Plain:
+    """A statement whose fields are text but for its end."""
+    fields = _fields(data, kind)
     try:
-        statement = WhitelistStatement(
-            **{k: v for k, v in fields.items() if k != "expires"}, expires=int(fields["expires"])
-        )
+        statement = kind(**{k: v for k, v in fields.items() if k != "expires"}, expires=int(fields["expires"]))
         canonical = encode(statement)
     except ValueError as error:
         raise StatementError(str(error)) from None

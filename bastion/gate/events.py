@@ -67,6 +67,14 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Edited:
+    """An approver put another request in the held one's place."""
+
+    request: Request
+    """The new one; it says which it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waited:
     """The request is held for so many seconds now."""
 
@@ -129,6 +137,7 @@ Event = (
     | TwinFound
     | NoTwinFound
     | Decided
+    | Edited
     | Waited
     | UpstreamOpened
     | UpstreamFailed

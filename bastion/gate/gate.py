@@ -187,11 +187,13 @@ class Gate:
 
     def _take_up(self, event: ev.TwinFound) -> list[do.Effect]:
         self.request = event.request
-        attached = do.RecordAttached(event.request)
+        attached: list[do.Effect] = [do.RecordAttached(event.request)]
+        if event.request.author:
+            attached.append(do.Say(notices.edited(event.request)))
         if event.decision is None:
-            return [attached, do.Say(notices.attached(event.request)), *self._wait_or_leave(event.request)]
+            return [*attached, do.Say(notices.attached(event.request)), *self._wait_or_leave(event.request)]
         return [
-            attached,
+            *attached,
             do.Say(notices.ticket(event.request, event.decision.by)),
             *self._start(do.Authorization(event.request, event.decision)),
         ]
@@ -221,6 +223,12 @@ class Gate:
         self.state = State.CLOSED
         notice, status = self._refusal(request, decision)
         return [do.Say(notice), do.Exit(status, why=f"request {decision.state.value}")]
+
+    def _edited(self, event: ev.Edited) -> list[do.Effect]:
+        if event.request.edits != self._asked().id:
+            raise GateError("another request was edited than the one that is held")
+        self.request = event.request
+        return [do.Say(notices.edited(event.request))]
 
     def _refusal(self, request: Request, decision: Decision) -> tuple[notices.Notice, int]:
         match decision.state:

@@ -74,6 +74,21 @@ def attached(request: Request) -> Notice:
     return Notice("held", f"{request.id}  attached to the request held before", {"request": request.id})
 
 
+def edited(request: Request) -> Notice:
+    """An approver put another command in the place of the one that was asked for: its outcome is the answer."""
+    by, command = visible(request.author, newlines=False), visible_line(request.command, 400)
+    return Notice(
+        "edited",
+        f"{request.id}  by {by}, in place of {request.edits}: {command}",
+        {
+            "request": request.id,
+            "by": request.author,
+            "instead_of": request.edits,
+            "command": visible(request.command),
+        },
+    )
+
+
 def ticket(request: Request, by: tuple[str, ...]) -> Notice:
     """The identical request was approved while nobody waited for it."""
     names = visible(", ".join(by), newlines=False)

@@ -364,6 +364,12 @@ class Shell:
         notice, status = self._refusal(request, decision)
         return [do.Say(notice), *self._without(status)]
 
+    def _edited(self, event: ev.Edited) -> list[sd.Effect]:
+        if event.request.edits != self._line().id:
+            return []  # of an earlier item, which was taken back meanwhile
+        self.request = event.request
+        return [do.Say(notices.edited(event.request))]
+
     def _refusal(self, request: Request, decision: Decision) -> tuple[notices.Notice, int]:
         match decision.state:
             case RequestState.DENIED:

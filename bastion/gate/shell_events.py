@@ -134,6 +134,7 @@ Event = (
     | Described
     | WindowOver
     | ev.Decided
+    | ev.Edited
     | ev.Waited
     | ev.SignalReceived
     | ev.AgentLeft

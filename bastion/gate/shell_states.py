@@ -67,6 +67,7 @@ TABLE: dict[tuple[State, type], str | None] = {
     (S.IDLE, sv.BytesTyped): "typed",
     (S.ASKING, sv.Described): "propose",
     (S.HELD, ev.Decided): "decided",
+    (S.HELD, ev.Edited): "edited",
     (S.HELD, ev.Waited): "waited",
     (S.STARTING, sv.CommandBegan): "began",
     (S.LINE, sv.BytesTyped): "typed_for_program",
@@ -100,6 +101,7 @@ TABLE: dict[tuple[State, type], str | None] = {
     # late: what was under way when the state changed
     **{(state, sv.Described): None for state in S if state not in (S.ASKING, S.LINE_ASKING, S.NEW)},
     **{(state, ev.Decided): None for state in S if state not in (S.HELD, S.LINE_HELD, S.NEW)},
+    **{(state, ev.Edited): None for state in S if state not in (S.HELD, S.NEW)},
     **{(state, ev.Waited): None for state in S if state not in (S.HELD, S.LINE_HELD, S.NEW)},
     **{(state, sv.WindowOver): None for state in S if state not in (S.VIEW, S.RAW, S.NEW)},
     **{

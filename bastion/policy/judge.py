@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bastion.directory import Directory
 from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
@@ -94,6 +95,12 @@ def judge(question: Question, policy: Policy, directory: Directory | None, now: 
     if question.request is None:
         return said
     return replace(said, digest=_settled(question.request, said).digest)
+
+
+def restate(said: Judgement, request: Request, **terms: Any) -> Judgement:
+    """The judgement of `request` on other terms, such as more approvals than policy asks for."""
+    changed = replace(said, **terms)
+    return replace(changed, digest=_settled(request, changed).digest)
 
 
 def overruled(question: Question, policy: Policy, directory: Directory, now: int) -> str:

@@ -198,9 +198,21 @@ class Dealings:
 
     # --- desk ---------------------------------------------------------------------------------------------------
 
-    def hold(self, request: Request, decided: Callable[[Decision, float], None]) -> None:
-        """Hand a request to the desk."""
-        self.services.broker.hold(request, self.records.proposal, self.id, decided)
+    def hold(
+        self, request: Request, decided: Callable[[Decision, float], None], edited: Callable[[Request], None]
+    ) -> None:
+        """Hand a request to the desk; `edited` gets what an approver puts in its place."""
+        self.services.broker.hold(request, self.records.proposal, self.id, decided, self.replaced(edited))
+
+    def replaced(self, edited: Callable[[Request], None]) -> Callable[[Request, str], None]:
+        """What the broker is to call for an edit."""
+
+        def told(request: Request, proposal: str) -> None:
+            self.records.proposal = proposal
+            self.list_request(request)
+            edited(request)
+
+        return told
 
     def report_progress(self, request: Request, tell: Callable[[int, int], None]) -> None:
         """Call `tell` with the seconds that passed, and of how many, from time to time."""

@@ -163,6 +163,9 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def _decided(self, decision: Decision, seconds: float) -> None:
         self._events.post(ev.Decided(decision, seconds))
 
+    def _edited(self, request: Request) -> None:
+        self._events.post(ev.Edited(request))
+
     # --- the task -------------------------------------------------------------------------------------------------
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -255,7 +258,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                 case do.FindTwin(request):
                     answer = await self._find_twin(request)
                 case do.Hold(request):
-                    self._with.hold(request, self._decided)
+                    self._with.hold(request, self._decided, self._edited)
                     self._report_progress(request)
                 case do.Withdraw(request, reason):
                     await broker.withdraw(request.id, reason)
@@ -283,7 +286,8 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._services.broker.ran(request.id, ended)
 
     async def _find_twin(self, request: Request) -> ev.Event:
-        found = await self._services.broker.claim(request, self.id, self._decided)
+        edited = self._with.replaced(self._edited)
+        found = await self._services.broker.claim(request, self.id, self._decided, edited)
         if found is None:
             script, code = await self._read_script(request)
             return ev.NoTwinFound(self._services.clock.wall(), script, code)

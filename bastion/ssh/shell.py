@@ -247,6 +247,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     def _decided(self, decision: Decision, seconds: float) -> None:
         self._events.post(ev.Decided(decision, seconds))
 
+    def _edited(self, request: Request) -> None:
+        self._events.post(ev.Edited(request))
+
     # --- what the driver calls ------------------------------------------------------------------------------------
 
     def tell(self, event: sv.FromDriver) -> None:
@@ -428,7 +431,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 case do.RecordFinished():
                     await self._finished(effect)
                 case do.Hold(request):
-                    self._with.hold(request, self._decided)
+                    self._with.hold(request, self._decided, self._edited)
                     self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
                     self._mark(f"{request.id} held")
                 case do.Withdraw(request, reason):

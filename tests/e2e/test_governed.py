@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bastion.control import wire
+from bastion.errors import UsageError
 from bastion.model import Choice
 from tests.bypass.adapters.ours import Ours
 from tests.support.house import ROOT
@@ -115,3 +116,34 @@ async def test_what_was_done_can_be_checked(ours: Ours) -> None:
     assert head.returncode == 0, head.stdout + head.stderr
     listed = await asyncio.to_thread(bastion, ours, "ledger", "list")
     assert re.search(r"stdin\.sent", listed.stdout)
+
+
+async def test_an_edited_line_runs_in_the_shell(ours: Ours) -> None:
+    async with shell(ours) as sh:
+        await sh.line("word=state")
+        await sh.prompted()
+        sh.type("echo asked $word\r")
+        info = await info_of(ours, b"echo asked $word")
+        with pytest.raises(UsageError, match="not whole"):
+            await ours.ana.edit(info, b"echo 'open")
+        made = await ours.ana.edit(info, b"echo edited $word; cd /tmp")
+        assert (made.kind, made.context, made.mode) == ("line", [], "none")
+        await ours.ana.vote(made, Choice.APPROVE, "")
+        await sh.sees(r"edited r-[^\n]*by ana, in place of r-[^\n]*: echo edited \$word; cd /tmp")
+        await sh.sees(r"edited state\r?\n")
+        await sh.line("pwd", r"/tmp\r?\n")
+        sh.type("sleep 30\r")
+        again = await ours.ana.edit(await info_of(ours, b"sleep 30"), b"sleep 29")
+        sh.type("\x03")  # takes back what stands in its place
+        await sh.sees("withdrawn")
+        async with asyncio.timeout(10):
+            while not await ended(ours, again.id):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await sh.line("echo go''es on", r"goes on\r?\n")
+    verified = await asyncio.to_thread(bastion, ours, "ledger", "verify")
+    assert verified.returncode == 0, verified.stdout
+
+
+async def ended(ours: Ours, request: str) -> bool:
+    info = await ours.ana.call(wire.ShowRequest, wire.RequestInfo, request=request)
+    return info.state == "withdrawn"

@@ -14,6 +14,7 @@ import pytest
 from bastion.history import pack
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
 from recorder import request as requests
+from recorder.entry import Entry
 from recorder.ledger import Draft
 from recorder.rules import DAY_US, SLACK_US
 from recorder.verify import Verdict, verify
@@ -924,3 +925,132 @@ class TestShells:
             return story.start(line, story.vote(line, story.ben), mode="raw")
 
         bad(told, what, "not what was approved")
+
+
+class TestEdits:
+    """An approver wrote another command in the place of an agent's."""
+
+    @staticmethod
+    def edit(story: Story, first: Entry, to: str = "r-00000002", person: Person | None = None, **changes: str) -> Entry:
+        person = person or story.ana
+        said = {
+            "v": 1,
+            "origin": story.ledger.origin,
+            "proposal": first.leaf,
+            "request": first.request,
+            "digest": first.body["digest"],
+            "command": sha256(b"id").hexdigest(),
+            "reason": "",
+            "expires": str(first.t + 60_000_000),
+            "checkpoint": "0" * 64,
+            **changes,
+        }
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        body = {
+            "digest": first.body["digest"],
+            "by": person.name,
+            "to": to,
+            "command": sha256(b"id").hexdigest(),
+            "statement": text,
+            "signature": person.sign(text, "edit@agent-bastion"),
+        }
+        return story.write(
+            Draft("request.edited", person.name, body, session="s-1", request=first.request, cause=first.leaf)
+        )
+
+    @staticmethod
+    def made(story: Story, **changes: Any) -> Entry:
+        body = {"digest": "cd" * 32, "verdict": "hold", "approvals": 1, "identity": "fixer", "tier": "low"}
+        body |= {"author": "ana", "edits": "r-00000001", **changes}
+        return story.write(Draft("request.proposed", "ana", body, session="s-1", request="r-00000002"))
+
+    def test_its_author_may_approve_it(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose()
+            self.edit(story, first)
+            second = self.made(story)
+            story.end(first, "withdrawn")
+            story.finish(story.start(second, story.vote(second, story.ana)))
+
+        assert good(told, what) == ()
+
+    def test_the_agent_may_not(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            fixer = Person("fixer")
+            story.identity(fixer)
+            self.edit(story, story.propose())
+            return story.vote(self.made(story), fixer)
+
+        bad(told, what, "of their own")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"author": "ben"}, "another author"),
+            ({"edits": "r-00000009"}, "another author"),
+            ({"verdict": "allow"}, "without an approval"),
+            ({"tier": "high"}, "approve alone"),
+            ({"tier": "unrated"}, "approve alone"),
+        ],
+    )
+    def test_what_it_names_is_what_was_signed(self, told: Tell, change: dict[str, Any], words: str) -> None:
+        def what(story: Story) -> Any:
+            self.edit(story, story.propose())
+            return self.made(story, **change)
+
+        bad(told, what, words)
+
+    def test_of_high_risk_with_two(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            self.edit(story, story.propose())
+            second = self.made(story, tier="high", approvals=2)
+            story.vote(second, story.ana)
+            story.start(second, story.vote(second, story.ben))
+
+        good(told, what)
+
+    def test_nobody_signed_it(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            story.propose()
+            return self.made(story)
+
+        bad(told, what, "signed nothing")
+
+    @pytest.mark.parametrize("change", [{"digest": "0" * 64}, {"command": "0" * 64}, {"request": "r-00000009"}])
+    def test_another_statement(self, told: Tell, change: dict[str, str]) -> None:
+        bad(told, lambda story: self.edit(story, story.propose(), **change), "signed another")
+
+    def test_the_old_one_does_not_run(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            vote = story.vote(first)
+            self.edit(story, first)
+            self.made(story)
+            return story.start(first, vote)
+
+        bad(told, what, "had been edited")
+
+    def test_what_ended_is_edited_no_more(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose()
+            story.end(first, "expired")
+            return self.edit(story, first)
+
+        bad(told, what, "not held")
+
+    def test_the_command_is_the_one_that_was_signed(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            self.edit(story, story.propose())
+            written = Request(
+                id="r-00000002", kind=RequestKind.EXEC, identity="fixer", key="k", session="s-1", target="web-1",
+                host_keys=(), login="deploy", command=b"another", environment=(), stdin=StdinMode.STREAM,
+                stdin_code=b"", reason="", rollback="", task="", assessment=UNRATED, approvals=2, created=0, expires=1, author="ana",
+                edits="r-00000001", answers="ab" * 32,
+            )  # fmt: skip
+            body = {"digest": written.digest, "verdict": "hold", "approvals": 2, "identity": "fixer", "tier": "low"}
+            body |= {"author": "ana", "edits": "r-00000001"}
+            return story.write(
+                Draft("request.proposed", "ana", body, request="r-00000002", payloads={"content": pack(written)})
+            )
+
+        bad(told, what, "not the one that ana signed")

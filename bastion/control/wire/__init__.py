@@ -32,6 +32,7 @@ from bastion.control.wire.access import SetFreeze as SetFreeze
 from bastion.control.wire.access import SetGroup as SetGroup
 from bastion.control.wire.access import UnusedInfo as UnusedInfo
 from bastion.control.wire.base import DECISION_NAMESPACE as DECISION_NAMESPACE
+from bastion.control.wire.base import EDIT_NAMESPACE as EDIT_NAMESPACE
 from bastion.control.wire.base import LINE_LIMIT as LINE_LIMIT
 from bastion.control.wire.base import SUBSYSTEM as SUBSYSTEM
 from bastion.control.wire.base import VERSION as VERSION
@@ -67,6 +68,10 @@ from bastion.control.wire.messages import failed as failed
 from bastion.control.wire.messages import failure as failure
 from bastion.control.wire.messages import id_of as id_of
 from bastion.control.wire.messages import reply as reply
+from bastion.control.wire.queue import EditRequest as EditRequest
+from bastion.control.wire.queue import EscalateRequest as EscalateRequest
+from bastion.control.wire.queue import SnoozeRequest as SnoozeRequest
+from bastion.control.wire.queue import TryEdit as TryEdit
 from bastion.control.wire.record import HeadProof as HeadProof
 from bastion.control.wire.record import LedgerHead as LedgerHead
 from bastion.control.wire.record import LedgerLine as LedgerLine

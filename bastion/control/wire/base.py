@@ -11,6 +11,8 @@ DECISION_NAMESPACE = "decision@agent-bastion"
 """SSHSIG namespace of a vote."""
 WHITELIST_NAMESPACE = "whitelist@agent-bastion"
 """SSHSIG namespace of a whitelist entry."""
+EDIT_NAMESPACE = "edit@agent-bastion"
+"""SSHSIG namespace of an approver's edit."""
 LINE_LIMIT = 4 << 20
 """Bytes a line: a command and its code of stdin (1.1 MiB) in base64, with room."""
 

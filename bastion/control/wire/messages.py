@@ -31,6 +31,7 @@ from bastion.control.wire.estate import (
     RemoveTarget,
     RevokeIdentity,
 )
+from bastion.control.wire.queue import EditRequest, EscalateRequest, SnoozeRequest, TryEdit
 from bastion.control.wire.record import LedgerHead, ListLedger, ProveHead
 from bastion.control.wire.requests import CastVote, ListRequests, RequestInfo, ShowRequest, Subscribe
 from bastion.control.wire.sessions import (
@@ -58,6 +59,10 @@ AnyCall = (
     ListRequests
     | ShowRequest
     | CastVote
+    | EditRequest
+    | TryEdit
+    | EscalateRequest
+    | SnoozeRequest
     | Subscribe
     | ListSessions
     | ShowSession

@@ -68,6 +68,16 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     mode: str = TtyMode.NONE.value
     terminal: str = ""
+    author: str = ""
+    """The approver who edited it; empty: it is as the agent sent it."""
+    edits: str = ""
+    """Id of the request that it was made from."""
+    answers: str = ""
+    """Likeness (hex) of what the agent asked for."""
+    edited: str = ""
+    """Id of the request that was made from this one, which ended with that."""
+    snoozed: list[tuple[str, int]] = []
+    """(approver, until): who does not want to be reminded of it until then."""
     context: list[tuple[str, str]] = []
     script: str = ""
     """The file on the target that the command runs."""
@@ -115,6 +125,9 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             parent=self.parent,
             mode=TtyMode(self.mode),
             terminal=self.terminal,
+            author=self.author,
+            edits=self.edits,
+            answers=self.answers,
             context=tuple((name, text) for name, text in self.context),
             script=self.script,
             script_code=self.script_code,

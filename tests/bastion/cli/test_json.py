@@ -59,7 +59,19 @@ def infos() -> dict[str, msgspec.Struct]:
     request = request_info(votes=[vote])
     whitelist = wire.WhitelistInfo(id="w-1", command=b"\xff", identity="a", target="t", login="l", by="ana", expires=0)
     return {
-        **dict.fromkeys(("request list", "request show", "request approve", "request deny", "request watch"), request),
+        **dict.fromkeys(
+            (
+                "request list",
+                "request show",
+                "request approve",
+                "request deny",
+                "request watch",
+                "request edit",
+                "request escalate",
+                "request snooze",
+            ),
+            request,
+        ),
         **dict.fromkeys(("session list", "session show", "session kill"), session_info("s-1")),
         **dict.fromkeys(("whitelist list", "whitelist add", "whitelist remove"), whitelist),
         **dict.fromkeys(
