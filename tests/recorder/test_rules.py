@@ -1044,8 +1044,8 @@ class TestEdits:
             written = Request(
                 id="r-00000002", kind=RequestKind.EXEC, identity="fixer", key="k", session="s-1", target="web-1",
                 host_keys=(), login="deploy", command=b"another", environment=(), stdin=StdinMode.STREAM,
-                stdin_code=b"", reason="", rollback="", task="", assessment=UNRATED, approvals=2, created=0, expires=1, author="ana",
-                edits="r-00000001", answers="ab" * 32,
+                stdin_code=b"", reason="", rollback="", task="", assessment=UNRATED, approvals=2, created=0, expires=1,
+                author="ana", edits="r-00000001", answers="ab" * 32,
             )  # fmt: skip
             body = {"digest": written.digest, "verdict": "hold", "approvals": 2, "identity": "fixer", "tier": "low"}
             body |= {"author": "ana", "edits": "r-00000001"}
