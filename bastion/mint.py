@@ -61,8 +61,8 @@ COMMAND_LIMIT = 120_000
 """Bytes of a command in a certificate. sshd takes packets of 256 KiB and a certificate of less; 120 kB were tried."""
 
 FORCED_LIMIT = 130_000
-"""Bytes of a forced command, with what stands round the approved one. OpenSSH 9.2 took 130,505 and dropped the connection
-at 131,071, which is also the longest argument that Linux gives a login shell (MAX_ARG_STRLEN)."""
+"""Bytes of a forced command, with what stands round the approved one. OpenSSH 9.2 took 130,505 and dropped the
+connection at 131,071, which is also the longest argument that Linux gives a login shell (MAX_ARG_STRLEN)."""
 
 LINE_LIMIT = 4096
 """Bytes of one question."""

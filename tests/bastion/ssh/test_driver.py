@@ -33,7 +33,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 def left_behind(shell: Governed) -> list[Path]:
-    places = [Path(place, shell.driver._name) for place in ("/tmp", "/dev/shm", "/var/tmp", Path.home())]
+    places = [Path(place, shell.driver._programs.name) for place in ("/tmp", "/dev/shm", "/var/tmp", Path.home())]
     return [place for place in places if place.exists()]
 
 
