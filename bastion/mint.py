@@ -6,7 +6,9 @@ digest that was approved, and a public key made for this one use. The mint belie
 in the ledger, computes the digest anew from the stored content, and wants a `command.started` entry for that digest
 that is fresh and was not used before. Then it signs an OpenSSH user certificate (PROTOCOL.certkeys) for the request's
 login, whose critical option `force-command` is the command as the ledger holds it: the target's own sshd refuses to run
-anything else with that key. No forward, agent or rc file is permitted by it, and a terminal only to what has one.
+anything else with that key. No forward, agent or rc file is permitted by it, and a terminal only to what has one. For
+an approved forward the command is `false`, and forwards are permitted: a certificate cannot say where to, so PermitOpen
+on the target does.
 
     {"request": "r-…", "digest": "…", "public": "ssh-ed25519 …"}  ->  {"certificate": "…"} or {"refused": "…"}
     {"shell": "s-…", "mark": "…", "name": "…", "terminal": "tty", "public": "…"}
@@ -120,11 +122,14 @@ class Mint:
         forced = self._forced(info, terminal=terminal)
         self._used.add(started.leaf)
         label = f"{info.identity} {info.id} {info.digest[:16]}"
-        return self._sign(public, forced, info.login, label, now, terminal=terminal)
+        forwards = info.kind == RequestKind.FORWARD.value
+        return self._sign(public, forced, info.login, label, now, terminal=terminal, forwards=forwards)
 
     def _forced(self, info: RequestInfo, *, terminal: bool) -> str:
         if len(info.command) > COMMAND_LIMIT:
             raise Refused(f"a command in a certificate has at most {COMMAND_LIMIT:,} bytes")
+        if info.kind == RequestKind.FORWARD.value:
+            return "false"
         command = guarded(info.command, info.script, script_hash(info.script_code))
         if info.kind == RequestKind.LINE.value:
             if info.state != State.ALLOWED.value or not info.cwd.startswith("/") or not aside(info.command):
@@ -163,7 +168,15 @@ class Mint:
             raise Refused(f"{what} is not of now")
 
     def _sign(
-        self, public: asyncssh.SSHKey, command: str, login: str, label: str, now: float, *, terminal: bool = False
+        self,
+        public: asyncssh.SSHKey,
+        command: str,
+        login: str,
+        label: str,
+        now: float,
+        *,
+        terminal: bool = False,
+        forwards: bool = False,
     ) -> str:
         certificate = self._key.generate_user_certificate(
             public,
@@ -174,7 +187,7 @@ class Mint:
             force_command=command,
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
-            permit_port_forwarding=False,
+            permit_port_forwarding=forwards,
             permit_pty=terminal,
             permit_user_rc=False,
         )

@@ -85,6 +85,8 @@ class RequestKind(StrEnum):
     """One item of stdin for a command that runs in a governed shell."""
     GRANT = "grant"
     """Time-boxed access to a target."""
+    FORWARD = "forward"
+    """One TCP connection from the target to a destination that policy names."""
 
 
 class TtyMode(StrEnum):

@@ -32,6 +32,8 @@ class Live:
     """Ends it, with a reason that the agent is told, and whether what is held stays at the desk."""
     end_keys: Callable[[str], None] | None = None
     """Ends the window in which keys pass to its command; None outside a shell."""
+    forward: bool = False
+    """It is one: it ends when its target is frozen, while commands that run may go on."""
     recent: deque[FrameInfo] = field(default_factory=deque)
     recent_bytes: int = 0
     watchers: set[Callable[[FrameInfo], None]] = field(default_factory=set)
@@ -46,10 +48,15 @@ class Sessions:
         self._subscribers: set[Callable[[SessionInfo], None]] = set()
 
     def open(
-        self, info: SessionInfo, cut: Callable[[str, bool], None], end_keys: Callable[[str], None] | None = None
+        self,
+        info: SessionInfo,
+        cut: Callable[[str, bool], None],
+        end_keys: Callable[[str], None] | None = None,
+        *,
+        forward: bool = False,
     ) -> None:
         """A session begins."""
-        self._live[info.id] = Live(info, cut, end_keys)
+        self._live[info.id] = Live(info, cut, end_keys, forward)
         self._publish(info)
 
     def change(self, session: str, **fields: object) -> None:
@@ -115,9 +122,12 @@ class Sessions:
         live.end_keys(reason)
         return True
 
-    def cut_where(self, which: Callable[[SessionInfo], bool], reason: str, *, keeps: bool = False) -> int:
-        """End all that `which` picks; returns how many. With `keeps` what they hold stays at the desk."""
-        picked = [live for live in self._live.values() if which(live.info)]
+    def cut_where(
+        self, which: Callable[[SessionInfo], bool], reason: str, *, keeps: bool = False, forwards: bool = False
+    ) -> int:
+        """End all that `which` picks, with `forwards` only those; returns how many. With `keeps` what they hold stays
+        at the desk."""
+        picked = [live for live in self._live.values() if which(live.info) and live.forward >= forwards]
         for live in picked:
             live.cut(reason, keeps)
         return len(picked)

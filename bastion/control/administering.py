@@ -62,7 +62,7 @@ class Administering:
                     house.drop_links(name)
                 case wire.RevokeGrant():
                     house.grants.enforce("the grant was revoked")
-                case wire.SetFreeze(cut=True):
+                case wire.SetFreeze():
                     self._cut_frozen(call)
                 case _:
                     pass
@@ -77,7 +77,7 @@ class Administering:
             env = target.env if target is not None else ""
             return call.scope == "all" or call.name == (info.target if call.scope == "target" else env)
 
-        house.sessions.cut_where(covered, f"frozen: {call.reason}")
+        house.sessions.cut_where(covered, f"frozen: {call.reason}", forwards=not call.cut)
 
     async def _afterwards(self, call: wire.Call, body: dict[str, object]) -> None:
         """What follows once the entry is durable."""

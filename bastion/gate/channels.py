@@ -33,15 +33,19 @@ def _refused(reason: str) -> Row:
     return Row(Treatment.REFUSED, reason)
 
 
-_FORWARD = "port forwarding is not governed here, so it is refused"
+_BACK = "a forward back (ssh -R) would let others in through you, so it is refused"
 
 TABLE: dict[str, Row] = {
     # channel types
     "channel session": Row(Treatment.GATED, ""),
+    # gated where policy names the destination (forward.py); this is for everywhere else
     "channel direct-tcpip": _refused(
-        "a forward leads to the SSH port of a registered target (ssh -J bastion TARGET) and nowhere else"
+        "a forward leads to the SSH port of a registered target (ssh -J bastion TARGET), "
+        "or from the target that you name to where policy names"
     ),
-    "channel direct-streamlocal@openssh.com": _refused(_FORWARD),
+    "channel direct-streamlocal@openssh.com": _refused(
+        "a socket in the target's file system is not governed here, so forwarding to it is refused"
+    ),
     "channel tun@openssh.com": _refused("tunnels cannot be governed, so they are refused"),
     "channel forwarded-tcpip": _refused("only a server opens this channel"),
     "channel x11": _refused("only a server opens this channel"),
@@ -59,10 +63,10 @@ TABLE: dict[str, Row] = {
     "request eow@openssh.com": Row(Treatment.PASSED, ""),
     "request keepalive@openssh.com": Row(Treatment.PASSED, ""),
     # global requests
-    "global tcpip-forward": _refused(_FORWARD),
-    "global cancel-tcpip-forward": _refused(_FORWARD),
-    "global streamlocal-forward@openssh.com": _refused(_FORWARD),
-    "global cancel-streamlocal-forward@openssh.com": _refused(_FORWARD),
+    "global tcpip-forward": _refused(_BACK),
+    "global cancel-tcpip-forward": _refused(_BACK),
+    "global streamlocal-forward@openssh.com": _refused(_BACK),
+    "global cancel-streamlocal-forward@openssh.com": _refused(_BACK),
     "global keepalive@openssh.com": Row(Treatment.PASSED, ""),
     "global no-more-sessions@openssh.com": Row(Treatment.PASSED, ""),
     "global hostkeys-prove-00@openssh.com": Row(Treatment.PASSED, ""),

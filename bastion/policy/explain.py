@@ -75,6 +75,10 @@ def _terms(policy: Policy) -> Iterator[tuple[Where, str]]:
         )
     for later in policy.clauses.escalations:
         yield later.where, _sentence(later.where, f"after {span(later.seconds)} group {later.group} may decide, too")
+    for forward in policy.clauses.forwards:
+        places = ", ".join(map(str, forward.destinations))
+        what = f"a person may let a connection go from the target to {places}, for {span(forward.seconds)} at most"
+        yield forward.where, _sentence(forward.where, what)
     for recorded in policy.clauses.recordings:
         yield recorded.where, _sentence(recorded.where, "runs only while it is recorded")
 

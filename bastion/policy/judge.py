@@ -8,6 +8,7 @@ Theory of operation. The steps stand in this order, and the first that speaks de
     freeze, of the policy            break_glass lifts it; reads go on
     freeze, set by a person          break_glass lifts it; refuses, or holds everything
     grant required and missing       break_glass lifts it
+    a forward that no clause names   else a forward is always held: what goes through it is not seen
     something that must be said and was not; too many requests, targets or files
     whitelist                        an exact command that an approver remembered; nothing of high risk
     hold                             break_glass lifts it
@@ -32,8 +33,9 @@ from bastion.directory import Directory
 from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
 from bastion.policy import globs
 from bastion.policy.admission import Obstacle, obstacle
+from bastion.policy.forwards import Destination, NotADestination, read
 from bastion.policy.question import Question
-from bastion.policy.rules import Action, Approvals, Clauses, LimitKind, Policy, Rule, Selector, Where, on_task
+from bastion.policy.rules import Action, Approvals, Clauses, Forward, LimitKind, Policy, Rule, Selector, Where, on_task
 from bastion.policy.selecting import covered, may_select, selects
 from bastion.policy.whitelist import find
 
@@ -115,6 +117,7 @@ def overruled(question: Question, policy: Policy, directory: Directory, now: int
         or _frozen(question, clauses, now)
         or (blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason))
         or _grant_missing(question, clauses, directory, now)
+        or _unnamed(question, clauses)
     )
     return refusal[1] if refusal else ""
 
@@ -147,6 +150,7 @@ def _verdict(question: Question, policy: Policy, directory: Directory | None, no
             glass is None and blocked is not None and blocked.verdict is Verdict.DENY and (blocked.rule, blocked.reason)
         )
         or (glass is None and _grant_missing(question, clauses, directory, now))
+        or _unnamed(question, clauses)
         or _short_of(question, clauses, now)
     )
     if refusal:
@@ -179,7 +183,7 @@ def _holds(where: Where, question: Question) -> bool:
 
 def _impossible(question: Question) -> Said | None:
     command = question.command
-    if command is None or question.kind is RequestKind.GRANT:
+    if command is None or question.kind in (RequestKind.GRANT, RequestKind.FORWARD):
         return None
     if len(command) > COMMAND_LIMIT:
         return "limit", f"a command has at most {COMMAND_LIMIT:,} bytes, this one {len(command):,}"
@@ -256,6 +260,28 @@ def _grant_missing(question: Question, clauses: Clauses, directory: Directory | 
         return None
     line = f"ssh bastion@bastion request-access {question.target} --for 30m --reason '...'"
     return needed.where.name, f"access to {question.target} takes a grant; ask: {line}"
+
+
+def named(clauses: Clauses, destination: Destination) -> Forward | None:
+    """The clause that names this destination, and lets it last longest; None if none does."""
+    found = [each for each in clauses.forwards if destination in each.destinations and on_task(each.where, "")]
+    return max(found, key=lambda each: each.seconds, default=None)
+
+
+def _unnamed(question: Question, clauses: Clauses) -> Said | None:
+    """A forward leads where policy names its destination, for at most as long, and nowhere else."""
+    if question.kind is not RequestKind.FORWARD:
+        return None
+    try:
+        destination, seconds = read(question.command or b"")
+    except NotADestination as error:
+        return "forward", str(error)
+    clause = named(clauses, destination)
+    if clause is None:
+        return "forward", f"no rule of the policy names {destination} as the destination of a forward"
+    if seconds > clause.seconds:
+        return clause.where.name, f"a forward to {destination} lasts {clause.seconds} s at most"
+    return None
 
 
 def _short_of(question: Question, clauses: Clauses, now: int) -> Said | None:

@@ -23,9 +23,13 @@ from datetime import UTC, datetime
 
 from bastion.errors import ConfigError
 from bastion.model import IdentityKind, Verdict
+from bastion.policy.forwards import NotADestination
+from bastion.policy.forwards import parse as parse_destination
 from bastion.policy.rules import (
     APPROVALS_MOST,
     DAY,
+    FORWARD_MOST,
+    FORWARD_SECONDS,
     TIMEOUT_LEAST,
     TIMEOUT_MOST,
     Action,
@@ -35,6 +39,7 @@ from bastion.policy.rules import (
     Condition,
     Escalation,
     Field,
+    Forward,
     Freeze,
     GrantRule,
     Limit,
@@ -424,6 +429,25 @@ class _Reader:
         cursor.end()
         self._add("break_glass", BreakGlass(_where(cursor, around), group))
 
+    def _forward(self, cursor: _Cursor, around: _Around) -> None:
+        if around.sections:
+            raise cursor.statement.place.error(
+                "found `forward` in a section; expected it outside: it names what is done"
+            )
+        places = []
+        while True:
+            text = cursor.take("TEXT", "a destination in quotes: HOST:PORT or [IPv6]:PORT")
+            try:
+                places.append(parse_destination(text))
+            except NotADestination as error:
+                cursor.at -= 1
+                raise cursor.fail("a destination in quotes: HOST:PORT or [IPv6]:PORT", str(error)) from None
+            if not cursor.comma():
+                break
+        seconds = _time(cursor, 60, FORWARD_MOST) if cursor.word("for") else FORWARD_SECONDS
+        cursor.end("`,`, `for` and the longest time, or the end of the statement")
+        self._add("forwards", Forward(_where(cursor, around), tuple(places), seconds))
+
     def _recording(self, cursor: _Cursor, around: _Around) -> None:
         if not cursor.word("required"):
             raise cursor.fail("`required`")
@@ -509,6 +533,7 @@ _STATEMENTS: Mapping[str, Callable[[_Reader, _Cursor, _Around], None]] = {
     "grant": _Reader._grant,
     "break_glass": _Reader._break_glass,
     "recording": _Reader._recording,
+    "forward": _Reader._forward,
     "test": _Reader._test,
 }
 

@@ -98,7 +98,7 @@ class Question:
             self.assessment.tier is Tier.UNRATED
             or self.unseen
             or (self.command is not None and self.kind is not RequestKind.STDIN and self._parsed is None)
-        )
+        )  # a forward has no line that parses
 
     @cached_property
     def tags(self) -> frozenset[str]:
@@ -131,7 +131,7 @@ class Question:
 
     @cached_property
     def _parsed(self) -> Parsed | None:
-        if self.command is None or self.kind is RequestKind.STDIN:
+        if self.command is None or self.kind in (RequestKind.STDIN, RequestKind.FORWARD):
             return None
         parsed = parse(self.command)
         return parsed if isinstance(parsed, Parsed) else None

@@ -12,7 +12,13 @@ from enum import StrEnum
 
 from bastion.model import IdentityKind, Verdict
 from bastion.policy import globs
+from bastion.policy.forwards import Destination
 from bastion.policy.tokens import Place
+
+FORWARD_SECONDS = 3600
+"""How long a forward lasts where the policy does not say."""
+FORWARD_MOST = 8 * 3600
+"""How long it may last at most: a working day, as a grant by default."""
 
 TIMEOUT_LEAST, TIMEOUT_MOST = 30, 600
 """Seconds that a request may be held: less and nobody can read it, more and agents' tools have long given up."""
@@ -198,6 +204,16 @@ class BreakGlass:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Where a forward may lead from a target, once a person approved it."""
+
+    where: Where
+    destinations: tuple[Destination, ...]
+    seconds: int
+    """Of one connection; then it is cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """What is allowed or approved here runs only while it is recorded."""
 
@@ -242,6 +258,7 @@ class Clauses:
     grants: tuple[GrantRule, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    forwards: tuple[Forward, ...] = ()
 
 
 SUBJECTS_REMEMBERED = 1024

@@ -18,18 +18,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from bastion.gate.channels import look_up
 from bastion.model import Identity, Target
+from bastion.policy.forwards import NotADestination, destination
+from bastion.policy.judge import named
+from bastion.policy.rules import Subject
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.channel import AgentChannel, ControlChannel
 from bastion.ssh.dealings import Dealings
+from bastion.ssh.forward import Forward
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.own import SELF, OwnSession
 from bastion.ssh.services import Services
@@ -113,6 +118,8 @@ class BastionServer(asyncssh.SSHServer):
         self._keys_refused = 0
         self._admitted = False
         self._channels = 0
+        self._forwards: weakref.WeakSet[Forward] = weakref.WeakSet()
+        """Whose agent may go while they are held, when no channel is open yet that could be closed."""
         self.identity: Identity | None = None
         self._key = ""
         self._where = ""
@@ -141,6 +148,9 @@ class BastionServer(asyncssh.SSHServer):
         if self._admitted:
             self._limits.closed(self, self._address, self._services.clock.monotonic())
         self._connections.remove(self)
+        for forward in self._forwards:
+            forward.left()
+        self._forwards.clear()
 
     def _unread(self) -> None:
         log.warning("dropped %s: it does not read what it is sent", self._client)
@@ -270,12 +280,38 @@ class BastionServer(asyncssh.SSHServer):
         never return True, which would be a tunnel nobody sees."""
         connection, identity = self._may_open()
         target = self._services.directory.targets.get(dest_host)
-        if self._jump is None or identity.decides or target is None or dest_port not in (SSH_PORT, target.port):
-            self._refuse_channel("direct-tcpip", f" to {visible_line(f'{dest_host}:{dest_port}'.encode(), 128)}")
-            return None
+        if identity.decides:
+            self._refuse_channel("direct-tcpip", _to(dest_host, dest_port))
+        if self._jump is None or target is None or dest_port not in (SSH_PORT, target.port):
+            return self._forward(connection, identity, dest_host, dest_port)
         channel = connection.create_tcp_channel(None, "strict", algorithms.WINDOW, algorithms.PACKET)
         self._count(channel)
         return channel, self._jump(identity, self._client, target)
+
+    def _forward(
+        self, connection: asyncssh.SSHServerConnection, identity: Identity, host: str, port: int
+    ) -> tuple[asyncssh.SSHTCPChannel[bytes], Awaitable[Forward]]:
+        """From the target that the user name names to a destination that policy names, once a person approved it."""
+        services = self._services
+        login, name = self._destination()
+        place = services.directory.targets.get(name)
+        try:
+            where = destination(host, port)
+        except NotADestination:
+            self._refuse_channel("direct-tcpip", _to(host, port))
+        if place is None or (login is not None and login not in place.logins):
+            self._refuse_channel("direct-tcpip", _to(host, port))
+        login = login or place.logins[0]
+        clauses = services.policy().concerning(Subject(identity.name, identity.kind, name, place.env, login))
+        clause = named(clauses, where)
+        if clause is None:
+            self._refuse_channel("direct-tcpip", _to(host, port))
+        channel = connection.create_tcp_channel(None, "strict", algorithms.WINDOW, algorithms.PACKET)
+        self._count(channel)
+        dealings = Dealings(services, identity, self._key, place, login, self._client)
+        forward = Forward(dealings, where, clause.seconds, channel)
+        self._forwards.add(forward)
+        return channel, forward.opened()
 
     def unix_connection_requested(self, dest_path: str) -> Any:
         """`direct-streamlocal@openssh.com`."""
@@ -297,7 +333,7 @@ class BastionServer(asyncssh.SSHServer):
         """`streamlocal-forward@openssh.com`."""
         return self._refuse_global("streamlocal-forward@openssh.com")
 
-    def _refuse_channel(self, kind: str, what: str = "") -> None:
+    def _refuse_channel(self, kind: str, what: str = "") -> NoReturn:
         self._note(f"channel {kind}{what}")
         reason = look_up(f"channel {kind}").reason
         raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, f"bastion: {reason}")
@@ -310,6 +346,10 @@ class BastionServer(asyncssh.SSHServer):
         """Into the ledger, outside any session."""
         if self.identity is not None and self._connection is not None:
             self._services.note_refusal(self.identity.name, what)
+
+
+def _to(host: str, port: int) -> str:
+    return f" to {visible_line(f'{host}:{port}'.encode('utf-8', 'surrogateescape'), 128)}"
 
 
 def _make(kind: type[C], connection: asyncssh.SSHServerConnection, window: int) -> C:
