@@ -151,7 +151,7 @@ async def test_what_policy_does_not_name_is_refused(house: House, echo: list[int
     filled = destination.replace("OTHER", str(OTHER)).replace("PORT", str(PORT))
     outcome = await house.run("web-1", options=through(filled), stdin=b"")
     assert outcome.status == 255
-    assert "prohibited: bastion: a forward leads to" in outcome.stderr
+    assert "prohibited: bastion: a forward leads to" in outcome.stderr, outcome.stderr
     assert echo == []
 
 
