@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 NEWLINE = "⏎"
@@ -75,7 +75,7 @@ def visible(data: bytes | str, *, newlines: bool = True) -> str:
 
     `newlines` says whether newlines also break the line on the screen.
     """
-    return "".join(shown for shown, _ in _pieces(_text(data), newlines))
+    return "".join(shown for shown, _ in pieces(_text(data), newlines))
 
 
 def visible_line(data: bytes | str, width: int) -> str:
@@ -83,21 +83,26 @@ def visible_line(data: bytes | str, width: int) -> str:
 
     Never cuts inside a mark. Where not even the count fits, the count alone is returned, longer than `width`.
     """
+    return fitted(pieces(_text(data), newlines=False), width)
+
+
+def fitted(shown_pieces: Iterable[tuple[str, int]], width: int) -> str:
+    """What `pieces` gives, as `visible_line` shows it."""
     total = size = 0
-    pieces: list[tuple[str, int]] = []
-    for shown, length in _pieces(_text(data), newlines=False):
+    kept_pieces: list[tuple[str, int]] = []
+    for shown, length in shown_pieces:
         if size <= width:  # what begins further right cannot be kept
             whole = shown[0] in (OPEN, NEWLINE)
-            pieces += [(shown, length)] if whole else [(char, 1) for char in shown[: width + 1 - size]]
+            kept_pieces += [(shown, length)] if whole else [(char, 1) for char in shown[: width + 1 - size]]
         total += length
         size += len(shown)
     if size <= width:
-        return "".join(shown for shown, _ in pieces)
-    size, kept = sum(len(shown) for shown, _ in pieces), sum(length for _, length in pieces)
-    while pieces and size + len(f"{CUT} +{total - kept} bytes") > width:
-        shown, length = pieces.pop()
+        return "".join(shown for shown, _ in kept_pieces)
+    size, kept = sum(len(shown) for shown, _ in kept_pieces), sum(length for _, length in kept_pieces)
+    while kept_pieces and size + len(f"{CUT} +{total - kept} bytes") > width:
+        shown, length = kept_pieces.pop()
         size, kept = size - len(shown), kept - length
-    return "".join(shown for shown, _ in pieces) + f"{CUT} +{total - kept} bytes"
+    return "".join(shown for shown, _ in kept_pieces) + f"{CUT} +{total - kept} bytes"
 
 
 def describe(data: bytes | str) -> Visible:
@@ -132,8 +137,9 @@ def _size(char: str) -> int:
     return 1 if point < 0x80 or 0xDC80 <= point <= 0xDCFF else 2 if point < 0x800 else 3 if point < 0x10000 else 4
 
 
-def _pieces(text: str, newlines: bool) -> Iterator[tuple[str, int]]:
-    """What to show, piece by piece, with the bytes of the original that each stands for."""
+def pieces(text: str, newlines: bool, *, followed: bool = False) -> Iterator[tuple[str, int]]:
+    """What to show, piece by piece, with the bytes of the original that each stands for. `followed`: something to see
+    comes right behind it, so that spaces at its end need not be counted."""
     breaks = 0
     for match in _TOKEN.finditer(text):
         token = match[0]
@@ -142,7 +148,8 @@ def _pieces(text: str, newlines: bool) -> Iterator[tuple[str, int]]:
             breaks = 0
             yield token, count
         elif char == " ":
-            if count < SPACES_FOLD and match.end() < len(text) and text[match.end()] != "\n":
+            ends = match.end() == len(text)
+            if count < SPACES_FOLD and (followed if ends else text[match.end()] != "\n"):
                 yield token, count
             else:
                 yield f"{OPEN}{count} space{'s' if count > 1 else ''}{CLOSE}", count
