@@ -49,6 +49,7 @@ from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.recovery import take_up
 from bastion.sessions import Sessions
 from bastion.ssh import server
+from bastion.ssh.console import Consoles
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.listen import listen
 from bastion.ssh.minting import minting_of
@@ -173,6 +174,7 @@ class Daemon:
             vouch=anchoring.vouch,
             needs_vouching=anchoring.needed,
             longest_grant=int(config.longest_grant_seconds),
+            consoles=Consoles(config.host_name, partial(note_console, writer)),
         )
         connections = server.Connections()
         limits = LoginLimits(
@@ -265,6 +267,11 @@ class Daemon:
         log.critical("the ledger cannot be written: %s", error)
         self._failure = f"the ledger cannot be written: {error}"
         self._stop.set()
+
+
+async def note_console(writer: Audit, identity: str, key: str, client: str) -> None:
+    """A console was opened over SSH. Raises StoreError."""
+    await writer.write(Draft("console.opened", identity, {"key": key, "client": client}))
 
 
 def open_ledger(config: Config) -> Ledger:

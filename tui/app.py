@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import ClassVar
 
 from textual import events, on
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from bastion import errors
@@ -33,6 +32,7 @@ from tui.screens.dialogs import RememberScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.watch import WatchScreen
+from tui.sealed import Sealed
 from tui.themes import THEMES
 from tui.view import View
 from tui.words import cell, ending
@@ -40,7 +40,7 @@ from tui.words import cell, ending
 VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
 
 
-class BastionConsole(App[None], inherit_bindings=False):
+class BastionConsole(Sealed, inherit_bindings=False):
     """The approver's console. `connect` makes a connection; everything else is optional.
 
     `title` is shown in the first row (where one is connected to); `keymap` maps ids of `tui/keys.py` to keys; `theme`
@@ -50,8 +50,6 @@ class BastionConsole(App[None], inherit_bindings=False):
     """
 
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
-    ALLOW_SELECT = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (180, "-wide")]  # noqa: RUF012 - mypy wants it as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -150,6 +148,10 @@ class BastionConsole(App[None], inherit_bindings=False):
     def connected(self, message: messages.Connected) -> None:
         if self.link.reason:
             self.tell("connected again", "good")
+        if not self.view.barred and "approver" not in message.welcome.roles:
+            self.view.barred = f"this console only shows: your role is {cell(', '.join(message.welcome.roles), 30)}"
+        if self.view.barred:
+            self.tell(self.view.barred, "warning")
         self.link = Link(message.welcome, up=True)
         change, missing = self.view.snapshot(message.requests, message.sessions, self.clock())
         if missing:

@@ -219,6 +219,7 @@ def standing(view: View, item: Item, me: str) -> str:
         (item.gone, "the bastion does not know this request any more"),
         (not item.held, f"too late: it was {ending(item.info)}"),
         (not me, "not connected: nothing was sent"),
+        (bool(view.barred), f"nothing was sent: {view.barred}"),
         (item.id in view.voting, "your vote on it is under way"),
     )
     return next((words for fails, words in checks if fails), "")

@@ -28,7 +28,7 @@ class Link:
     down_since: float = 0.0
 
 
-def status(title: str, link: Link, held: int, hidden: int, now: float) -> tuple[Parts, Parts]:
+def status(title: str, link: Link, held: int, hidden: int, now: float, barred: str = "") -> tuple[Parts, Parts]:
     """The first row: what this is and who one is; whether it is live, and how much waits."""
     welcome = link.welcome
     who = ""
@@ -41,7 +41,8 @@ def status(title: str, link: Link, held: int, hidden: int, now: float) -> tuple[
     )
     count = f"  {held} held" + (f" ({hidden} hidden)" if hidden else "") + " "
     if link.up:
-        return left, (("* live", "good"), (count, "strong" if held else "value"))
+        only = (("READ-ONLY ", "warning"),) if barred else ()
+        return left, (*only, ("* live", "good"), (count, "strong" if held else "value"))
     if not link.reason:
         return left, (("connecting ...", "warning"), (count, "value"))
     again = f"next try in {max(1, math.ceil(link.retry_at - now))} s" if link.retry_at else "r tries again"

@@ -49,6 +49,8 @@ class View:
 
     def __init__(self) -> None:
         self.guard = Guard()
+        self.barred = ""
+        """Why nobody can decide on this console; empty where one can."""
         self.pane = Pane.QUEUE
         self.order = Order.URGENT
         self.filter = Filter()

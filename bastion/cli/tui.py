@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def command(settings: Settings) -> None:
     """The approver's console: what is held, everything about it, a key to approve, a key to deny."""
     from bastion.control.client import Client
+    from bastion.errors import BastionError
+    from bastion.policy.visible import visible
     from tui.app import BastionConsole
 
     # Once before the screen is taken over: a passphrase can be asked for, and what is wrong is said in one line.
@@ -28,7 +30,10 @@ def command(settings: Settings) -> None:
     async def connect() -> Client:
         return await Client.open(endpoint, signer=signer, pins=reach.pins())
 
-    BastionConsole(connect, str(endpoint)).run()
+    console = BastionConsole(connect, str(endpoint))
+    console.run()
+    if console.failure:
+        raise BastionError(f"the console failed: {visible(console.failure)}", "this is a bug")
 
 
 async def _first(settings: Settings) -> tuple[Endpoint, Signer | None]:

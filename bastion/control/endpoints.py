@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,7 +180,30 @@ class Remote:
         )
 
 
-Endpoint = Local | Remote
+@dataclass(slots=True)
+class Inherited:
+    """A stream that was there when this process began (bastion/console.py); it can be used once."""
+
+    descriptor: int
+    used: bool = False
+
+    def __str__(self) -> str:
+        return "the bastion"
+
+    async def dial(self) -> Link:
+        """Raises UsageError the second time: there is no way back."""
+        if self.used:
+            raise UsageError("the bastion ended this console", "leave it, and connect again")
+        self.used = True
+        reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=self.descriptor))
+
+        async def hang_up() -> None:
+            writer.close()
+
+        return Link(reader, writer, None, hang_up)
+
+
+Endpoint = Local | Remote | Inherited
 
 
 class _Session(SSHClientStreamSession[bytes]):

@@ -15,7 +15,6 @@ from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
 from asyncssh.packet import SSHPacket, String
 
 from bastion.control.wire import SUBSYSTEM
-from bastion.gate import notices
 from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up, terminal_name
 from bastion.ssh import algorithms
 from bastion.ssh.driver import Terminal
@@ -26,7 +25,7 @@ else:
     Channel = asyncssh.SSHServerChannel
 
 
-def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
+def renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
     """The same request under a name that nothing implements: asyncssh answers it in order, with a failure."""
     return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
 
@@ -34,9 +33,6 @@ def _renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
 EXPLAINED = frozenset({"subsystem"})
 """Refused requests that are answered with success, only so that the reason can be said on stderr, where people look:
 after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
-
-
-NO_TARGETS = "an approver's or auditor's key never reaches a target; run `bastion --bastion HOST:PORT tui`"
 
 
 class Agent(Protocol):
@@ -92,7 +88,7 @@ class AgentChannel(Channel):
         row = look_up(f"request {name}")
         if row.treatment is Treatment.REFUSED and name not in EXPLAINED:
             self.agent.refused(name, row.reason)
-            packet = _renamed(packet, peek)
+            packet = renamed(packet, peek)
         super()._process_request(pkttype, pktid, packet)
 
     def _process_refused_by_the_table_request(self, packet: SSHPacket) -> bool:
@@ -184,47 +180,3 @@ class AgentChannel(Channel):
     def widen(self) -> None:
         """The command runs: let the client send as fast as the target takes it."""
         self._init_recv_window = algorithms.WINDOW
-
-
-class ControlChannel(Channel):
-    """An approver's or auditor's session channel: the control subsystem, and nothing else."""
-
-    def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
-        peek = SSHPacket(packet.get_remaining_payload())
-        name = peek.get_string()
-        if name not in (b"subsystem", b"exec", b"shell", b"keepalive@openssh.com"):
-            packet = _renamed(packet, peek)
-        super()._process_request(pkttype, pktid, packet)
-
-    def _process_refused_by_the_table_request(self, packet: SSHPacket) -> bool:
-        return False
-
-    def _process_exec_request(self, packet: SSHPacket) -> bool:
-        packet.get_string()
-        return self._explain(packet)
-
-    def _process_shell_request(self, packet: SSHPacket) -> bool:
-        return self._explain(packet)
-
-    def _explain(self, packet: SSHPacket) -> bool:
-        packet.check_end()
-        if not self._session_started:
-            self._session_started = True
-            self._loop.call_soon(self._refuse)  # after the reply, for which the channel must be open
-        return True
-
-    def _refuse(self) -> None:
-        self.write(notices.line(notices.refused(NO_TARGETS), as_json=False), asyncssh.EXTENDED_DATA_STDERR)
-        self.exit(notices.EXIT_DENIED)
-
-    def _process_subsystem_request(self, packet: SSHPacket) -> bool:
-        name = packet.get_string()
-        packet.check_end()
-        if name != SUBSYSTEM.encode() or self._session_started:
-            return False
-        return self._start_session(subsystem=SUBSYSTEM)
-
-    _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
-        **Channel._packet_handlers,
-        MSG_CHANNEL_REQUEST: _process_request,
-    }

@@ -6,8 +6,8 @@ auditor, admin) gets the control subsystem; every other identity gets targets. N
 
     ssh TARGET@bastion          the target's default login
     ssh LOGIN%TARGET@bastion    another login that the target has
-    ssh bastion@bastion         the bastion itself: the control subsystem, for identities with a role; for agents a few
-                                commands of its own (own.py)
+    ssh bastion@bastion         the bastion itself: the control subsystem, and with a terminal the console (console.py),
+                                for identities with a role; for agents a few commands of its own (own.py)
     ssh -J bastion TARGET       the same through a jump that ends here; see jump.py
 
 A connection that fails to log in costs its address a token; see limits.py. What is told before login names nothing but
@@ -32,7 +32,9 @@ from bastion.policy.judge import named
 from bastion.policy.rules import Subject
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
-from bastion.ssh.channel import AgentChannel, ControlChannel
+from bastion.ssh.channel import AgentChannel
+from bastion.ssh.console import ConsoleSession
+from bastion.ssh.control_channel import ControlChannel
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.forward import Forward
 from bastion.ssh.limits import LoginLimits
@@ -255,6 +257,9 @@ class BastionServer(asyncssh.SSHServer):
 
     def _control_channel(self, connection: asyncssh.SSHServerConnection, identity: Identity) -> Any:
         channel = _make(ControlChannel, connection, 2 << 20)
+        consoles = self._services.consoles
+        channel.console = ConsoleSession(consoles, connection, identity, self._key, self._client, self._serve_control)
+        channel.spawn = self._services.spawn
         self._count(channel)
 
         async def serve(stdin: Any, stdout: Any, _stderr: Any) -> None:

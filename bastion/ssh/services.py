@@ -19,6 +19,7 @@ from bastion.policy.question import Question
 from bastion.policy.rules import Policy
 from bastion.policy.usage import Usage
 from bastion.sessions import Sessions
+from bastion.ssh.console import Consoles
 from bastion.ssh.upstream import Pool
 from recorder.recording import Recording
 
@@ -66,6 +67,7 @@ class Services:
     needs_vouching: Callable[[Request], bool]
     longest_grant: int
     """Seconds that an agent may ask for."""
+    consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def judge(self, request: Request, now: int) -> Judgement:

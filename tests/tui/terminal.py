@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -12,6 +13,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 
 from recorder.screen import Screen
 
@@ -47,6 +49,19 @@ class Terminal:
             self.read()
         return self.text
 
+    def until_true(self, holds: Callable[[], object]) -> None:
+        """Reads until something holds."""
+        limit = time.monotonic() + LIMIT
+        while not holds():
+            assert time.monotonic() < limit, f"the screen is:\n{self.text}"
+            self.read()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal has another size from now on."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(columns, rows)
+        self.process.send_signal(signal.SIGWINCH)
+
     def until_left(self, seconds: int) -> None:
         """Reads until the countdown on the screen has come down to this."""
         limit = time.monotonic() + LIMIT
@@ -61,9 +76,19 @@ class Terminal:
             assert time.monotonic() < limit, self.text
             self.read()
 
+    def finish(self) -> int:
+        """Reads until it has ended; its exit status. (A terminal that nobody reads holds up whoever leaves it.)"""
+        with contextlib.suppress(AssertionError):
+            while True:
+                self.read()
+        return self.process.wait(timeout=LIMIT)
+
     def read(self) -> None:
         assert select.select([self.master], [], [], LIMIT)[0], f"nothing more came; the screen is:\n{self.text}"
-        data = os.read(self.master, 65536)
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # nobody has the other end open any more
+            raise AssertionError(f"it ended; the screen is:\n{self.text}") from None
         self.output += data
         self.screen.feed(data)
 

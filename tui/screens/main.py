@@ -101,7 +101,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
             return  # not composed yet, or being taken down
         view, now, wall = self.app.view, self.app.clock(), self.app.daemon_time
         self.query_one("#status", Bar).draw(
-            *lines.status(self.app.bastion_title, self.app.link, len(view.held), view.hidden, now)
+            *lines.status(self.app.bastion_title, self.app.link, len(view.held), view.hidden, now, view.barred)
         )
         self.query_one("#tabs", Bar).draw(*lines.tabs(view))
         for pane in Pane:

@@ -1,0 +1,241 @@
+"""A process that gives up what it does not need, for good: files, other processes, the network, new programs. Linux.
+
+Theory of operation. The console that is served over SSH shows what agents sent, in a process of the bastion's own
+account. Should that text ever get the better of it, there must be nothing to gain: the account's files are the keys to
+every target, and the account's socket (control/server.py) is the administrator's door. So before it shows anything,
+the process calls `confine`, in this order, each step of which can only be tightened later:
+
+    limits        no core, no file written, few descriptors, so much memory; best effort, the rest does not need them
+    capabilities  none, where it runs as root
+    no_new_privs  nothing that it could start gets rights (PR_SET_NO_NEW_PRIVS)
+    Landlock      files: what is named may be read, nothing written; no TCP; no signal and no abstract socket outside
+    seccomp       no program, no process, no socket, no signal, no tracing, no mount: EPERM; another ABI: killed
+
+Landlock alone would leave unix sockets that have a path, and seccomp alone cannot tell one file from another. Where the
+kernel lacks either, `confine` raises, and the caller refuses to serve.
+
+Not protected against: bugs of the kernel, and what the descriptors that stay open are good for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import resource
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+MEMORY_BYTES = 1 << 30
+"""Of address space. A console has 250 MiB with nothing to show, and holds at most the requests of a full bastion."""
+
+DESCRIPTORS = 64
+"""A console has about a dozen."""
+
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 1, 38, 22
+SECCOMP_MODE_FILTER = 2
+"""<linux/prctl.h>, <linux/seccomp.h>"""
+
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
+"""System calls, the same on every architecture."""
+
+LANDLOCK_VERSION, RULE_PATH_BENEATH = 1, 1
+ACCESS_READ_FILE, ACCESS_READ_DIR = 1 << 2, 1 << 3
+ACCESS_FS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""By version of Landlock's ABI: all rights to files that it knows (<linux/landlock.h>)."""
+ACCESS_NET, SCOPED = 0b11, 0b11
+"""TCP bind and connect, from version 4; abstract unix sockets and signals, from version 6."""
+
+
+class NotConfined(Exception):
+    """This kernel cannot confine the process; the text says why."""
+
+
+# --- seccomp: system calls that fail with EPERM, by architecture ---------------------------------------------------
+
+_FORBIDDEN: dict[str, tuple[int, int]] = {
+    # name: number on x86_64, on aarch64; -1 where there is none
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, -1),
+    "vfork": (58, -1),
+    "socket": (41, 198),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
+    "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "open_by_handle_at": (304, 265),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "kexec_load": (246, 104),
+    "mknodat": (259, 33),
+    "mq_open": (240, 180),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "shmget": (29, 194),
+}
+"""asm/unistd_64.h and asm-generic/unistd.h. clone and clone3 are looked at by their flags, below."""
+
+_CLONE, _CLONE3 = (56, 220), 435
+_CLONE_THREAD = 0x0001_0000
+_ARCHITECTURES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
+"""Column of the table, and AUDIT_ARCH of <linux/audit.h>."""
+_X32 = 0x4000_0000
+"""Bit of the numbers of the x32 ABI, which x86_64 kernels may also take."""
+
+_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+"""BPF: load a word of struct seccomp_data; jump if equal, at least, has a bit; return (<linux/bpf_common.h>)."""
+_NUMBER, _ARCH, _ARGUMENT = 0, 4, 16
+"""Offsets in struct seccomp_data: the call, the architecture, the low word of its first argument."""
+_ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
+_EPERM, _ENOSYS = 1, 38
+
+
+def program(machine: str) -> bytes:
+    """The seccomp filter for a machine, as an array of struct sock_filter. Raises NotConfined for another one."""
+    if machine not in _ARCHITECTURES:
+        raise NotConfined(f"the list of system calls for {machine} is not known here")
+    column, arch = _ARCHITECTURES[machine]
+    steps: list[tuple[int, int, int, int]] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_JEQ, 1, 0, arch),
+        (_RET, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER),
+        (_JGE, 0, 1, _X32),
+        (_RET, 0, 0, _KILL),
+        (_JEQ, 0, 1, _CLONE3),
+        (_RET, 0, 0, _ERRNO | _ENOSYS),  # its flags are out of reach behind a pointer: glibc then falls back to clone
+    ]
+    for numbers in _FORBIDDEN.values():
+        if numbers[column] >= 0:
+            steps += [(_JEQ, 0, 1, numbers[column]), (_RET, 0, 0, _ERRNO | _EPERM)]
+    steps += [
+        (_JEQ, 0, 3, _CLONE[column]),
+        (_LOAD, 0, 0, _ARGUMENT),
+        (_JSET, 1, 0, _CLONE_THREAD),  # a thread is no new process
+        (_RET, 0, 0, _ERRNO | _EPERM),
+        (_RET, 0, 0, _ALLOW),
+    ]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+
+def confine(readable: Iterable[Path]) -> None:
+    """Give up all but reading below the paths of `readable` and using what is open. Raises NotConfined.
+
+    To be called with one thread only; applies to all that are started later.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    _limit()
+    if os.geteuid() == 0:
+        _drop_capabilities(libc)
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    _landlock(libc, readable)
+    _seccomp(libc)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; at once if it is no longer `parent`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise NotConfined(f"this kernel refuses {what}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+def _limit() -> None:
+    limits = (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, DESCRIPTORS),
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+    )
+    for which, most in limits:
+        with contextlib.suppress(OSError, ValueError):  # a service manager may forbid the call, and limits by itself
+            resource.setrlimit(which, (most, most))
+    with contextlib.suppress(OSError):
+        os.nice(5)  # bytes go first, pictures of them second
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """capset(2): none permitted, effective or inheritable."""
+    header = struct.pack("=Ii", 0x2008_0522, 0)
+    _check(libc.capset(header, bytes(24)), "capset")
+
+
+def _landlock(libc: ctypes.CDLL, readable: Iterable[Path]) -> None:
+    """landlock(7)"""
+    version = _check(libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION), "Landlock")
+    rights = ACCESS_FS.get(version, ACCESS_FS[max(ACCESS_FS)])
+    fields = [rights, ACCESS_NET if version >= 4 else 0, SCOPED if version >= 6 else 0]
+    attributes = struct.pack("=QQQ", *fields)
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    rules = _check(libc.syscall(LANDLOCK_CREATE, attributes, size, 0), "Landlock")
+    try:
+        for path in readable:
+            _allow(libc, rules, path)
+        _check(libc.syscall(LANDLOCK_RESTRICT, rules, 0), "Landlock")
+    finally:
+        os.close(rules)
+
+
+def _allow(libc: ctypes.CDLL, rules: int, path: Path) -> None:
+    try:
+        spot = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        access = ACCESS_READ_FILE | (ACCESS_READ_DIR if path.is_dir() else 0)
+        rule = struct.pack("=Qi", access, spot)
+        _check(libc.syscall(LANDLOCK_ADD, rules, RULE_PATH_BENEATH, rule, 0), f"a rule for {path}")
+    finally:
+        os.close(spot)
+
+
+def _seccomp(libc: ctypes.CDLL) -> None:
+    """seccomp(2)"""
+    code = ctypes.create_string_buffer(program(platform.machine()))
+    count = (len(code) - 1) // 8
+    header = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(code)))
+    _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "seccomp")
