@@ -204,6 +204,15 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Impatient:
+    """`K`: the shell will end itself when it gets no line for so many seconds (TMOUT, bash(1))."""
+
+    nonce: str
+    """Which shell's, as with `I`."""
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """`A`: aliases, traps, names of functions, PATH."""
 
@@ -211,7 +220,7 @@ class Told:
     parts: tuple[str, ...]
 
 
-Mark = Made | Impossible | Ready | Began | Done | Lost | Flushing | Flushed | Interrupted | Told
+Mark = Made | Impossible | Ready | Began | Done | Lost | Flushing | Flushed | Interrupted | Impatient | Told
 
 
 @dataclass(slots=True)
@@ -224,7 +233,7 @@ class Marks:
     _held: bytes = b""
 
     def expect(self, letters: str, nonce: str) -> None:
-        """The driver was told to answer with this nonce and one of these letters: once, but `I` at any time."""
+        """The driver was told to answer with this nonce and one of these letters: once, but `I` and `K` at any time."""
         self._expected[nonce] = letters
 
     def forget(self, nonce: str) -> None:
@@ -268,7 +277,7 @@ class Marks:
         if len(letter) != 1 or letter not in self._expected.get(nonce, ""):
             return None
         mark = _mark(letter, nonce, fields)
-        if mark is not None and letter != "I":
+        if mark is not None and letter not in "IK":
             del self._expected[nonce]
         return mark
 
@@ -291,7 +300,7 @@ def _end(data: bytes, begin: int) -> tuple[int, bool] | None:
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:
+def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:  # noqa: PLR0912 -- one row a mark
     """None for what is not of the form. Fields are as `latin-1`, one character a byte."""
     match letter, fields:
         case "M", [pid, place, ("bash" | "sh") as kind, tty] if _number(pid) and _number(place):
@@ -315,6 +324,10 @@ def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:
             return Flushed(nonce, clean == "1")
         case "I", []:
             return Interrupted(nonce)
+        case "K", [""]:  # atoi(3) of it may be anything
+            return Impatient(nonce, 1)
+        case "K", [seconds] if _number(seconds):
+            return Impatient(nonce, int(seconds))
         case _:
             return None
 

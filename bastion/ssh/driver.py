@@ -50,6 +50,9 @@ FLUSH_SECONDS = 30.0
 TOKEN_SECONDS = 1.0
 """Until the line that ends a flush is sent again: another process may have read it off the terminal."""
 
+AWAKE_SECONDS = 600.0
+"""Between two empty lines for a shell with TMOUT, at most; usually a third of it."""
+
 STATE = ("PATH", "traps", "aliases", "functions")
 """What `state` tells, in this order."""
 
@@ -224,6 +227,7 @@ class Driver:
         self._observed: asyncio.Future[list[str]] | None = None
         self._observed_text = bytearray()
         self._asked = 0
+        self._awake: asyncio.TimerHandle | None = None
 
     # --- what the session calls -----------------------------------------------------------------------------------
 
@@ -482,6 +486,7 @@ class Driver:
         if self._over:
             return
         self._over = True
+        self._calm()
         controls = [outer.control for outer in self._outer]
         if self._inner is not None:
             controls.append(self._inner.control)
@@ -532,6 +537,7 @@ class Driver:
                 self._become_ready(cwd)
             case frames.Began(nonce) if running is not None and running.start == nonce:
                 running.began = True
+                self._calm()
                 self._listener.tell(ev.CommandBegan(running.nonce))
             case frames.Done(nonce) if running is not None and nonce in running.done:
                 self._done(running, mark, error=error)
@@ -547,6 +553,8 @@ class Driver:
                     self._told.set_result(parts)
             case frames.Interrupted(nonce):
                 self._interrupted(nonce)
+            case frames.Impatient(nonce, seconds):
+                self._be_patient(nonce, seconds)
             case frames.Lost():
                 self._fail("the shell was interrupted while it took a command, which did not run")
             case _:
@@ -606,6 +614,25 @@ class Driver:
             self._expect_done(done)
             self._write(self._control, frames.finish(done))
 
+    def _be_patient(self, nonce: str, seconds: int) -> None:
+        """The shell has TMOUT: while it waits for a command, it gets an empty line in time. One shell in which another
+        runs is waiting for that, and reads nothing. What comes too late, the shell ends itself: nothing else hangs on
+        this clock."""
+        if nonce == self._interrupts and seconds:
+            self._calm()
+            self._awake = self._loop.call_later(min(AWAKE_SECONDS, seconds / 3), self._stay_awake, seconds)
+
+    def _stay_awake(self, seconds: int) -> None:
+        if not self._over and self._running is None and self._flush is None and self._inner is None:
+            self._write(self._control, b"\n")
+            self._be_patient(self._interrupts, seconds)
+
+    def _calm(self) -> None:
+        """A command begins: what the shell says of TMOUT behind it counts."""
+        if self._awake is not None:
+            self._awake.cancel()
+            self._awake = None
+
     def _expect_done(self, nonce: str) -> None:
         self._marks[False].expect("D", nonce)
         if self._terminal is None:
@@ -638,7 +665,7 @@ class Driver:
         if match is None or self._controlled or self._made is None or match[1].decode() != self._first:
             return
         self._controlled = True
-        self._marks[False].expect("I", self._interrupts)
+        self._marks[False].expect("IK", self._interrupts)
         self._marks[False].expect("R", self._ready_nonce)
         kind, number = self._made.kind, int(match[2])
         text = driver.functions(kind, control=number, interrupts=self._interrupts, ready=self._ready_nonce)
@@ -670,7 +697,7 @@ class Driver:
     def _inner_made(self, inner: _Inner, made: frames.Made) -> None:
         """Its bootstrap has opened the pipe: the shell reads its functions."""
         inner.made = made
-        self._marks[False].expect("I", inner.interrupts)
+        self._marks[False].expect("IK", inner.interrupts)
         self._marks[False].expect("R", inner.ready)
         _, number = inner.where.result()
         self._write(inner.control, driver.GO)

@@ -10,7 +10,8 @@
 #
 # PROMPT_COMMAND is what bash does before it reads a line, also after ^C has thrown it out of whatever it was doing. There
 # `__b_g` notes how the command ended, and makes sure that descriptor 0 is still the pipe: a command that re-pointed the
-# descriptor in which bash kept it (`exec 10</tmp/f`) would have turned a file into commands.
+# descriptor in which bash kept it (`exec 10</tmp/f`) would have turned a file into commands. With TMOUT, bash ends itself
+# when no line comes for so many seconds: `__b_g` tells, and the bastion sends empty lines meanwhile.
 PS1='' PS2='' BASH_ARGV0=-bash
 unset PROMPT_COMMAND
 set +o history
@@ -88,6 +89,7 @@ __b_g() {
 	__b_x "$__b_v"
 	__b_w
 	if [[ $__b_v == 130 ]]; then __b_m "I;$__b_j"; fi
+	if [[ -n ${TMOUT-} ]]; then __b_m "K;$__b_j;${TMOUT%%[^0-9]*}"; fi
 	\builtin return 0
 }
 __b_d() {

@@ -47,6 +47,7 @@ __b_x "$?"
 }
 __b_g() {
 if [ "$1" = 130 ] || [ -n "$__b_r" ]; then __b_m "I;$__b_j"; fi
+if [ -n "${TMOUT-}" ]; then __b_m "K;$__b_j;${TMOUT%%[!0-9]*}"; fi
 __b_w
 }
 __b_d() {
