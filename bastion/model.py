@@ -264,7 +264,7 @@ class Request:
     sequence: int = 0
     """Number of the item in its shell, from 1; 0 outside one."""
     parent: str = ""
-    """For an item of stdin: id of the request whose command reads it."""
+    """Id of the request whose command reads it: for an item of stdin, and for a line of a shell that a line started."""
     mode: TtyMode = TtyMode.NONE
     """What may be typed into the command once it runs, unless the approver says otherwise."""
     terminal: str = ""

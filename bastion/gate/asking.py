@@ -58,6 +58,12 @@ def question(item: bytes, kind: str, mark: str, status: int) -> bytes | None:
     return f'{tell} %s "{mark}$({look}){mark}" || :; {restore}'.encode()
 
 
+def who(kind: str, mark: str) -> bytes:
+    """What to run in an inner shell to learn who and where one is there: `root@web`. `mark`: decimal digits."""
+    tell = "\\builtin printf" if kind == "bash" else "\\printf"
+    return f'{tell} %s "{mark}$(command -p id -un 2>/dev/null)@$(command -p uname -n 2>/dev/null){mark}" || :'.encode()
+
+
 def set_up(kind: str) -> bytes:
     """The safer environment, for a shell whose sshd did not take it (AcceptEnv)."""
     export = "\\builtin export" if kind == "bash" else "\\export"

@@ -132,6 +132,15 @@ def expired(request: Request, seconds: int) -> Notice:
     )
 
 
+def shell_lost(request: Request, status: int) -> Notice:
+    """The shell that this line started ended by itself: what was typed for it goes nowhere."""
+    return Notice(
+        "left",
+        f"{request.id}  its shell ended by itself, status {status}; what was typed for it is dropped",
+        {"request": request.id, "status": status},
+    )
+
+
 def withdrawn(request: Request, reason: str) -> Notice:
     """The request was taken back."""
     return Notice("withdrawn", f"{request.id}  {visible_line(reason, 200)}", {"request": request.id})

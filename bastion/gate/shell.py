@@ -17,6 +17,9 @@ as a command that somebody approved as a command. A password never comes back.
 What policy allows does not run in the shell, where aliases and functions could make something else of it, but beside it
 (policy/aside.py, RunAside); what cannot is held.
 
+A line that starts a shell can be run as a governed one (`shell_nesting.py`): IDLE is then the prompt of that shell, and
+what is asked there is for it alone. ^D there, or the end of the line that started it, leads back.
+
 A script (no terminal) does not go on without one of its commands: a denial ends it.
 """
 
@@ -34,7 +37,8 @@ from bastion.gate import shell_events as sv
 from bastion.gate.gate import Circumstances, GateError
 from bastion.gate.intent import Intent
 from bastion.gate.line import BELL, Editor, Entered, Pressed
-from bastion.gate.shell_states import TABLE, State
+from bastion.gate.shell_nesting import Nests
+from bastion.gate.shell_states import RUNNING, TABLE, State
 from bastion.gate.talk import Talk
 from bastion.gate.typeahead import Script, TypeAhead
 from bastion.model import (
@@ -107,7 +111,8 @@ class Shell:
         self._editor = Editor()
         self._script: Script | None = None
         self._ahead = TypeAhead()
-        self._terminal = ""
+        self._nests = Nests()
+        self._terminal = self.kind = ""
         self._cwd = ""
         self._status = self._sequence = 0
         self._ended = self._eof_told = False
@@ -165,7 +170,7 @@ class Shell:
         return [sd.OpenShell(event.terminal, event.columns, event.rows)]
 
     def _ready(self, event: sv.DriverReady) -> list[sd.Effect]:
-        self._cwd = event.cwd
+        self._cwd, self.kind = event.cwd, event.kind
         return self._idle()
 
     def _idle(self) -> list[sd.Effect]:
@@ -179,7 +184,8 @@ class Shell:
             return []
         if self._lines:
             return [sd.Echo(self._editor.prompt("> "), fresh=True)]
-        where = f"{self.where.login}@{self.where.target.name}:{visible_line(self._cwd, CWD_SHOWN)}$ "
+        name = f"{self.where.login}@{self.where.target.name}{self._nests.where()}"
+        where = f"{name}:{visible_line(self._cwd, CWD_SHOWN)}$ "
         return [sd.Echo(self._editor.prompt(where), fresh=True)]
 
     # --- from bytes to an item --------------------------------------------------------------------------------------
@@ -215,6 +221,9 @@ class Shell:
         if isinstance(typed, Pressed):
             begun = bool(self._lines)
             self._forget_item()
+            if typed.key == "^D" and not begun and self._nests.depth:
+                self.state, self._nonce = State.EXITING, sd.LEAVING
+                return [sd.Echo(b"exit\r\n"), sd.LeaveShell(self._nests.depth, again=self._nests.stayed)]
             if typed.key == "^D" and not begun:
                 return self._end("the agent ended its shell", self._status)
             return self._prompt()
@@ -274,16 +283,22 @@ class Shell:
         mode = TtyMode.NONE if self._script is not None else modes.asked_for(self._asked)
         said = self._intent(self._asked)
         found = self._assess(self._asked, terminal=self._script is None, cwd=self._cwd)
-        asked = self._ask(event, RequestKind.LINE, self._asked, found, mode=mode, intent=said)
+        opens = self._script is None and self._nests.opens(self._asked, mode)
+        if self._script is None:
+            event = replace(event, context=(*self._nests.context(self._asked), *event.context))
+        parent = self._nests.parent
+        asked = self._ask(event, RequestKind.LINE, self._asked, found, mode=mode, intent=said, parent=parent)
         self._nonce = event.nonce
         judgement = self._judge(asked, event.now)
-        self._aside = judgement.verdict is Verdict.ALLOW and self._cwd.startswith("/") and aside(self._asked)
+        outermost = not self._nests.depth  # beside an inner shell would be outside it
+        allowed = judgement.verdict is Verdict.ALLOW and outermost and not opens
+        self._aside = allowed and self._cwd.startswith("/") and aside(self._asked)
         if self._aside:  # it gets no input there
             asked = replace(asked, mode=TtyMode.NONE)
             judgement = self._judge(asked, event.now)
         request = judgement.settle(asked)
         same = self._aside or (event.plain and changes_directory(self._asked))
-        if judgement.verdict is Verdict.ALLOW and not same:
+        if judgement.verdict is Verdict.ALLOW and (opens or self._nests.depth or not same):
             judgement = replace(judgement, verdict=Verdict.HOLD, reason=NOT_PLAIN)
         proposed = do.RecordProposed(request, judgement)
         match judgement.verdict:
@@ -341,8 +356,13 @@ class Shell:
 
     def _start(self, authorization: do.Authorization) -> list[sd.Effect]:
         self.state, self.request, self._authorization = State.STARTING, authorization.request, authorization
-        run: sd.Effect = sd.RunLine(authorization, self._nonce)
-        if self._aside and isinstance(authorization.grounds, Judgement):
+        depth, command = self._nests.depth, authorization.request.command
+        self._nests.stayed = False
+        self._nests.coming = self._script is None and self._nests.opens(command, authorization.mode)
+        run: sd.Effect = sd.RunLine(authorization, self._nonce, depth)
+        if self._nests.coming:
+            run = sd.NestLine(authorization, self._nonce, depth, self._nests.inside)
+        elif self._aside and isinstance(authorization.grounds, Judgement):
             run = sd.RunAside(authorization, self._nonce, self._cwd)
         return [do.RecordStarted(authorization), run]
 
@@ -568,16 +588,72 @@ class Shell:
 
     def _done(self, event: sv.CommandDone) -> list[sd.Effect]:
         if event.nonce != self._nonce:
-            raise GateError("another command ended than the one that runs")
-        again = b""
-        if self._stdin is not None and self._stdin.request.stdin is not StdinMode.SECRET:
-            again = self._stdin.data[:-1] + b"\r"
-        elif self.state is State.LINE and not self.secret:
-            again = self._editor.text.encode()
+            return self._inner_over(event)
+        again = self._unread()
         effects = self._wind_up("its command ended before somebody decided")
         self._ahead.put_back(again)
-        self._cwd, self._status, self._nonce = event.cwd, event.status, ""
+        self._cwd, self._status, self._nonce, self._nests.coming = event.cwd, event.status, "", False
         return [*effects, do.RecordFinished(self._line(), event.status, "", ""), *self._idle()]
+
+    def _unread(self) -> bytes:
+        """What was typed for the program, and did not go there."""
+        if self._stdin is not None and self._stdin.request.stdin is not StdinMode.SECRET:
+            return self._stdin.data[:-1] + b"\r"
+        if self.state is State.LINE and not self.secret:
+            return self._editor.text.encode()
+        return b""
+
+    # --- a shell inside -----------------------------------------------------------------------------------------------
+
+    def _inner_ready(self, event: sv.DriverReady) -> list[sd.Effect]:
+        if not self._nests.coming:
+            raise GateError("a shell came up that nothing started")
+        again = self._unread()
+        effects = self._wind_up("the shell inside is up")
+        self._ahead.put_back(again)
+        self._nests.enter(self._line(), self._nonce, kind=self.kind, cwd=self._cwd, who=event.who)
+        self._cwd, self.kind, self._status, self._nonce = event.cwd, event.kind, 0, ""
+        return [*effects, *self._idle()]
+
+    def _inner_over(self, event: sv.CommandDone) -> list[sd.Effect]:
+        """The line ended that started a shell, and with it all that was inside; or the shell did not exit on ^D."""
+        stays = self._nests.stayed = self.state is State.EXITING and event.nonce == self._nonce
+        effects = [] if stays else self._out_of(event)
+        self._cwd, self._status, self._nonce = event.cwd, event.status, ""
+        return [*effects, *self._idle()]
+
+    def _out_of(self, event: sv.CommandDone) -> list[sd.Effect]:
+        left = self._nests.leave(event.nonce)
+        if left is None:
+            raise GateError("another command ended than the one that runs")
+        level, inside = left
+        note = "the shell that it ran in ended"
+        effects: list[sd.Effect] = []
+        if self.state is State.STARTING:
+            effects.append(do.RecordFinished(self._line(), None, "", f"{note}, perhaps before it began"))
+        elif self.state in RUNNING | {State.LEFT}:
+            effects += self._wind_up(note)
+            status = None if inside else event.status  # `exit 3`: the status of its shell is its own
+            effects.append(do.RecordFinished(self._line(), status, "", note if inside else ""))
+        elif self.state is State.HELD:
+            effects += [do.Withdraw(self._line(), note), do.Say(notices.withdrawn(self._line(), note))]
+        if self.state in (
+            State.IDLE,
+            State.HELD,
+            State.STARTING,
+        ):  # not asked for: what was typed is for inside
+            self._ahead.clear()
+            self._forget_item()
+            self._keys.clear()
+            self._editor.interrupted()
+            effects.append(do.Say(notices.shell_lost(level.request, event.status)))
+        effects += [do.RecordFinished(request, None, "", note) for request in inside]
+        self.kind = level.kind
+        return [*effects, do.RecordFinished(level.request, event.status, "", "")]
+
+    def _typed_while_exiting(self, event: sv.BytesTyped) -> list[sd.Effect]:
+        key: list[sd.Effect] = [sd.SendControl("^C")] if b"\x03" in event.data else []  # what its traps run
+        return [*key, *self._typed_ahead(event)]
 
     def _wind_up(self, reason: str) -> list[sd.Effect]:
         """What is open round a running command: a held line of stdin, a window."""
@@ -587,22 +663,22 @@ class Shell:
         return effects
 
     def _done_after_leaving(self, event: sv.CommandDone) -> list[sd.Effect]:
+        finished: list[sd.Effect] = [do.RecordFinished(self._line(), event.status, "", "")]
         if event.nonce != self._nonce:
-            raise GateError("another command ended than the one that runs")
-        note = "the agent had left"
-        finished = do.RecordFinished(self._line(), event.status, "", "")
-        return [finished, *self._end(note, notices.EXIT_BASTION)]
+            finished = self._out_of(event)
+        return [*finished, *self._end("the agent had left", notices.EXIT_BASTION)]
 
     def _failed_running(self, event: sv.DriverFailed) -> list[sd.Effect]:
         effects = self._wind_up("its shell ended")
-        note = "" if event.status is not None else event.reason
-        effects.append(do.RecordFinished(self._line(), event.status, "", note))
+        status = None if self._nests.depth else event.status
+        effects.append(do.RecordFinished(self._line(), status, "", event.reason if status is None else ""))
         return [*effects, *self._failed(event)]
 
     def _failed(self, event: sv.DriverFailed) -> list[sd.Effect]:
         effects: list[sd.Effect] = []
         if self.state is State.HELD:
             effects.append(do.Withdraw(self._line(), "its shell ended"))
+        effects += self._nests.over(event.reason)
         self.state = State.CLOSED
         if event.status is None:
             return [*effects, do.Say(notices.failed(event.reason)), do.Exit(notices.EXIT_BASTION, why=event.reason)]
@@ -612,7 +688,7 @@ class Shell:
         """From the prompt: nothing runs."""
         self.state = State.CLOSED
         self._ahead.clear()
-        return [sd.EndShell(why), do.Exit(status, why=why)]
+        return [sd.EndShell(why), *self._nests.over(why), do.Exit(status, why=why)]
 
     def _leave_new(self, _event: ev.AgentLeft) -> list[sd.Effect]:
         self.state = State.CLOSED
@@ -634,7 +710,7 @@ class Shell:
 
     def _leave_command(self, _event: ev.AgentLeft) -> list[sd.Effect]:
         effects = self._wind_up("the agent left")
-        if self._leave_running and self.state is not State.STARTING:
+        if self._leave_running and self.state is not State.STARTING and not self._nests.coming:
             self.state = State.LEFT
             return effects
         self.state, self._why = State.ENDING, "the agent left"
@@ -648,7 +724,7 @@ class Shell:
     def _ended_by_us(self, _event: sv.DriverFailed) -> list[sd.Effect]:
         self.state = State.CLOSED
         finished = do.RecordFinished(self._line(), None, "", self._why)
-        return [finished, do.Exit(notices.EXIT_BASTION, why=self._why)]
+        return [finished, *self._nests.over(self._why), do.Exit(notices.EXIT_BASTION, why=self._why)]
 
 
 def _size(line: str) -> int:

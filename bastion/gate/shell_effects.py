@@ -3,7 +3,8 @@ shell. So "recorded, then run" is the order of a list.
 
 Nothing goes to the target without an Authorization that allows it: RunLine sends the approved command; SendTty sends
 exactly the bytes of an approved item of stdin, or keys inside the window that a decision opened; SendControl is one of
-four keys. That is the whole list of what an agent can send (GATING: the invariant).
+four keys; NestLine starts a shell, with words of ours behind those approved, which is the only way in which what runs
+is not what was typed; LeaveShell ends one. That is the whole list of what an agent can send (GATING: the invariant).
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ from dataclasses import dataclass
 
 from bastion.gate import effects as do
 from bastion.gate.effects import Authorization
+from bastion.gate.nested import Nesting
+from bastion.gate.shell_nesting import reached
 from bastion.model import Request, RequestKind, StdinMode, TtyMode
 from bastion.policy.judge import Judgement
+
+LEAVING = "leaving"
+"""Nonce of LeaveShell; those of commands are 32 hex digits."""
 
 CONTROL_KEYS = {"^C": b"\x03", "^Z": b"\x1a", "^\\": b"\x1c", "^D": b"\x04"}
 """Keys that reach a running command without being asked for; each acts only on it."""
@@ -37,6 +43,8 @@ class RunLine:
 
     authorization: Authorization
     nonce: str
+    depth: int = 0
+    """Shells round the one for which it was approved: in no other it runs."""
 
     def __post_init__(self) -> None:
         if self.authorization.request.kind is not RequestKind.LINE:
@@ -55,6 +63,44 @@ class RunAside:
     def __post_init__(self) -> None:
         if self.authorization.request.kind is not RequestKind.LINE or not self.cwd.startswith("/"):
             raise ValueError("only a line in a known directory is run beside a shell")
+
+
+@dataclass(frozen=True, slots=True)
+class NestLine:
+    """Start the shell of the approved command as a governed one. CommandBegan follows, then DriverReady when it is up;
+    CommandDone when it has ended, or where it does not come up."""
+
+    authorization: Authorization
+    nonce: str
+    depth: int
+    """As of RunLine."""
+    inside: str
+    """What reaches the container in which the command runs; empty outside one."""
+
+    def __post_init__(self) -> None:
+        request = self.authorization.request
+        if request.kind is not RequestKind.LINE or self.authorization.mode is not TtyMode.LINE:
+            raise ValueError("only a line whose input is held is run as a governed shell")
+        _ = self.how
+
+    @property
+    def how(self) -> Nesting:
+        """From the approved bytes, and nothing else."""
+        return reached(self.authorization.request.command, self.inside)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveShell:
+    """Have the innermost shell exit, as it does on ^D; `LEAVING` names the end of this if it stays."""
+
+    depth: int
+    """Shells round it: no other one is left."""
+    again: bool = False
+    """It stayed the last time, as bash does that has stopped jobs, and nothing was run since."""
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise ValueError("the first shell is ended with EndShell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +207,8 @@ Effect = (
     OpenShell
     | RunLine
     | RunAside
+    | NestLine
+    | LeaveShell
     | SendTty
     | SendControl
     | Resize

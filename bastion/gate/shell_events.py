@@ -15,11 +15,13 @@ from bastion.gate import events as ev
 
 @dataclass(frozen=True, slots=True)
 class DriverReady:
-    """The shell on the target waits for its first command."""
+    """The shell on the target waits for its first command; or one inside it, which a command started."""
 
     cwd: str
     kind: str
     """`bash` or `sh`."""
+    who: str = ""
+    """Of an inner shell: who and where it says that one is, for the prompt."""
 
 
 @dataclass(frozen=True, slots=True)

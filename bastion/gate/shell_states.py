@@ -12,6 +12,7 @@
     LINE_HELD    proposed and durable; a person decides
     VIEW, RAW    it runs, and keys reach it: those of its list, or all; for a time
     LEFT         the agent is gone, and policy lets the command run to its end
+    EXITING      ^D at the prompt of an inner shell, which is told to exit; nothing of the agent's runs
     ENDING       the driver is being ended from our side
     CLOSED       over
 
@@ -45,6 +46,7 @@ class State(Enum):
     VIEW = auto()
     RAW = auto()
     LEFT = auto()
+    EXITING = auto()
     ENDING = auto()
     CLOSED = auto()
 
@@ -53,7 +55,7 @@ S = State
 
 RUNNING = frozenset({S.NONE, S.LINE, S.LINE_HELD, S.VIEW, S.RAW})
 """A command runs, and the agent is there."""
-WAITING = frozenset({S.OPENING, S.IDLE, S.HELD})
+WAITING = frozenset({S.OPENING, S.IDLE, S.HELD, S.EXITING})
 """No command runs: nothing that the agent sends goes anywhere."""
 OPEN = WAITING | RUNNING | {S.STARTING}
 
@@ -82,6 +84,10 @@ TABLE: dict[tuple[State, type], str | None] = {
     (S.LEFT, sv.DriverFailed): "failed_running",
     (S.LEFT, ev.Cut): "cut_running",
     (S.ENDING, sv.DriverFailed): "ended_by_us",
+    (S.EXITING, sv.BytesTyped): "typed_while_exiting",
+    (S.EXITING, sv.CommandBegan): None,
+    **{(state, sv.DriverReady): "inner_ready" for state in RUNNING},
+    **{(state, sv.CommandDone): "inner_over" for state in (S.IDLE, S.HELD, S.EXITING, S.STARTING)},
     **{(state, sv.BytesTyped): "typed_ahead" for state in (S.OPENING, S.HELD)},
     **{(state, sv.BytesTyped): "typed_while_running" for state in (S.STARTING, S.NONE, S.LINE_HELD)},
     **{(state, sv.InputEnded): "input_ended" for state in OPEN},

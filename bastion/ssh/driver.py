@@ -28,7 +28,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import asyncssh
@@ -172,6 +172,8 @@ class _Inner:
     interrupts: str
     ready: str
     said: bytearray
+    inside: str
+    """What reaches its container; empty where it runs on the target itself."""
     where: asyncio.Future[tuple[str, int]]
     """Directory of its pipe, process id of its control program."""
     made: frames.Made | None = None
@@ -252,8 +254,14 @@ class Driver:
         except (asyncssh.Error, OSError) as error:
             self._fail(f"the target opens no shell: {error}")
 
+    @property
+    def depth(self) -> int:
+        """Shells round the one that commands go to."""
+        return len(self._outer)
+
     async def run(self, nonce: str, command: bytes) -> None:
-        """Have the shell run the command; CommandBegan and CommandDone follow with this nonce.
+        """Have the shell run the command; CommandBegan and CommandDone follow with this nonce. Where the shell ends
+        before it has the command, which then does not run, only the CommandDone of the one round it follows.
 
         Raises DriverError if one runs, FrameError for what is no command. What was typed before is dropped first.
         """
@@ -265,20 +273,21 @@ class Driver:
         start, done = _nonce(), _nonce()
         kind = self._made.kind if self._made is not None else ""
         frame = frames.run(command, start, done, kind=kind, succeeded=self._succeeded, flags=self._flags)
-        self._running = _Running(nonce, start, {done}, {})
+        self._running = running = _Running(nonce, start, {done}, {})
         self._repeats = 0
-        if not await self.flush():
+        if not await self.flush() or self._running is not running:  # or its shell ended: it is not the outer one's
             return
         self._marks[False].expect("BL", start)
         self._expect_done(done)
         self._write(self._control, frame)
 
-    async def nest(self, nonce: str, how: Nesting) -> None:
+    async def nest(self, nonce: str, how: Nesting, command: bytes | None = None) -> None:
         """Start a governed shell inside this one, as `run` would start the shell itself: CommandBegan with this nonce;
         then DriverReady when the inner shell waits for commands, which go there from now on; CommandDone with this
         nonce when it has ended, and commands go here again. Where no inner shell comes up (a wrong password), just
-        CommandDone. Raises DriverError as `run` does, without a terminal, and where the credential has no program for
-        what has to run inside a container."""
+        CommandDone. Where the inner shell's control channel cannot be had, `command` runs as it is; without one, that
+        is the end of the shell. Raises DriverError as `run` does, without a terminal, and, without `command`, where the
+        credential has no program for what has to run inside a container."""
         if (
             self._terminal is None
             or not self._ready
@@ -290,9 +299,12 @@ class Driver:
         try:
             self._programs.inner(how.inside, _nonce(), ".bastion-0")
         except ValueError as error:
-            raise DriverError(str(error)) from None
+            if command is None:
+                raise DriverError(str(error)) from None
+            await self._start_command(nonce, command)
+            return
         session = _Session(self, "N")
-        inner = _Inner(session, _nonce(), _nonce(), _nonce(), bytearray(), self._loop.create_future())
+        inner = _Inner(session, _nonce(), _nonce(), _nonce(), bytearray(), how.inside, self._loop.create_future())
         self._inner = inner
         name = f".bastion-{secrets.token_hex(12)}"
         try:
@@ -301,8 +313,18 @@ class Driver:
                 self._write(session, driver.NESTED.encode() + b"\n")
                 where, _ = await inner.where
         except (TimeoutError, asyncssh.Error, OSError) as error:
+            self._drop(session)
+            if self._inner is not inner or self._over:
+                return
+            if command is not None:
+                self._inner = None
+                await self._start_command(nonce, command)
+                return
             said = visible_line(bytes(inner.said).strip(), SAID_WIDTH)
             self._fail(f"no control channel for a shell in the shell: {said or error or 'no answer'}")
+            return
+        if self._inner is not inner or self._over:  # the shell in which it was to run has ended meanwhile
+            self._drop(session)
             return
         self._marks[False].expect("M", inner.nonce)
         await self._start_command(nonce, how.command(driver.nested(inner.nonce, where, how.shell)))
@@ -587,8 +609,7 @@ class Driver:
         running.ended = True
         self._running = None
         if self._inner is not None:  # it never came up
-            self._drop(self._inner.control)
-            self._inner = None
+            self._abandon(self._inner)
         status, cwd = running.streams[False].status, running.streams[False].cwd
         self._succeeded, self._flags = status == 0, running.streams[False].flags
         self._listener.tell(ev.CommandDone(running.nonce, status, cwd))
@@ -696,7 +717,8 @@ class Driver:
 
     def _inner_made(self, inner: _Inner, made: frames.Made) -> None:
         """Its bootstrap has opened the pipe: the shell reads its functions."""
-        inner.made = made
+        # a terminal in a container is none that the observer could look at: that name is another's out here
+        inner.made = replace(made, tty="") if inner.inside else made
         self._marks[False].expect("IK", inner.interrupts)
         self._marks[False].expect("R", inner.ready)
         _, number = inner.where.result()
@@ -728,6 +750,14 @@ class Driver:
         for session in left:
             self._drop(session)
         self._renew_observer()
+
+    def _abandon(self, inner: _Inner) -> None:
+        """It does not come up any more."""
+        self._inner = None
+        if not inner.where.done():
+            inner.where.set_exception(OSError("the shell ended"))
+            inner.where.exception()  # seen, should nobody wait for it yet
+        self._drop(inner.control)
 
     def _drop(self, session: _Session) -> None:
         if session.channel is not None:

@@ -31,11 +31,15 @@ class Records:
     def __init__(self, ledger: Audit, session: str, identity: str, opened: Draft) -> None:
         self._audit, self._session, self._identity = ledger, session, identity
         self._noted = [opened]
-        self._started = ""
+        self._started: dict[str, tuple[Request, str]] = {}
         self.proposal = ""
         """Leaf of the proposal that this session waits for or runs."""
-        self.unfinished = False
-        """A command was started, and its end is not written yet."""
+
+    @property
+    def unfinished(self) -> list[Request]:
+        """Commands that were started, and whose end is not written yet: more than one where shells are nested, then
+        the innermost first."""
+        return [request for request, _ in reversed(self._started.values())]
 
     def refused(self, what: str) -> None:
         """Note that the channel table refused something."""
@@ -51,7 +55,7 @@ class Records:
         entries = await self._write(*drafts)
         self.proposal = entries[0].leaf
         if started:
-            self._started, self.unfinished = entries[1].leaf, True
+            self._started[request.id] = request, entries[1].leaf
 
     async def announced(self, draft: Draft) -> None:
         """Commit what the mint wants to find before it certifies something that is no command."""
@@ -64,7 +68,7 @@ class Records:
     async def started(self, request: Request, grounds: str, mode: str = "") -> None:
         """Commit the start; `grounds` is the leaf of the approving decision, `mode` what may be typed into it."""
         entries = await self._write(audit.started(request, self._session, grounds, mode))
-        self._started, self.unfinished = entries[0].leaf, True
+        self._started[request.id] = request, entries[0].leaf
 
     async def sent(self, request: Request, grounds: str) -> None:
         """Commit that an approved line of stdin goes to the command that runs."""
@@ -78,8 +82,9 @@ class Records:
         for kind, name in STREAMS.items():
             body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
             body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
-        await self._write(audit.finished(request, self._session, body, self._started))
-        self.unfinished = False
+        _, start = self._started.get(request.id, (request, ""))
+        await self._write(audit.finished(request, self._session, body, start))
+        self._started.pop(request.id, None)
         return outcome(body)
 
     async def closed(self, end: str) -> None:

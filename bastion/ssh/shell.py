@@ -22,6 +22,8 @@ import hashlib
 import logging
 import secrets
 from collections import deque
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import assert_never
 
 import asyncssh
@@ -46,6 +48,7 @@ from bastion.model import Decision, Request, StdinMode
 from bastion.policy.aside import there
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
+from bastion.ssh import nesting
 from bastion.ssh.aside import Aside
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
@@ -131,10 +134,10 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._connection: asyncssh.SSHClientConnection | None = None
         self._driver: Driver | None = None
         self._gate = self._make_gate()
-        self._output: _Output | None = None
+        self._outputs: dict[str, _Output] = {}  # of the commands that run: more than one where shells are nested
         self._put_out = 0
         self._tail = bytearray()
-        self._kind, self._status = "", 0
+        self._status = 0
         self._asking: asyncio.Future[None] | None = None
         self._answer = bytearray()
         self._fresh = True  # the cursor is at the beginning of a line
@@ -255,8 +258,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     def tell(self, event: sv.FromDriver) -> None:
         """driver.Listener"""
         asked = isinstance(event, sv.CommandBegan | sv.CommandDone) and event.nonce == ASKED
-        over = isinstance(event, sv.DriverFailed) or (asked and isinstance(event, sv.CommandDone))
-        if over and self._asking is not None and not self._asking.done():
+        if isinstance(event, sv.DriverFailed | sv.CommandDone) and self._asking is not None and not self._asking.done():
             self._asking.set_result(None)
         if not asked:
             self._events.post(event)
@@ -277,12 +279,16 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 return
             if self._answer:  # so much is no answer: it goes where output goes, in its order
                 data, self._answer = bytes(self._answer) + data, bytearray()
-        if self._output is not None:
-            self._output.add(kind, data)
+        if self._outputs:
+            self._output().add(kind, data)
         self._put_out += len(data)
         self._tail += data[-SCREEN_BYTES:]
         del self._tail[:-SCREEN_BYTES]
         self._pass_on(kind, data)
+
+    def _output(self) -> _Output:
+        """Of the innermost command that runs: the line that started its shell has what came at other times."""
+        return self._outputs[next(reversed(self._outputs))]
 
     def _pass_on(self, kind: str, data: bytes) -> None:
         """Record and send on."""
@@ -344,8 +350,10 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
         elif isinstance(event, sv.DriverReady):
-            self._kind = event.kind
             await self._ask(asking.set_up(event.kind))
+            self._status = 0
+            if self._driver is not None and self._driver.depth:
+                event = replace(event, who=await self._who(event.kind))
         elif isinstance(event, sv.CommandDone):
             self._status = event.status if self._beside is None else self._status  # the shell's own
             self._beside = None
@@ -384,13 +392,13 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     async def _fail(self, reason: str) -> None:
         """The bastion cannot do its part: end what runs, take back what is held, say so."""
-        gate, request = self._gate, self._gate.request
+        gate = self._gate
         if self._driver is not None:
             self._driver.end(reason)
         try:
             if gate.held is not None:
                 await self._services.broker.withdraw(gate.held.id, reason)
-            if request is not None and self._with.records.unfinished:
+            for request in self._with.records.unfinished:
                 await self._finished(do.RecordFinished(request, None, "", f"its end was not seen: {reason}"))
         except (BastionError, RecorderError) as error:
             log.error("session %s: %s", self.id, error)
@@ -425,7 +433,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 case do.RecordStarted(authorization):
                     request = authorization.request
                     grounds = await self._with.use_approval(request)
-                    await self._with.records.started(request, grounds, authorization.mode.value)
+                    nested = bool(waiting) and isinstance(waiting[0], sd.NestLine)
+                    mode = nesting.MODE if nested else authorization.mode.value
+                    await self._with.records.started(request, grounds, mode)
                 case sd.RecordSent(authorization, _):
                     await self._sent(authorization)
                 case do.RecordFinished():
@@ -438,10 +448,12 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                     self._with.stop_progress()
                     await self._services.broker.withdraw(request.id, reason)
                     self._mark(f"{request.id} withdrawn")
-                case sd.RunLine(authorization, nonce):
-                    await self._run_line(authorization.request, nonce)
+                case sd.RunLine() | sd.NestLine():
+                    await self._run_line(effect)
                 case sd.RunAside(authorization, nonce, cwd):
                     await self._run_aside(authorization.request, nonce, cwd)
+                case sd.LeaveShell():
+                    await self._in_driver(nesting.leave(self._driver, effect, self._gate.kind))
                 case sd.SendTty(authorization, data):
                     self._send(authorization.request, data)
                 case sd.SendControl(key):
@@ -513,7 +525,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         plain = False
         if effect.ask:
             mark = f"{secrets.randbits(128):039d}"
-            question = asking.question(effect.item, self._kind, mark, self._status)
+            question = asking.question(effect.item, self._gate.kind, mark, self._status)
             if question is not None and (answer := await self._ask(question, mark)) is not None:
                 context, plain = asking.context(answer), asking.plain(answer)
         now = self._services.clock.wall()
@@ -549,7 +561,20 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
         await self._with.record_proposed(request, judgement, started=started)
 
-    async def _run_line(self, request: Request, nonce: str) -> None:
+    async def _who(self, kind: str) -> str:
+        """Who and where one is in an inner shell, as that says itself."""
+        mark = f"{secrets.randbits(128):039d}"
+        answer = await self._ask(asking.who(kind, mark), mark)
+        return (answer or b"").decode("utf-8", "backslashreplace").strip()
+
+    async def _in_driver(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except DriverError as error:  # its shell has ended in this moment, which is told next
+            self._mark(f"not run: {error}")
+
+    async def _run_line(self, effect: sd.RunLine | sd.NestLine) -> None:
+        request = effect.authorization.request
         self._with.stop_progress()
         if reason := self._with.unwanted():
             self._events.post(sv.DriverFailed(reason))
@@ -557,10 +582,13 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         command = self._services.stored(request.id, request.digest)
         self._mark(f"{request.id} {visible_line(command, MARKER_WIDTH)}")
         self._record("input", command + b"\n")
-        self._output = _Output()
+        self._outputs[request.id] = _Output()
         self._services.broker.ran(request.id, "running")
-        if self._driver is not None:
-            await self._driver.run(nonce, command)
+        if isinstance(effect, sd.RunLine):
+            await self._in_driver(nesting.run(self._driver, effect, command))
+        else:  # a while can pass until it is begun, in which the agent may leave
+            work = self._in_driver(nesting.nest(self._driver, effect, command))
+            self._services.spawn(work, f"session {self.id} opens a shell inside")
 
     async def _run_aside(self, request: Request, nonce: str, cwd: str) -> None:
         self._with.stop_progress()
@@ -570,7 +598,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         command = self._services.stored(request.id, request.digest)
         self._mark(f"{request.id} beside the shell: {visible_line(command, MARKER_WIDTH)}")
         self._record("input", command + b"\n")
-        self._output = _Output()
+        self._outputs[request.id] = _Output()
         self._services.broker.ran(request.id, "running")
         self._events.post(sv.CommandBegan(nonce))
         self._beside = beside = Aside(
@@ -616,12 +644,12 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             self._mark(f"{request.id} a password was sent")
             return
         self._record("input", data)
-        if self._output is not None:
-            self._output.add("input", data)
+        if self._outputs:
+            self._output().add("input", data)
 
     async def _finished(self, effect: do.RecordFinished) -> None:
-        summary = self._output.summary() if self._output is not None else None
-        self._output = None
+        output = self._outputs.pop(effect.request.id, None)
+        summary = output.summary() if output is not None else None
         self._services.sessions.change(self.id, output_bytes=self._put_out)
         ended = await self._with.records.finished(effect.request, summary, effect.status, effect.signal, effect.note)
         self._services.broker.ran(effect.request.id, ended)

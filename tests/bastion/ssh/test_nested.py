@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
+from bastion.ssh import nesting as lines
 from bastion.ssh.driver import DriverError
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
@@ -164,3 +167,59 @@ async def test_sudo_and_su(sshd: Sshd, command: str) -> None:
         assert await leave(shell, nonce, 3) == 3
         assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
         assert shell.failed is None
+
+
+async def test_a_command_for_a_shell_that_ends_runs_nowhere(sshd: Sshd, tmp_path: Path) -> None:
+    """It was given to the inner shell, which ended before its frame was sent: the outer one must not get it."""
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        assert shell.driver.depth == 1
+        running = await shell.begin("sleep 0.1")
+        shell.driver.send(b"left\n")  # so that the next one has to flush first
+        await shell.finished(running)
+        await shell.begin(f"(until [ -e {tmp_path}/now ]; do sleep 0.01; done; kill -9 $$) &")
+        await until(lambda: shell.driver._running is None, "it is armed")
+        flush = shell.driver.flush
+
+        async def lost_meanwhile() -> bool:
+            (tmp_path / "now").touch()
+            await shell.finished(nonce)
+            return True
+
+        shell.driver.flush = lost_meanwhile  # type: ignore[method-assign]
+        await shell.driver.run("late", f"touch {tmp_path}/X".encode())
+        shell.driver.flush = flush  # type: ignore[method-assign]
+        assert shell.driver.depth == 0
+        assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
+        assert not (tmp_path / "X").exists()
+        assert not done(shell, "late")
+
+
+async def test_where_no_control_channel_can_be_had_it_runs_as_it_is(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        how = nesting(b"docker exec -it web sh")
+        assert how is not None
+        failing = replace(how, inside="/nowhere/")
+        await shell.driver.nest("n", failing, b"echo as-typed; (exit 9)")
+        assert await shell.finished("n") == 9
+        await until(lambda: b"as-typed" in shell.text, "it ran")
+        assert await leave(shell, await enter(shell, "bash"), 2) == 2
+        assert shell.failed is None
+
+
+async def test_a_terminal_in_a_container_is_not_looked_at(sshd: Sshd) -> None:
+    """Its name is that of another one outside, where somebody may be typing a password."""
+    async with governed(sshd) as shell:
+        assert await shell.driver.observe() is not None
+        nonce = await enter(shell, "docker exec -it web sh")
+        assert await shell.driver.observe() is None
+        await leave(shell, nonce, 0)
+        assert await shell.driver.observe() is not None
+
+
+async def test_words_for_a_shell_that_is_gone_are_refused(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        await leave(shell, nonce, 0)
+        with pytest.raises(DriverError, match="has ended"):
+            await lines.leave(shell.driver, sd.LeaveShell(1), "bash")
