@@ -186,9 +186,13 @@ async def test_a_command_for_a_shell_that_ends_runs_nowhere(sshd: Sshd, tmp_path
             await shell.finished(nonce)
             return True
 
+        written: list[bytes] = []
+        write = shell.driver._write
         shell.driver.flush = lost_meanwhile  # type: ignore[method-assign]
+        shell.driver._write = lambda _session, data: written.append(data)  # type: ignore[method-assign]
         await shell.driver.run("late", f"touch {tmp_path}/X".encode())
-        shell.driver.flush = flush  # type: ignore[method-assign]
+        shell.driver.flush, shell.driver._write = flush, write  # type: ignore[method-assign]
+        assert written == []
         assert shell.driver.depth == 0
         assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
         assert not (tmp_path / "X").exists()
