@@ -144,6 +144,11 @@ class Shell:
         return self._stdin.request if self.state is State.LINE_HELD and self._stdin else None
 
     @property
+    def depth(self) -> int:
+        """Shells round the one whose prompt this is."""
+        return self._nests.depth
+
+    @property
     def secret(self) -> bool:
         """A password is being asked for: nothing typed now may be kept anywhere."""
         return not self._tty.echo and self._tty.owner != ""

@@ -82,6 +82,10 @@ class DriverError(BastionError):
     """Asked of a driver what it cannot do now: a mistake of the caller."""
 
 
+class ShellOver(DriverError):
+    """The shell that it was for has ended in this moment; the event that says so is on its way."""
+
+
 class Listener(Protocol):
     """Who is told. Calls come from the event loop, and must not raise."""
 
@@ -263,11 +267,17 @@ class Driver:
         """Have the shell run the command; CommandBegan and CommandDone follow with this nonce. Where the shell ends
         before it has the command, which then does not run, only the CommandDone of the one round it follows.
 
-        Raises DriverError if one runs, FrameError for what is no command. What was typed before is dropped first.
+        Raises ShellOver when the shell is gone, DriverError if a command runs, FrameError for what is none. What was
+        typed before is dropped first.
         """
-        if not self._ready or self._over or self._running is not None or self._inner is not None:
-            raise DriverError("the shell does not wait for a command")
+        self._check_waiting()
         await self._start_command(nonce, command)
+
+    def _check_waiting(self) -> None:
+        if self._over:
+            raise ShellOver("the shell has ended")
+        if not self._ready or self._running is not None or self._inner is not None:
+            raise DriverError("the shell does not wait for a command")
 
     async def _start_command(self, nonce: str, command: bytes) -> None:
         start, done = _nonce(), _nonce()
@@ -288,14 +298,9 @@ class Driver:
         CommandDone. Where the inner shell's control channel cannot be had, `command` runs as it is; without one, that
         is the end of the shell. Raises DriverError as `run` does, without a terminal, and, without `command`, where the
         credential has no program for what has to run inside a container."""
-        if (
-            self._terminal is None
-            or not self._ready
-            or self._over
-            or self._running is not None
-            or self._inner is not None
-        ):
-            raise DriverError("the shell does not wait for a command")
+        if self._terminal is None:
+            raise DriverError("a shell without a terminal has none inside")
+        self._check_waiting()
         try:
             self._programs.inner(how.inside, _nonce(), ".bastion-0")
         except ValueError as error:
@@ -330,9 +335,9 @@ class Driver:
         await self._start_command(nonce, how.command(driver.nested(inner.nonce, where, how.shell)))
 
     def send(self, data: bytes) -> None:
-        """Type into the running command. Raises DriverError if none has begun."""
+        """Type into the running command. Raises ShellOver if none runs any more."""
         if self._running is None or not self._running.began or self._running.ended:
-            raise DriverError("no command runs")
+            raise ShellOver("no command runs")
         self._dirty = True
         self._write(self._tty, data)
 

@@ -52,7 +52,7 @@ from bastion.ssh import nesting
 from bastion.ssh.aside import Aside
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
-from bastion.ssh.driver import Driver, DriverError, Terminal
+from bastion.ssh.driver import Driver, DriverError, ShellOver, Terminal
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, Side, unsent
 from recorder.errors import RecorderError
 from recorder.recording import TERMINAL_CHUNK, Recording, Summary
@@ -258,6 +258,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     def tell(self, event: sv.FromDriver) -> None:
         """driver.Listener"""
         asked = isinstance(event, sv.CommandBegan | sv.CommandDone) and event.nonce == ASKED
+        # the question's own end, or that of the shell that was asked
         if isinstance(event, sv.DriverFailed | sv.CommandDone) and self._asking is not None and not self._asking.done():
             self._asking.set_result(None)
         if not asked:
@@ -350,10 +351,11 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
         elif isinstance(event, sv.DriverReady):
-            await self._ask(asking.set_up(event.kind))
+            depth = self._gate.depth + (self._gate.state is not State.OPENING)
+            await self._ask(asking.set_up(event.kind), depth)
             self._status = 0
-            if self._driver is not None and self._driver.depth:
-                event = replace(event, who=await self._who(event.kind))
+            if depth:
+                event = replace(event, who=await self._who(event.kind, depth))
         elif isinstance(event, sv.CommandDone):
             self._status = event.status if self._beside is None else self._status  # the shell's own
             self._beside = None
@@ -526,15 +528,16 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if effect.ask:
             mark = f"{secrets.randbits(128):039d}"
             question = asking.question(effect.item, self._gate.kind, mark, self._status)
-            if question is not None and (answer := await self._ask(question, mark)) is not None:
+            if question is not None and (answer := await self._ask(question, self._gate.depth, mark)) is not None:
                 context, plain = asking.context(answer), asking.plain(answer)
         now = self._services.clock.wall()
         return sv.Described(request_id(), secrets.token_hex(16), now, (*context, *self._screen_before()), plain, tty)
 
-    async def _ask(self, question: bytes, mark: str = "") -> bytes | None:
+    async def _ask(self, question: bytes, depth: int, mark: str = "") -> bytes | None:
         """Run our own text in the shell, between the agent's commands; the answer between its marks, if there is one.
-        Raises Unreachable when the shell does not come back: nothing can be run in it any more."""
-        if self._driver is None or self._with.unwanted():
+        `depth`: shells round the one that is asked; where that has just ended, no other one is. Raises Unreachable when
+        the shell does not come back: nothing can be run in it any more."""
+        if self._driver is None or self._driver.depth != depth or self._with.unwanted():
             return None
         self._asking, self._answer = self._loop.create_future(), bytearray()
         try:
@@ -543,7 +546,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 await self._asking
         except TimeoutError:
             raise Unreachable("the shell on the target does not answer") from None
-        except DriverError:  # it has ended in this moment, which is told next
+        except ShellOver:  # which is told next
             return None
         finally:
             self._asking = None
@@ -561,17 +564,24 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _proposed(self, request: Request, judgement: Judgement, *, started: bool) -> None:
         await self._with.record_proposed(request, judgement, started=started)
 
-    async def _who(self, kind: str) -> str:
+    async def _who(self, kind: str, depth: int) -> str:
         """Who and where one is in an inner shell, as that says itself."""
         mark = f"{secrets.randbits(128):039d}"
-        answer = await self._ask(asking.who(kind, mark), mark)
+        answer = await self._ask(asking.who(kind, mark), depth, mark)
         return (answer or b"").decode("utf-8", "backslashreplace").strip()
 
     async def _in_driver(self, work: Coroutine[None, None, None]) -> None:
         try:
             await work
-        except DriverError as error:  # its shell has ended in this moment, which is told next
+        except ShellOver as error:  # which is told next
             self._mark(f"not run: {error}")
+
+    async def _open_inside(self, effect: sd.NestLine, command: bytes) -> None:
+        """A while can pass until it is begun, in which the agent may leave: so not in the session's task."""
+        try:
+            await self._in_driver(nesting.nest(self._driver, effect, command))
+        except DriverError as error:
+            self._events.post(sv.DriverFailed(str(error)))
 
     async def _run_line(self, effect: sd.RunLine | sd.NestLine) -> None:
         request = effect.authorization.request
@@ -586,9 +596,8 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._services.broker.ran(request.id, "running")
         if isinstance(effect, sd.RunLine):
             await self._in_driver(nesting.run(self._driver, effect, command))
-        else:  # a while can pass until it is begun, in which the agent may leave
-            work = self._in_driver(nesting.nest(self._driver, effect, command))
-            self._services.spawn(work, f"session {self.id} opens a shell inside")
+        else:
+            self._services.spawn(self._open_inside(effect, command), f"session {self.id} opens a shell inside")
 
     async def _run_aside(self, request: Request, nonce: str, cwd: str) -> None:
         self._with.stop_progress()
@@ -637,7 +646,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             return
         try:
             self._driver.send(data)
-        except DriverError:  # the command has ended in this moment; the gate hears of it next
+        except ShellOver:  # which the gate hears of next
             self._mark(f"{request.id} not delivered: the command had ended")
             return
         if request.stdin is StdinMode.SECRET:

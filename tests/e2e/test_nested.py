@@ -59,7 +59,7 @@ async def test_a_shell_in_the_shell(sh: Shell, command: str) -> None:
     await sh.line("cd /usr/lib; x=inner")
     await sh.line("(exit 41)")
     await sh.line('echo "<$?-$x-$y-$PWD>"', "<41-inner-1-/usr/lib>" + END)
-    await sh.line("echo go; sleep 30", "go" + END)
+    await sh.line("sh -c 'echo g''o; exec sleep 30'", "go" + END)
     sh.type("\x03")
     await sh.line("echo st''atus $?", "status 130" + END)
     await sh.line("exit 7")

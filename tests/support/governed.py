@@ -82,6 +82,17 @@ class Governed:
         status = await self.finished(await self.begin(command))
         return status, bytes(self.text)
 
+    async def has_given_the_terminal(self) -> None:
+        """Wait until a program has the terminal, and not the shell itself: a key that interrupts while the shell is
+        about to start one is for the shell, which then waits for the program all the same."""
+        await until(self._given, "a program has the terminal")
+
+    def _given(self) -> bool:
+        assert self.driver._made is not None
+        stat = Path(f"/proc/{self.driver._made.pid}/stat").read_text().rpartition(")")[2].split()
+        group, foreground = stat[2], stat[5]  # proc(5): fields 5 and 8
+        return group != foreground
+
     async def says(self, text: bytes) -> None:
         """Wait until the output has it."""
         await until(lambda: text in self.text or self.failed, f"{text!r} is put out")

@@ -284,18 +284,20 @@ async def test_control_keys_and_jobs(sshd: Sshd, kind: str, monkeypatch: pytest.
             shell.text.clear()
             nonce = await shell.begin(command)
             await shell.says(b"go")
+            if "sleep" in command:
+                await shell.has_given_the_terminal()
             shell.driver.control("^C")
             assert await shell.finished(nonce) == 130
             assert (await shell.run("echo $?"))[1] == b"130\r\n"
         nonce = await shell.begin("echo go; sleep 30")
         await shell.says(b"go")
-        await asyncio.sleep(0.1)  # until the shell has made it the foreground job, which nothing tells
+        await shell.has_given_the_terminal()
         shell.driver.control("^Z")
         await shell.finished(nonce)
         assert b"topped" in (await shell.run("jobs"))[1]
         nonce = await shell.begin("fg")
         await shell.says(b"sleep 30")
-        await asyncio.sleep(0.1)
+        await shell.has_given_the_terminal()
         shell.driver.control("^C")
         assert await shell.finished(nonce) == 130
         assert await shell.run("jobs") == (0, b"")
@@ -310,7 +312,7 @@ async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
     async with governed(sshd) as shell:
         nonce = await shell.begin("echo go; sleep 30")
         await shell.says(b"go")
-        await asyncio.sleep(0.1)
+        await shell.has_given_the_terminal()
         shell.driver.control("^Z")
         await shell.finished(nonce)
         for _ in range(2):
@@ -413,7 +415,7 @@ async def test_a_program_that_calls_itself_sudo_is_not(sshd: Sshd, tmp_path: Pat
     async with governed(sshd) as shell:
         nonce = await shell.begin(f"stty -echo; echo go; {liar} 30")
         await shell.says(b"go")
-        await asyncio.sleep(0.1)  # until it runs, which nothing tells
+        await shell.has_given_the_terminal()
         assert await shell.driver.observe() == ev.TtyChanged(False, True, "")
         shell.driver.control("^C")
         await shell.finished(nonce)

@@ -14,7 +14,7 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
 from bastion.ssh import nesting as lines
-from bastion.ssh.driver import DriverError
+from bastion.ssh.driver import DriverError, ShellOver
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -89,6 +89,7 @@ async def test_state_inside_and_outside(sshd: Sshd, tmp_path: Path, command: str
         )
         running = await shell.begin("echo go; sleep 30")
         await shell.says(b"go")
+        await shell.has_given_the_terminal()
         shell.driver.control("^C")
         assert await shell.finished(running) == 130
         assert await leave(shell, nonce, 7) == 7
@@ -162,6 +163,7 @@ async def test_sudo_and_su(sshd: Sshd, command: str) -> None:
         assert (await shell.run("id -u; tty >/dev/null && echo tty"))[1] == b"0\r\ntty\r\n"
         running = await shell.begin("echo go; sleep 30")
         await shell.says(b"go")
+        await shell.has_given_the_terminal()
         shell.driver.control("^C")
         assert await shell.finished(running) == 130
         assert await leave(shell, nonce, 3) == 3
@@ -225,5 +227,15 @@ async def test_words_for_a_shell_that_is_gone_are_refused(sshd: Sshd) -> None:
     async with governed(sshd) as shell:
         nonce = await enter(shell, "bash")
         await leave(shell, nonce, 0)
-        with pytest.raises(DriverError, match="has ended"):
+        with pytest.raises(ShellOver):
             await lines.leave(shell.driver, sd.LeaveShell(1), "bash")
+
+
+async def test_words_for_a_shell_with_another_in_it_are_a_fault(sshd: Sshd) -> None:
+    """Nothing can make the bastion send them: it ends the session, and does not wait for an end that never comes."""
+    async with governed(sshd) as shell:
+        await enter(shell, "bash")
+        await enter(shell, "bash")
+        with pytest.raises(DriverError) as caught:
+            await lines.leave(shell.driver, sd.LeaveShell(1), "bash")
+        assert not isinstance(caught.value, ShellOver)

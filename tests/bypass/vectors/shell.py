@@ -23,6 +23,8 @@ START = (Shell(), Type(READY + b"\r"), Approve(READY), Sees(rb"ready\r?\n"))
 TOUCH = b"touch {X}"
 NAP = b"echo run''ning; sleep 1; echo do''ne"
 """A command that says when it reads what is typed, and when no more."""
+OVER = (Sees(rb"done\r?\n"), Sees(rb"[#$] "))
+"""It has ended: before the prompt, keys of a window in which they pass are still its own."""
 
 
 def _nap(mode: str = "") -> tuple[Type | Approve | Sees, ...]:
@@ -110,7 +112,7 @@ TYPED = (
         "what a command left unread is thrown away before the next one starts",
         *_nap("raw"),
         Type((TOUCH + b"\r") * 2),
-        Sees(rb"done\r?\n"),
+        *OVER,
         Type(b"timeout -s KILL --foreground 1 sh; echo en''ded\r"),
         Approve(b"timeout -s KILL --foreground 1 sh; echo en''ded"),
         Sees(rb"ended\r?\n"),  # the shell that shall find nothing to read is gone
@@ -122,7 +124,7 @@ TYPED = (
         "the terminal is never a source of commands",
         *_nap("raw"),
         Type(b"\\builtin eval '" + TOUCH + b"' <&7\n\\__g_d 1 0\n"),
-        Sees(rb"done\r?\n"),
+        *OVER,
         bites=False,
         needs=RAW,
     ),
