@@ -197,7 +197,7 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
         await self._with.record_proposed(request, judgement, started=False)
         if judgement.verdict is not Verdict.HOLD:  # no rule and no entry of the whitelist lets a forward through
             raise _Refused(f"refused: {judgement.reason}")
-        self._with.hold(request, self._decided)
+        self._with.hold(request, self._decided, lambda _request: None)  # nobody edits a forward (gate/editing.py)
         return request
 
     def _ask(self, now: int) -> Request:
