@@ -199,10 +199,14 @@ class Dealings:
     # --- desk ---------------------------------------------------------------------------------------------------
 
     def hold(
-        self, request: Request, decided: Callable[[Decision, float], None], edited: Callable[[Request], None]
+        self,
+        request: Request,
+        decided: Callable[[Decision, float], None],
+        edited: Callable[[Request], None] | None = None,
     ) -> None:
-        """Hand a request to the desk; `edited` gets what an approver puts in its place."""
-        self.services.broker.hold(request, self.records.proposal, self.id, decided, self.replaced(edited))
+        """Hand a request to the desk; `edited` gets what an approver puts in its place, where something can be."""
+        replaced = self.replaced(edited) if edited is not None else None
+        self.services.broker.hold(request, self.records.proposal, self.id, decided, replaced)
 
     def replaced(self, edited: Callable[[Request], None]) -> Callable[[Request, str], None]:
         """What the broker is to call for an edit."""

@@ -37,6 +37,7 @@ from bastion.ssh.console import ConsoleSession
 from bastion.ssh.control_channel import ControlChannel
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.forward import Forward
+from bastion.ssh.lean import lean
 from bastion.ssh.limits import LoginLimits
 from bastion.ssh.own import SELF, OwnSession
 from bastion.ssh.services import Services
@@ -141,6 +142,7 @@ class BastionServer(asyncssh.SSHServer):
 
     def _connect(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        lean(conn)
         if conn._transport is not None:
             conn._transport.set_write_buffer_limits(high=UNREAD_LIMIT)
             setattr(conn, "pause_writing", self._unread)  # noqa: B010 -- asyncssh does nothing there

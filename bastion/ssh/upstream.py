@@ -30,6 +30,7 @@ from bastion.directory import CERTIFIED
 from bastion.errors import BastionError, HostKeyMismatch, Unreachable
 from bastion.model import Request, Target
 from bastion.ssh import algorithms
+from bastion.ssh.lean import lean
 from bastion.ssh.minting import Minting
 
 SESSIONS_PER_LINK = 8
@@ -348,7 +349,7 @@ async def dial(
     pinned = [asyncssh.import_public_key(line) for line in target.host_keys]
     try:
         async with asyncio.timeout(seconds):
-            return await asyncssh.connect(
+            connection = await asyncssh.connect(
                 target.host,
                 target.port,
                 username=login,
@@ -368,6 +369,8 @@ async def dial(
                 login_timeout=seconds,
                 client_version="agent-bastion",
             )
+            lean(connection)
+            return connection
     except asyncssh.HostKeyNotVerifiable:
         raise HostKeyMismatch(
             f"target {target.name} shows another host key than the pinned one", "nothing was sent; tell the admin"

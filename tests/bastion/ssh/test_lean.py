@@ -1,0 +1,110 @@
+"""What a connection leaves out: the packets that say nothing, and the copies; never a byte."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import Counter
+from typing import Any
+
+import asyncssh
+import pytest
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
+
+from bastion.ssh import algorithms
+from bastion.ssh.lean import lean
+
+SIZE = 4 << 20
+
+
+class Server(asyncssh.SSHServer):
+    """Lets anybody in."""
+
+    def __init__(self, leanly: bool) -> None:
+        self._leanly = leanly
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        if self._leanly:
+            lean(conn)
+
+    def begin_auth(self, username: str) -> bool:
+        return False
+
+
+async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    while data := await process.stdin.read(1 << 16):
+        process.stdout.write(data)
+    process.exit(0)
+
+
+def counted(connection: asyncssh.SSHClientConnection) -> Counter[int]:
+    """Counts what comes, from now on."""
+    counts: Counter[int] = Counter()
+    plain = connection.log_received_packet
+
+    def log(pkttype: int, *args: Any, **more: Any) -> None:
+        counts[pkttype] += 1
+        plain(pkttype, *args, **more)
+
+    connection.log_received_packet = log  # type: ignore[method-assign]
+    return counts
+
+
+async def transfer(leanly: bool, cipher: str) -> tuple[Counter[int], Counter[int], bool]:
+    """Packets that the client got outside of channels, and on its channel; whether all came back as it was."""
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=lambda: Server(leanly),
+        server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+        process_factory=echo,
+        encoding=None,
+        encryption_algs=[cipher],
+    )
+    async with server, asyncssh.connect("127.0.0.1", server.get_port(), known_hosts=None, config=None) as client:
+        if leanly:
+            lean(client)
+        alone = counted(client)
+        process = await client.create_process(encoding=None)
+        inside: Counter[int] = Counter()
+        channel: Any = process.channel
+        plain = channel.log_received_packet
+
+        def log(pkttype: int, *args: Any, **more: Any) -> None:
+            inside[pkttype] += 1
+            plain(pkttype, *args, **more)
+
+        channel.log_received_packet = log
+        sent = os.urandom(SIZE)
+
+        async def feed() -> None:
+            for at in range(0, SIZE, 1 << 18):
+                process.stdin.write(sent[at : at + (1 << 18)])
+                await process.stdin.drain()
+            process.stdin.write_eof()
+
+        feeding = asyncio.create_task(feed())
+        back = await process.stdout.read(-1)
+        await feeding
+        equal = hashlib.sha256(back).digest() == hashlib.sha256(sent).digest()
+    return alone, inside, equal
+
+
+@pytest.mark.parametrize("cipher", algorithms.ENCRYPTION)
+def test_no_empty_packets_and_no_byte_less(cipher: str) -> None:
+    alone, inside, equal = asyncio.run(transfer(True, cipher))
+    assert equal
+    assert alone[MSG_IGNORE] == 0
+    assert inside[MSG_CHANNEL_DATA] >= SIZE // (32 << 10)
+
+
+def test_asyncssh_by_itself_sends_one_before_each_packet() -> None:
+    """The day that it does not, this part can go."""
+    alone, inside, equal = asyncio.run(transfer(False, algorithms.ENCRYPTION[0]))
+    assert equal
+    assert alone[MSG_IGNORE] >= inside[MSG_CHANNEL_DATA]
+
+
+def test_none_of_our_ciphers_needs_them() -> None:
+    assert not any("cbc" in name for name in algorithms.ENCRYPTION)
