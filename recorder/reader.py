@@ -7,7 +7,6 @@ checked against the entry that commits to it; whether the entries are the signed
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -116,7 +115,7 @@ class Reader:
         """
         expected = None
         for entry in self.entries(types=("recording.chunk",), session=session):
-            facts = self._facts(entry)
+            facts = self.facts(entry)
             if expected is not None and facts.first != expected:
                 raise StoreDamaged(f"a chunk is missing before entry {entry.seq}", seq=entry.seq)
             expected = facts.first + facts.frames
@@ -125,7 +124,7 @@ class Reader:
 
     def chunk(self, entry: Entry) -> list[Frame]:
         """Frames of one `recording.chunk` entry. Raises StoreDamaged or Missing."""
-        facts = self._facts(entry)
+        facts = self.facts(entry)
         row = self._store.chunk(entry.seq)
         if row is None:
             raise Missing(f"chunk {facts.number} of {entry.session} is not there any more")
@@ -136,23 +135,15 @@ class Reader:
         except FrameError as error:
             raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
 
-    def text_key(self, session: str, purpose: bytes) -> bytes | None:
-        """A key for what is derived from the whole recording of a session as it is now; None without a recording.
+    def chunk_key(self, entry: Entry) -> bytes:
+        """The key of one `recording.chunk` entry. Raises Missing or StoreDamaged."""
+        row = self._store.chunk(entry.seq)
+        if row is None:
+            raise Missing(f"the chunk of entry {entry.seq} is not there any more")
+        return row.key
 
-        Made from the keys of all its chunks: when one is deleted, this one cannot be had any more either. Raises
-        StoreDamaged or Missing.
-        """
-        digest = hashlib.sha256(b"\x02" + purpose + b"\x00" + session.encode())
-        found = False
-        for entry in self.entries(types=("recording.chunk",), session=session):
-            row = self._store.chunk(entry.seq)
-            if row is None:
-                raise Missing(f"chunk of entry {entry.seq} is not there any more")
-            digest.update(hashlib.sha256(row.key).digest() + bytes.fromhex(entry.leaf))
-            found = True
-        return digest.digest() if found else None
-
-    def _facts(self, entry: Entry) -> chunks.Facts:
+    def facts(self, entry: Entry) -> chunks.Facts:
+        """What a `recording.chunk` entry says. Raises StoreDamaged."""
         try:
             return chunks.facts_of(entry.body)
         except FrameError as error:

@@ -20,6 +20,8 @@ SPEED_LEAST, SPEED_MOST = 0.01, 1000.0
 """Factors of replay speed that make sense; asciinema has no bounds and divides by what it is given."""
 TAIL_BYTES = 256 * 1024
 """Output at the end that decides an exec's last screen: 200 lines of 500 columns, twice over."""
+SHOWN = ("output", "stderr")
+"""Kinds of frames that a screen shows."""
 _SIZE = re.compile(rb"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
@@ -64,7 +66,7 @@ def screen_for(frames: Iterable[Frame], columns: int = 80, lines: int = 24) -> t
 
 def apply(screen: Screen, frame: Frame) -> bool:
     """Show one frame; did the screen change? Input, markers and exits do not show."""
-    if frame.kind in ("output", "stderr"):
+    if frame.kind in SHOWN:
         screen.feed(frame.data)
         return True
     size = size_of(frame)
@@ -124,7 +126,7 @@ def _tail(frames: Iterable[Frame]) -> deque[Frame]:
     kept: deque[Frame] = deque()
     size = 0
     for frame in frames:
-        if frame.kind in ("output", "stderr"):
+        if frame.kind in SHOWN:
             kept.append(frame)
             size += len(frame.data)
             while size - len(kept[0].data) >= TAIL_BYTES:

@@ -147,7 +147,7 @@ class Terminal:
         elif final == "m":
             page.select_graphic_rendition(*_graphics(parameters))
         elif final == "b":
-            page.draw(last * min(values[0] or 1, page.columns * page.lines))
+            page.draw(last * min(values[0] or 1, page.columns - page.cursor.x))  # to the line's end, as in tmux
         elif final in "hl":
             known = [mode for mode in values if mode in (mo.IRM, mo.LNM)]
             (page.set_mode if final == "h" else page.reset_mode)(*known)

@@ -51,10 +51,7 @@ SEARCH_SECONDS = 20.0
 """For one search; then it says how far it came. A client waits 60 s for an answer."""
 
 SEARCH_GRACE = 15.0
-"""Beyond that, for the session that it is at (recorder.lines.BYTES_LIMIT); then its process is killed."""
-
-SEARCH_MEMORY = 1 << 30
-"""Bytes of its address space. The largest session's lines take 150 MiB."""
+"""Beyond that, for the chunk that it is at and the lines of its session; then its process is killed."""
 
 SEARCH_TEXT = 1000
 """Characters that are searched for: longer than any line that is shown."""

@@ -6,8 +6,10 @@ finds: so it happens neither in the daemon nor in the tool, but here, under limi
 process dies, one search failed and nothing else did.
 
 It goes through the sessions from the newest back until the limit of hits or SECONDS is reached, and says with which
-`before` to go on. What it rendered is kept (recorder/textindex.py), so the next search is quicker. A hit belongs to the
-request whose marker, written by the bastion, came last before it; a line that a request shows twice is one hit.
+`before` to go on. What the daemon has not rendered yet (recorder/indexer.py) is rendered here, chunk by chunk, and
+kept: what a search does not get through, the next one goes on with, and the hits of the part that is done are shown. A
+hit belongs to the request whose marker, written by the bastion, came last before it; a line that a request shows twice
+is one hit.
 
 Not found: text across the end of a line or of the terminal's width, and what was wiped away within one frame. The
 screen of a governed shell's request that another one overlapped with may be taken for the other's.
@@ -16,7 +18,6 @@ screen of a governed shell's request that another one overlapped with may be tak
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from bisect import bisect_right
@@ -27,12 +28,14 @@ from pathlib import Path
 import msgspec
 
 from bastion.control import wire
-from bastion.control.archive import SEARCH_MEMORY, SEARCH_SECONDS, Archive
+from bastion.control.archive import SEARCH_SECONDS, Archive
 from bastion.errors import BastionError
+from recorder import derived, indexer
+from recorder.derived import Derived
 from recorder.errors import RecorderError
-from recorder.lines import Lines
+from recorder.indexer import Attempt, Busy, Writer
 from recorder.reader import Reader
-from recorder.textindex import TextIndex
+from recorder.spine import Spine
 
 HITS_LIMIT = 1000
 """Hits in one answer: at LINE_WIDTH characters they stay below wire.LINE_LIMIT, whatever the characters."""
@@ -42,18 +45,48 @@ NOTES_LIMIT = 20
 """Notes in one answer."""
 
 
+class Shown:
+    """What one recording showed, as far as it is rendered."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+        """(microseconds since the recording began, text) of the lines that hold what is searched for, by time."""
+        self.markers: list[tuple[int, str]] = []
+        self.notes: list[str] = []
+
+    def take(self, source: Derived | Writer, wanted: str) -> None:
+        """What is there now."""
+        found: dict[int, tuple[int, str]] = {}
+        for number, at, text in source.lines():
+            if wanted in text.casefold():
+                found[number] = (at, text)
+            else:
+                found.pop(number, None)  # it has become another
+        self.lines = sorted(found.values(), key=lambda line: line[0])
+        self.markers = list(source.markers())
+
+
 class Search:
     """One search."""
 
     def __init__(
-        self, reader: Reader, index: TextIndex, question: wire.SearchSessions, late: Callable[[], bool]
+        self,
+        reader: Reader,
+        directory: Path | None,
+        question: wire.SearchSessions,
+        late: Callable[[], bool],
+        limit: Callable[[], None] = lambda: None,
     ) -> None:
+        """`directory`: of what is rendered; None: nothing is kept. `limit` is called before each chunk."""
         self._archive = Archive(reader)
         self._reader = reader
-        self._index = index
+        self._directory = directory
         self._question = question
         self._wanted = question.text.casefold()
-        self._late = late
+        self._late, self._limit_chunk = late, limit
+        self._attempt = Attempt(directory, "attempt-search") if directory is not None else None
+        if self._attempt is not None:
+            self._attempt.look_back()
         self._limit = min(max(question.limit, 1), HITS_LIMIT)
         self._notes: list[str] = []
 
@@ -92,13 +125,9 @@ class Search:
         )
 
     def _session(self, info: wire.SessionInfo) -> Iterator[wire.SearchHit]:
-        try:
-            shown = self._index.of(info.id)
-        except RecorderError as error:
-            self._note(f"session {info.id}: {error.message}")
-            shown = Lines()
-        if not shown.whole:
-            self._note(f"session {info.id}: its output is longer than what is searched of one session")
+        shown = self._shown(info.id)
+        for note in shown.notes:
+            self._note(f"session {info.id}: {note}")
         requests = {name: self._archive.request_now(name) for name in info.requests}
         starts = [(at, name) for at, text in shown.markers if (name := text.partition(" ")[0]) in requests]
         begun = self._begun(info, starts)
@@ -109,13 +138,57 @@ class Search:
                 yield from self._hit(info, request, moment, max(0, moment - begun), "command", line)
         told: set[tuple[str, str]] = set()
         for at, line in shown.lines:
-            if self._wanted not in line.casefold():
-                continue
             last = bisect_right(starts, at, key=lambda start: start[0]) - 1
             name = starts[last][1] if last >= 0 else ""
             if (name, line) not in told:
                 told.add((name, line))
                 yield from self._hit(info, requests.get(name), begun + at, at, "screen", line)
+
+    def _shown(self, session: str) -> Shown:
+        """Renders what has not been; says what is left. Never raises for what the recording is like."""
+        shown = Shown()
+        try:
+            writer = Writer(self._reader, self._directory, session)
+        except (Busy, OSError):  # the indexer is at it: what it has done is there to be read
+            return self._read(session, shown)
+        except RecorderError as error:
+            shown.notes.append(error.message)
+            return shown
+        try:
+            while writer.more():
+                if self._late():
+                    shown.notes.append(f"only {writer.done} of {len(writer.spine.links)} chunks were searched in time")
+                    break
+                self._limit_chunk()
+                if self._attempt is not None:
+                    self._attempt.begin(writer.derived.path, writer.done)
+                writer.advance()
+        except (RecorderError, OSError) as error:
+            shown.notes.append(error.message if isinstance(error, RecorderError) else str(error))
+        except Exception as error:  # noqa: BLE001 - a fault of the renderer, of which the rest of the search knows nothing
+            writer.give_up(f"the renderer failed: {type(error).__name__}")
+        finally:
+            if self._attempt is not None:
+                self._attempt.end()
+            shown.take(writer, self._wanted)
+            if (stopped := writer.stopped) is not None:
+                shown.notes.append(f"not rendered from chunk {stopped[0]} on: {stopped[1]}")
+            writer.close()
+        return shown
+
+    def _read(self, session: str, shown: Shown) -> Shown:
+        spine = Spine(session)
+        source = Derived(self._directory, spine)
+        try:
+            spine.refresh(self._reader)
+            shown.take(source, self._wanted)
+            if (done := source.refresh()) < len(spine.links):
+                shown.notes.append(f"only {done} of {len(spine.links)} chunks are rendered yet")
+        except RecorderError as error:
+            shown.notes.append(error.message)
+        finally:
+            source.close()
+        return shown
 
     def _begun(self, info: wire.SessionInfo, starts: list[tuple[int, str]]) -> int:
         """When the recording began, by the first command that it shows: an exec's begins when it is approved."""
@@ -167,17 +240,15 @@ def cut(line: str, place: int, length: int) -> str:
 
 def main(store: Path) -> int:
     """Answer the one question on stdin."""
-    os.nice(19)
-    resource.setrlimit(resource.RLIMIT_AS, (SEARCH_MEMORY, SEARCH_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    indexer.limit_process()
     end = time.monotonic() + SEARCH_SECONDS
     question = msgspec.json.decode(sys.stdin.buffer.readline(), type=wire.SearchSessions)
     # only its owner keeps an index: files of root's in the daemon's directory would be in its way, and a trap for root
     mine = store.stat().st_uid == os.geteuid()
     try:
         with Reader.open(store) as reader:
-            index = TextIndex(reader, store.parent / "search" if mine else None)
-            result = Search(reader, index, question, lambda: time.monotonic() > end).run()
+            kept = store.parent / derived.DIRECTORY if mine else None
+            result = Search(reader, kept, question, lambda: time.monotonic() > end, indexer.limit_cpu).run()
     except (BastionError, RecorderError) as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from bastion.control.searching import HITS_LIMIT, LINE_WIDTH, Search, cut
 from bastion.errors import StoreError, UsageError
 from bastion.model import Assessment, Request, Tier, Verdict
 from bastion.policy.judge import Judgement
+from recorder.derived import name_of
+from recorder.indexer import TRIES, Attempt, Writer
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
-from recorder.textindex import TextIndex
 from tests.bastion.control.conftest import request as a_request
 from tests.recorder.stories import HOST, ledger_key
 
@@ -59,11 +60,11 @@ class Past:
         self.ledger.append(draft).result(30)
 
     def find(
-        self, text: str, index: TextIndex | None = None, late: bool = False, **filters: object
+        self, text: str, index: Path | None = None, late: Callable[[], bool] = lambda: False, **filters: object
     ) -> wire.SearchResult:
         with Reader.open(self.store) as reader:
             question = wire.SearchSessions(id=0, text=text, **filters)  # type: ignore[arg-type]
-            return Search(reader, index or TextIndex(reader, None), question, lambda: late).run()
+            return Search(reader, index, question, late).run()
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_limits_say_how_to_go_on(past: Past) -> None:
     rest = past.find("hit", before=found.before)
     assert ([hit.session for hit in rest.hits], rest.complete) == (names[:1], True)
     assert past.find("hit", limit=3).complete
-    late = past.find("hit", late=True)
+    late = past.find("hit", late=lambda: True)
     assert (late.hits, late.sessions, late.complete) == ([], 0, False)
     past.session((b"many", b"".join(b"hit %d\n" % number for number in range(5))))
     some = past.find("hit", limit=3)
@@ -125,36 +126,69 @@ def test_a_line_counts_once_for_each_request(past: Past) -> None:
     assert [hit.request for hit in past.find("same").hits] == ["r-00010000", "r-00010001"]
 
 
-def test_the_index_is_used_and_never_trusted(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_rendered_is_kept_and_never_trusted(past: Past, tmp_path: Path) -> None:
+    name = past.session((b"x", b"the needle\n"))
+    kept = tmp_path / "derived"
+    file = kept / name_of(name)
+    wanted = [("screen", "the needle")]
+    assert lines(past.find("needle", kept)) == wanted
+    assert (file.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o600, 0o700)
+    good = file.read_bytes()
+    assert b"needle" not in good
+    assert lines(past.find("needle", kept)) == wanted
+    assert file.read_bytes() == good, "it was rendered again"
+    # neither a changed file nor another session's is taken
+    for bad in (b"", b"x", good[:-1], good[:60] + bytes([good[60] ^ 1]) + good[61:], b"ABd1" + b"\xff" * 12 + good):
+        file.write_bytes(bad)
+        assert lines(past.find("needle", kept)) == wanted
+        assert len(file.read_bytes()) == len(good)
+    past.session((b"y", b"hay\n"))
+    assert [hit.line for hit in past.find("hay", kept).hits] == ["hay"]
+    theirs = next(path for path in kept.iterdir() if path != file and not path.name.startswith("attempt"))
+    theirs.write_bytes(good)
+    assert [hit.line for hit in past.find("hay", kept).hits] == ["hay"]
+    # and where it cannot be kept, what is found is the same, or it is said
+    assert lines(past.find("needle")) == wanted
+
+
+def test_a_search_goes_as_far_as_time_allows_and_the_next_one_goes_on(past: Past, tmp_path: Path) -> None:
+    """What was beyond the first 2 MiB was not searched once."""
+    name = past.session((b"x", b"".join(b"line %07d of many\n" % n for n in range(150_000)) + b"the needle\n"))
+    turns = iter([False, False, False, True])  # before the session, then before each chunk
+    first = past.find("line 0000001", tmp_path / "derived", late=lambda: next(turns, True))
+    assert lines(first) == [("screen", "line 0000001 of many")]
+    assert first.notes == [f"session {name}: only 2 of 49 chunks were searched in time"]
+    assert lines(past.find("needle", tmp_path / "derived")) == [("screen", "the needle")]
+
+
+def test_what_another_process_renders_is_read_as_far_as_it_is(past: Past, tmp_path: Path) -> None:
     name = past.session((b"x", b"the needle\n"))
     with Reader.open(past.store) as reader:
-        index = TextIndex(reader, tmp_path / "index")
-        assert index.kept(name) is None
-        assert lines(past.find("needle", index)) == [("screen", "the needle")]
-        (file,) = (tmp_path / "index").iterdir()
-        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-        assert b"needle" not in file.read_bytes()
-        kept = index.kept(name)
-        assert kept is not None
-        assert kept == index.of(name)
-        # neither a changed file nor another session's is taken
-        good = file.read_bytes()
-        for bad in (b"", b"x", good[:-1], good[:20] + bytes([good[20] ^ 1]) + good[21:]):
-            file.write_bytes(bad)
-            assert index.kept(name) is None
-            assert lines(past.find("needle", index)) == [("screen", "the needle")]
-            assert index.kept(name) == kept
-        other = past.session((b"y", b"hay\n"))
-        assert index.of(other).lines[-1][1] == "hay"
-        theirs = next(path for path in file.parent.iterdir() if path != file)
-        theirs.write_bytes(good)
-        assert index.kept(other) is None
-        # and where it cannot be kept, the answer is the same
-        (tmp_path / "file").write_text("")
-        assert lines(past.find("needle", TextIndex(reader, tmp_path / "file"))) == [("screen", "the needle")]
-        # a shredded chunk takes it along
-        monkeypatch.setattr(reader, "text_key", lambda *_: bytes(32))
-        assert index.kept(name) is None
+        writer = Writer(reader, tmp_path / "derived", name)
+        found = past.find("needle", tmp_path / "derived")
+        assert (found.hits, found.notes) == ([], [f"session {name}: only 0 of 1 chunks are rendered yet"])
+        assert writer.more()
+        writer.advance()
+        assert lines(past.find("needle", tmp_path / "derived")) == [("screen", "the needle")]
+        writer.close()
+
+
+def test_a_search_survives_what_no_renderer_gets_through(past: Past, tmp_path: Path) -> None:
+    """Two searches died of it; the third goes round it, and finds what is elsewhere."""
+    hostile, harmless = past.session((b"x", b"bomb\n")), past.session((b"y", b"the needle\n"))
+    kept = tmp_path / "derived"
+    for _ in range(TRIES):
+        with Reader.open(past.store) as reader:
+            attempt = Attempt(kept, "attempt-search")
+            attempt.look_back()
+            writer = Writer(reader, kept, hostile)
+            attempt.begin(writer.derived.path, writer.done)
+            writer.close()  # and here the process was killed
+    found = past.find("needle", kept)
+    assert [hit.session for hit in found.hits] == [harmless]
+    assert found.notes == [
+        f"session {hostile}: not rendered from chunk 0 on: the renderer did not get through what was put out there"
+    ]
 
 
 def test_long_lines_are_cut_round_the_hit() -> None:
@@ -172,7 +206,7 @@ async def test_the_process(past: Past) -> None:
     with Reader.open(past.store) as reader:
         found = await Archive(reader).search(wire.SearchSessions(id=0, text="N\u00c4H"))
         assert [hit.where for hit in found.hits] == ["screen"]
-        assert (past.store.parent / "search").is_dir()
+        assert (past.store.parent / "derived").is_dir()
         for bad in ("", "  ", "a\nb", "x" * 1001):
             with pytest.raises(UsageError):
                 await Archive(reader).search(wire.SearchSessions(id=0, text=bad))
