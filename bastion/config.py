@@ -73,6 +73,10 @@ class Config:
     """A shell in which nothing happens for this long is ended."""
     shell_seconds: float
     """A shell is ended after this long, whatever happens in it."""
+    transfer_file_bytes: int
+    """In one file that an agent writes over SFTP."""
+    staging_bytes: int
+    """In all files together that wait for a decision."""
     witness_url: str
     """Of the witness; empty: none."""
     witness_key: str
@@ -124,6 +128,11 @@ class Config:
     def store(self) -> Path:
         """Directory of the ledger and the recordings."""
         return self.state / "store"
+
+    @property
+    def staging(self) -> Path:
+        """Directory of files that wait for a decision."""
+        return self.state / "staging"
 
     @property
     def socket(self) -> Path:
@@ -203,6 +212,12 @@ def _between(least: int, most: int) -> Callable[[object], int]:
         return value
 
     return check
+
+
+def _mebibytes(least: int, most: int) -> Callable[[object], int]:
+    """A check: so many MiB, as bytes."""
+    check = _between(least, most)
+    return lambda value: check(value) << 20
 
 
 def _lasting(least: str, most: str) -> Callable[[object], float]:
@@ -287,6 +302,10 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "on_disconnect": Key("shell_leave_running", "kill", _on_disconnect),
         "idle": Key("shell_idle_seconds", "30m", _lasting("10s", "1d")),
         "longest": Key("shell_seconds", "8h", _lasting("10s", "7d")),
+    },
+    "transfers": {
+        "largest_mib": Key("transfer_file_bytes", 4096, _mebibytes(1, 1 << 20)),
+        "staging_mib": Key("staging_bytes", 16_384, _mebibytes(1, 1 << 24)),
     },
     "witness": {
         "url": Key("witness_url", "", _url),

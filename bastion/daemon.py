@@ -48,6 +48,8 @@ from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.recovery import take_up
 from bastion.sessions import Sessions
+from bastion.sftp.session import Transfers
+from bastion.sftp.staging import Staging
 from bastion.ssh import server
 from bastion.ssh.console import Consoles
 from bastion.ssh.limits import LoginLimits
@@ -145,6 +147,11 @@ class Daemon:
         for left in kept:
             broker.restore(left, config.ticket_seconds)
         sessions = Sessions()
+        staging = Staging(config.staging, file_limit=config.transfer_file_bytes, limit=config.staging_bytes)
+        try:
+            staging.prepare()
+        except OSError as error:
+            raise StoreError(f"cannot prepare {config.staging}: {error.strerror}") from None
         pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
         grants = Grants(directory, writer, clock, broker, sessions)
         broker.granting = grants
@@ -175,6 +182,7 @@ class Daemon:
             needs_vouching=anchoring.needed,
             longest_grant=int(config.longest_grant_seconds),
             consoles=Consoles(config.host_name, partial(note_console, writer)),
+            transfers=Transfers(staging),
         )
         connections = server.Connections()
         limits = LoginLimits(

@@ -167,8 +167,8 @@ class Left:
 def left_behind(
     packed: bytes | None, entries: Sequence[EntryLike], now: int, ticket: float
 ) -> tuple[State | None, Left | None]:
-    """How a request stands that a daemon left, and what goes back to the desk of it: an exec whose time is not over, or
-    that was approved less than `ticket` seconds ago. `now` in microseconds since the epoch."""
+    """How a request stands that a daemon left, and what goes back to the desk of it: an exec or a transfer whose time
+    is not over, or that was approved less than `ticket` seconds ago. `now` in microseconds since the epoch."""
     info = fold_request(packed, entries)
     if info is None or info.state not in (State.HELD, State.APPROVED):
         return None, None
@@ -176,7 +176,11 @@ def left_behind(
     votes = [entry for entry in entries if entry.type == "request.decided" and entry.body["choice"] == "approve"]
     last = votes[-1] if state is State.APPROVED else None
     in_time = now < (last.t + int(ticket * 1_000_000) if last is not None else info.expires)
-    if info.kind != RequestKind.EXEC or not in_time or info.to_model().digest != info.digest:
+    if (
+        info.kind not in (RequestKind.EXEC, RequestKind.TRANSFER)
+        or not in_time
+        or info.to_model().digest != info.digest
+    ):
         return state, None
     return state, Left(
         info=msgspec.structs.replace(info, attached=False),

@@ -7,8 +7,8 @@ in the ledger, computes the digest anew from the stored content, and wants a `co
 that is fresh and was not used before. Then it signs an OpenSSH user certificate (PROTOCOL.certkeys) for the request's
 login, whose critical option `force-command` is the command as the ledger holds it: the target's own sshd refuses to run
 anything else with that key. No forward, agent or rc file is permitted by it, and a terminal only to what has one. For
-an approved forward the command is `false`, and forwards are permitted: a certificate cannot say where to, so PermitOpen
-on the target does.
+a transfer the command is `internal-sftp`. For an approved forward it is `false`, and forwards are permitted: a
+certificate cannot say where to, so PermitOpen on the target does.
 
     {"request": "r-…", "digest": "…", "public": "ssh-ed25519 …"}  ->  {"certificate": "…"} or {"refused": "…"}
     {"shell": "s-…", "mark": "…", "name": "…", "terminal": "tty", "public": "…"}
@@ -69,6 +69,10 @@ connection at 131,071, which is also the longest argument that Linux gives a log
 LINE_LIMIT = 4096
 """Bytes of one question."""
 
+SFTP = "internal-sftp"
+"""Forced for a transfer: sshd's own SFTP server (sshd_config(5), ForceCommand). What is done with it is the daemon's to
+keep to what was approved."""
+
 PROBE = "agent-bastion: certificates are honoured"
 """What a probe's forced command prints."""
 
@@ -126,10 +130,12 @@ class Mint:
         return self._sign(public, forced, info.login, label, now, terminal=terminal, forwards=forwards)
 
     def _forced(self, info: RequestInfo, *, terminal: bool) -> str:
-        if len(info.command) > COMMAND_LIMIT:
+        if len(info.command) > COMMAND_LIMIT and info.kind != RequestKind.TRANSFER.value:
             raise Refused(f"a command in a certificate has at most {COMMAND_LIMIT:,} bytes")
         if info.kind == RequestKind.FORWARD.value:
             return "false"
+        if info.kind == RequestKind.TRANSFER.value:
+            return SFTP
         command = guarded(info.command, info.script, script_hash(info.script_code))
         if info.kind == RequestKind.LINE.value:
             if info.state != State.ALLOWED.value or not info.cwd.startswith("/") or not aside(info.command):

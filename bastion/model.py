@@ -87,6 +87,8 @@ class RequestKind(StrEnum):
     """Time-boxed access to a target."""
     FORWARD = "forward"
     """One TCP connection from the target to a destination that policy names."""
+    TRANSFER = "transfer"
+    """Files that are read, or changes to files, over SFTP; the command is their description (bastion/sftp)."""
 
 
 class TtyMode(StrEnum):

@@ -13,7 +13,7 @@ import hashlib
 from functools import lru_cache
 
 from bastion.control import wire
-from bastion.model import Choice, StdinMode
+from bastion.model import Choice, RequestKind, StdinMode
 from bastion.policy.visible import Visible, describe, visible
 from tui.items import Item
 from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
@@ -36,9 +36,10 @@ def request_document(item: Item, width: int) -> Document:
     info = item.info
     command = _described(info.command)
     blocks: list[Rows | Source] = [Rows(_head(item, width))]
-    blocks += _text("command", info.command, "", width, 0)
+    transfer = info.kind == RequestKind.TRANSFER
+    blocks += _text("transfer" if transfer else "command", info.command, "", width, 0)
     must = len(command.text)
-    if info.stdin == StdinMode.BUNDLED or info.stdin_code:
+    if (info.stdin == StdinMode.BUNDLED and not transfer) or info.stdin_code:
         blocks += _text("stdin", info.stdin_code, "read as code by the command", width, must)
         must += len(_described(info.stdin_code).text)
     if info.script:

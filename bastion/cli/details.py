@@ -6,7 +6,7 @@ import time
 
 from bastion.cli import output
 from bastion.control.wire import RequestInfo
-from bastion.model import StdinMode, Tier
+from bastion.model import RequestKind, StdinMode, Tier
 
 
 def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes]]:
@@ -21,12 +21,13 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     ]
     rows += [("", reason) for reason in _reasons(info)]
     rows += [("effects", text) for text in _effects(info)]
-    rows += [("command", output.size_of(info.command)), ("", info.command)]
+    name = "transfer" if info.kind == RequestKind.TRANSFER else "command"
+    rows += [(name, output.size_of(info.command)), ("", info.command)]
     rows += [(name, text) for name, text in _shell(info)]
     if info.script:
         rows += [("script", f"{info.script} as it is on the target: {output.size_of(info.script_code)}")]
         rows += [("", info.script_code)]
-    if info.stdin in (StdinMode.GATED, StdinMode.SECRET):
+    if info.stdin in (StdinMode.GATED, StdinMode.SECRET) or info.kind == RequestKind.TRANSFER:
         pass
     elif info.stdin == StdinMode.BUNDLED:
         rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))

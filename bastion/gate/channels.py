@@ -52,7 +52,8 @@ TABLE: dict[str, Row] = {
     # requests on a session channel
     "request exec": Row(Treatment.GATED, ""),
     "request shell": Row(Treatment.GATED, ""),
-    "request subsystem": _refused("subsystems, sftp among them, are not open in this release"),
+    "request subsystem sftp": Row(Treatment.GATED, ""),
+    "request subsystem": _refused("of subsystems, only sftp is open"),
     "request pty-req": Row(Treatment.PASSED, ""),
     "request window-change": Row(Treatment.PASSED, ""),
     "request env": Row(Treatment.GATED, ""),

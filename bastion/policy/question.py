@@ -244,7 +244,7 @@ class Question:
             login=request.login,
             assessment=request.assessment,
             kind=request.kind,
-            command=request.command,
+            command=None if request.kind is RequestKind.TRANSFER else request.command,  # which is no command line
             task=request.task,
             reason=request.reason,
             rollback=request.rollback,

@@ -35,6 +35,10 @@ EXPLAINED = frozenset({"subsystem"})
 after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
 
 
+SFTP = "sftp"
+"""The one subsystem that targets have here (draft-ietf-secsh-filexfer-02 section 2)."""
+
+
 class Agent(Protocol):
     """What a session of an agent's channel is told."""
 
@@ -45,6 +49,9 @@ class Agent(Protocol):
 
     def shell_received(self, terminal: Terminal | None) -> Agent:
         """The same for a shell; returns who is told of the rest."""
+
+    def sftp_received(self) -> Agent | None:
+        """The same for the subsystem sftp; None where there is none."""
 
     def window_changed(self, columns: int, rows: int) -> None:
         """RFC 4254 section 6.7."""
@@ -148,6 +155,11 @@ class AgentChannel(Channel):
         if name == SUBSYSTEM:  # our own client asks for it, with an agent's key, and understands a plain failure
             self.agent.refused(f"subsystem {name}", "")
             return False
+        if name == SFTP and not self._session_started and (agent := self.agent.sftp_received()) is not None:
+            self._session_started = True
+            self.agent = agent
+            self._session = cast(Any, agent)
+            return True
         return self._say_no("subsystem", f"subsystem {name}")
 
     def _say_no(self, row: str, what: str) -> bool:

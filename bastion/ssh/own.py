@@ -85,6 +85,9 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
         self.exec_received(b"help", terminal)
         return self
 
+    def sftp_received(self) -> None:
+        """No files are here: the channel says so, by `not_open`."""
+
     def window_changed(self, columns: int, rows: int) -> None:
         """Of no interest here."""
 

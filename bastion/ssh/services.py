@@ -67,6 +67,8 @@ class Services:
     needs_vouching: Callable[[Request], bool]
     longest_grant: int
     """Seconds that an agent may ask for."""
+    transfers: Callable[[Any], Any]
+    """Dealings -> the session that serves SFTP on their channel (bastion/sftp stands above this package)."""
     consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -31,7 +31,7 @@ from bastion.ids import request_id
 from bastion.model import Decision, Request
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
-from bastion.ssh.channel import AgentChannel
+from bastion.ssh.channel import Agent, AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Terminal
 from bastion.ssh.execution import Execution, Stdin
@@ -85,6 +85,11 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def shell_received(self, terminal: Terminal | None) -> ShellSession:
         """RFC 4254 section 6.5 `shell`: another kind of session takes over."""
         return ShellSession(self._with, terminal)
+
+    def sftp_received(self) -> Agent | None:
+        """The subsystem sftp: another kind of session takes over."""
+        session: Agent = self._services.transfers(self._with)
+        return session
 
     def window_changed(self, columns: int, rows: int) -> None:
         """There is no terminal."""

@@ -235,6 +235,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         """The channel lets only one of these through."""
         return self
 
+    def sftp_received(self) -> None:
+        """The channel lets only one of these through."""
+
     def not_open(self, what: str, reason: str) -> None:
         """The channel lets only one of these through."""
 

@@ -43,6 +43,9 @@ class TurnedAway(asyncssh.SSHServerSession[bytes]):
         self._end_soon()
         return self
 
+    def sftp_received(self) -> None:
+        """No files are here: the channel says so, by `not_open`."""
+
     def window_changed(self, columns: int, rows: int) -> None:
         """Of no interest."""
 

@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -172,6 +172,28 @@ class Pool:
     ) -> asyncssh.SSHClientConnection:
         """A connection of its own, for what cannot share one. Raises as `dial`."""
         return await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, key=key)
+
+    @contextlib.asynccontextmanager
+    async def lend(
+        self, target: Target, login: str, certify: Callable[[], Awaitable[asyncssh.SSHKeyPair]]
+    ) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """A connection for one channel that its caller opens; where the target takes certificates, one of its own with
+        the certificate that `certify` gets. Raises as `dial`."""
+        if target.credential == CERTIFIED:
+            link = Link(await self.dial(target, login, await certify()), busy=1, spent=True)
+            self._links.setdefault(_route(target, login), []).append(link)
+        else:
+            link = await self._link(target, login, fresh=False)
+        try:
+            yield link.connection
+        except asyncssh.ChannelOpenError:
+            link.full = True
+            raise
+        except TimeoutError:
+            link.spent = True
+            raise
+        finally:
+            self._release(target, login, link)
 
     async def _start_certified(
         self,

@@ -63,6 +63,9 @@ def test_everything_can_be_said() -> None:
         url = "https://witness.example/w1"
         key = "VKEYHERE"
         every = "1m"
+        [transfers]
+        largest_mib = 64
+        staging_mib = 128
         [anchor]
         directory = "/mnt/copies"
         git = "git@example.com:anchors.git"
@@ -78,7 +81,7 @@ def test_everything_can_be_said() -> None:
     expected |= {"shell_leave_running": True, "shell_idle_seconds": 3600, "shell_seconds": 86_400}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
-    expected |= {"anchor_seconds": 7200}
+    expected |= {"anchor_seconds": 7200, "transfer_file_bytes": 64 << 20, "staging_bytes": 128 << 20}
     assert dataclasses.asdict(config) == expected
     assert (config.host, config.port) == ("::", 22)
     assert config.host_key == Path("/var/lib/bastion/host_key")
@@ -118,6 +121,8 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("shells", "on_disconnect", ['"kill"', '"leave"'], ['"Kill"', '""', "true"]),
         ("shells", "idle", ['"10s"', '"1d"'], ['"9s"', '"25h"']),
         ("shells", "longest", ['"10s"', '"7d"'], ['"9s"', '"8d"']),
+        ("transfers", "largest_mib", ["1", "1048576"], ["0", "1048577", '"1"']),
+        ("transfers", "staging_mib", ["1", "16777216"], ["0", "16777217", "1.5"]),
         ("witness", "url", ['""', f'"http://h:1"\nkey = "{VKEY}"'], ['"h:1"', '"ftp://h"', '"http://"', '"http://a b"']),  # noqa: E501
         ("witness", "key", ['""', f'"{VKEY}"\nurl = "https://h"'], ['"x"', f'"{VKEY[:-4]}"', f'"w2{VKEY[2:]}"', "1"]),
         ("witness", "every", ['"10s"', '"1d"'], ['"9s"', '"25h"', "60"]),

@@ -1,0 +1,84 @@
+"""Changes that were acknowledged and are held together at the end, and how things look with them made. Pure but for
+the staged files that it carries.
+
+Only what `scp` asks for is collected: new directories, files, and modes and times of both. Whatever else comes ends the
+batch first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bastion.sftp import names
+from bastion.sftp.changes import ITEMS_LIMIT, Attributes, Item, Kind
+from bastion.sftp.staging import Staged
+
+
+class Batch:
+    """One batch, in the order of asking."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.contents: dict[str, Staged] = {}
+        self._spare: list[Staged] = []
+        self._at: dict[bytes, int] = {}
+        """Resolved paths to places in `items`."""
+        self._spelled: dict[bytes, bytes] = {}
+        """New directories as they were asked for, to where they will be."""
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+    @property
+    def full(self) -> bool:
+        """One more would not fit. Half the limit of a description is left for content that is shown."""
+        return len(self.items) >= ITEMS_LIMIT or self._size > PATHS_LIMIT
+
+    def add(self, item: Item, staged: Staged | None = None) -> None:
+        """One more change; what was asked for first comes first."""
+        self._at[item.path] = len(self.items)
+        if item.kind is Kind.MKDIR:
+            self._spelled[item.asked] = item.path
+        self.items.append(item)
+        self._size += 4 * (len(item.path) + len(item.asked)) + 300
+        if staged is None:
+            return
+        if item.sha256 in self.contents:
+            self._spare.append(staged)
+        else:
+            self.contents[item.sha256] = staged
+
+    def at(self, path: bytes) -> Item | None:
+        """What is to be made or set at a resolved path."""
+        place = self._at.get(path)
+        return None if place is None else self.items[place]
+
+    def set(self, path: bytes, wanted: Attributes) -> bool:
+        """Add to what is set at a path that is in the batch; False if it is not."""
+        item = self.at(path)
+        if item is None:
+            return False
+        self.items[self._at[path]] = replace(item, set=item.set.then(wanted))
+        return True
+
+    def resolve(self, path: bytes) -> bytes | None:
+        """Where an absolute path leads that goes through a directory of the batch; None if it does not."""
+        rest: list[bytes] = []
+        directory = path
+        while self._spelled and directory != b"/":
+            made = self._spelled.get(directory)
+            if made is not None:
+                return None if b".." in rest else b"/".join([made, *reversed(rest)])
+            directory, name = names.split(directory)
+            rest.append(name)
+        return None
+
+    def drop(self) -> None:
+        """Remove the staged files."""
+        for staged in (*self.contents.values(), *self._spare):
+            staged.drop()
+
+
+PATHS_LIMIT = 400 << 10
+"""Bytes of description that the items alone may take."""

@@ -1,0 +1,296 @@
+"""One SFTP channel of an agent: from the subsystem request to its exit status.
+
+Theory of operation. The session is on record before the target is asked for anything, and so is the request to look at
+names, with which every channel begins: it is judged like any other, and where policy holds it the client waits for its
+first answer. Then packets are taken one by one (`handler.py`, `files.py`), on a channel of the target's SFTP server.
+
+The agent is told on stderr what it is told about commands, also while something is held: OpenSSH's clients pass it on.
+Clients that never read it must not be stopped by it, so it has a limit.
+
+A list of what was done is the session's recording; contents are not recorded: the ledger has their hashes.
+
+No callback may raise, as in `ssh/session.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import asyncssh
+from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
+
+from bastion.errors import BastionError, Unreachable
+from bastion.gate import effects as do
+from bastion.gate import notices
+from bastion.model import Request
+from bastion.sftp.asking import Asking, Left, Refusal
+from bastion.sftp.changes import LOOK
+from bastion.sftp.far import Far, served
+from bastion.sftp.files import Files
+from bastion.sftp.handler import Handler
+from bastion.sftp.staging import Area, Staging
+from bastion.ssh.dealings import Dealings
+from bastion.ssh.driver import Terminal
+from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, unsent
+from recorder.errors import RecorderError
+from recorder.recording import Recording
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5
+"""What a target gets to close the channel of its SFTP server."""
+
+INTERNAL = "internal error of the bastion; its log says more"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Makes the sessions of SFTP channels; the daemon has one, and the SSH side calls it."""
+
+    staging: Staging
+
+    def __call__(self, dealings: Dealings) -> SftpSession:
+        return SftpSession(dealings, self.staging)
+
+
+class SftpSession(SSHServerStreamSession[bytes]):
+    """One channel; see the file's header."""
+
+    def __init__(self, dealings: Dealings, staging: Staging) -> None:
+        super().__init__(None)
+        assert dealings.channel is not None  # noqa: S101 -- its AgentSession had it
+        self._with, self._services = dealings, dealings.services
+        self.id, self.environment = dealings.id, dealings.environment
+        self._channel = dealings.channel
+        self._asking = Asking(dealings)
+        self._area: Area = staging.area(self.id)
+        self._recording: Recording | None = None
+        self._client: asyncssh.SFTPClient | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._agent = str(self._channel.get_extra_info("client_version", ""))
+        self.connection_made(self._channel)
+        self._services.spawn(self._run(), f"session {self.id}")
+
+    # --- what the channel calls -----------------------------------------------------------------------------------
+
+    def session_started(self) -> None:
+        """asyncssh would start a handler of its own."""
+
+    def resume_writing(self) -> None:
+        """The agent caught up."""
+        self._with.moved.set()
+        super().resume_writing()
+
+    def left(self) -> None:
+        """The agent closed the channel, or its connection is gone."""
+        if not self._with.gone:
+            self._with.gone = True
+            self._with.moved.set()
+            self._end("the agent left", keeps=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The channel is closed."""
+        self.left()
+        super().connection_lost(None)
+
+    def signal_received(self, signal: str) -> None:
+        """Of no meaning here."""
+
+    def refused(self, what: str, reason: str) -> None:
+        """The channel table refused a request on this channel."""
+        self._with.refused(what, "")
+
+    def not_open(self, what: str, reason: str) -> None:
+        """The channel lets only one of these through."""
+
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+        """The channel lets only one of these through."""
+
+    def shell_received(self, terminal: Terminal | None) -> SftpSession:
+        """The channel lets only one of these through."""
+        return self
+
+    def sftp_received(self) -> SftpSession:
+        """The channel lets only one of these through."""
+        return self
+
+    def window_changed(self, columns: int, rows: int) -> None:
+        """There is no terminal."""
+
+    # --- what others call -----------------------------------------------------------------------------------------
+
+    def cut(self, reason: str, keeps: bool = False) -> None:
+        """A person or the daemon ends this session."""
+        if not self._with.cut:
+            self._with.cut = reason
+            self._with.moved.set()
+            self._end(reason, keeps=keeps)
+
+    def _end(self, reason: str, *, keeps: bool) -> None:
+        """Nothing more: what waits for a person, and what waits for the target, ends now."""
+        self._asking.end(reason, keeps=keeps)
+        if self._client is not None:
+            self._client.exit()
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- the task -------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        self._services.sessions.open(self._with.info, self.cut)
+        effect = do.Exit(notices.EXIT_BASTION, why=INTERNAL)
+        try:
+            self._with.say_refusals()
+            effect = await self._serve()
+        except Left as error:
+            effect = do.Exit(notices.EXIT_BASTION, why=str(error))
+        except (BastionError, RecorderError, asyncssh.Error, OSError) as error:
+            reason = _words(error)
+            if not self._with.unwanted():
+                self._with.say(notices.failed(reason))
+            effect = do.Exit(notices.EXIT_BASTION, why=reason)
+        except Exception:
+            log.exception("session %s", self.id)
+            self._with.say(notices.failed(INTERNAL))
+        finally:
+            await self._close(effect)
+
+    async def _serve(self) -> do.Exit:
+        if reason := self._with.unwanted() or self._with.closed():
+            self._with.say(notices.refused(reason))
+            return do.Exit(notices.EXIT_DENIED, why=reason)
+        answer = await self._asking.ask([LOOK])
+        if isinstance(answer, Refusal):
+            return do.Exit(answer.status, why=f"looking was refused: {answer.reason}")
+        self._recording = self._services.record(self.id, self._recorder_moved)
+        look = answer.request
+        async with self._target(look) as far:
+            effect = await self._transfer(far)
+        await self._asking.finished(look, status=0)
+        return effect
+
+    @contextlib.asynccontextmanager
+    async def _target(self, look: Request) -> AsyncIterator[Far]:
+        """The target's SFTP server, for as long as the channel lasts. Raises Unreachable."""
+        target, pool = self._with.target, self._services.pool
+        async with pool.lend(target, self._with.login, lambda: pool.minting.for_request(look.id, look.digest)) as link:
+            if reason := self._with.unwanted():
+                raise Left(reason)
+            try:
+                async with asyncio.timeout(pool.connect_seconds):
+                    self._client = client = await served(link)
+                    far = Far(client)
+                    await far.begin()
+            except (asyncssh.Error, OSError, TimeoutError) as error:
+                raise Unreachable(f"target {target.name} serves no SFTP: {_words(error)}") from None
+            try:
+                yield far
+            finally:
+                client.exit()
+                with contextlib.suppress(asyncssh.Error, OSError, TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await client.wait_closed()
+
+    async def _transfer(self, far: Far) -> do.Exit:
+        reader, writer = SSHReader[bytes](self, self._channel), SSHWriter[bytes](self, self._channel)
+        files = Files(
+            far,
+            self._asking,
+            self._area,
+            version=self._agent,
+            stored=self._services.stored,
+            pace=self._pace,
+            note=self._note,
+        )
+        handler = Handler(files, reader, writer)
+        self._channel.widen()
+        self._task = asyncio.get_running_loop().create_task(handler.run(), name=f"sftp {self.id}")
+        try:
+            if reason := self._with.unwanted():
+                raise Left(reason)
+            await self._task
+            if reason := self._with.unwanted():
+                raise Left(reason)
+            if not handler.trouble:
+                await files.finish()
+        except asyncssh.SFTPError as error:
+            if not files.refusals:
+                raise Unreachable(error.reason) from None
+        except asyncio.CancelledError:
+            if not self._with.unwanted():
+                raise
+            raise Left(self._with.unwanted()) from None
+        finally:
+            self._task = None
+            await handler.stop()
+            files.batch.drop()
+        return self._outcome(files, handler.trouble)
+
+    def _outcome(self, files: Files, trouble: str) -> do.Exit:
+        """0 if all that was acknowledged was done."""
+        if trouble:
+            self._with.say(notices.failed(trouble))
+            return do.Exit(notices.EXIT_BASTION, why=trouble)
+        if files.refusals:
+            last = files.refusals[-1]
+            if last.status == notices.EXIT_BASTION:
+                self._with.say(notices.failed(last.reason))
+            return do.Exit(last.status, why=last.reason)
+        return do.Exit(0, why="")
+
+    async def _close(self, effect: do.Exit) -> None:
+        self._area.close()
+        try:
+            if self._recording is not None:
+                await asyncio.wrap_future(self._recording.finish())
+            await self._asking.abandon(f"it did not end by itself: {effect.why}")
+        except (BastionError, RecorderError) as error:
+            log.error("session %s: %s", self.id, error)
+        if self._with.cut:
+            self._with.say(notices.cut(self._with.cut))
+        await self._with.exit(effect)
+        self._channel.pause_reading()
+        self._with.close()
+
+    # --- on the way -------------------------------------------------------------------------------------------------
+
+    def _note(self, words: str) -> None:
+        """One line of the session's list."""
+        line = words.encode() + b"\n"
+        if self._recording is not None:
+            self._recording.write("output", line)
+        self._with.seen("output", line)
+
+    def _recorder_moved(self) -> None:
+        """Called from the recorder's thread: it caught up, or it failed."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._after_recorder)
+
+    def _after_recorder(self) -> None:
+        if self._recording is not None and self._recording.failed is not None:
+            self.cut("the recording failed, so the session ends")
+
+    async def _pace(self) -> None:
+        """Wait until the agent and the network have taken what they were sent."""
+        channel = self._channel
+        while not channel.is_closing() and not self._with.gone:
+            if self._write_paused:
+                await self.drain(None)
+            elif unsent(channel) > UNSENT:
+                await asyncio.sleep(UNSENT_SECONDS)
+            else:
+                return
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case asyncssh.Error():
+            return error.reason
+        case OSError() if error.strerror:
+            return error.strerror
+        case _:
+            return str(error) or type(error).__name__
