@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from bastion.errors import Conflict, UsageError
 from bastion.gate.modes import asked_for
-from bastion.gate.shell import ITEM_LIMIT
+from bastion.gate.shell_item import ITEM_LIMIT
 from bastion.model import COMMAND_LIMIT, Assessment, Request, RequestKind, StdinMode, Tier, TtyMode, Verdict
 from bastion.policy.complete import Reader
 from bastion.policy.judge import Judgement, restate

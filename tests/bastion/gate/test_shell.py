@@ -16,7 +16,9 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.gate.gate import GateError
 from bastion.gate.line import LINE_LIMIT
-from bastion.gate.shell import ITEM_LIMIT, STDIN_LIMIT, Shell
+from bastion.gate.shell import Shell
+from bastion.gate.shell_item import ITEM_LIMIT
+from bastion.gate.shell_running import STDIN_LIMIT
 from bastion.gate.shell_states import OPEN, RUNNING, TABLE, State
 from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
 from bastion.model import UNRATED, Assessment, Decision, RequestKind, StdinMode, TtyMode, Verdict
@@ -146,7 +148,7 @@ def test_a_statement_is_judged_whole_in_its_own_language() -> None:
         judged.append((text, language))
         return UNRATED
 
-    shell.shell._assess = assess
+    shell.shell._asker.assess = assess
     shell.run("psql")
     for line in ("drop table", "t;", "select 1;"):
         shell.type(line + "\r")
