@@ -110,6 +110,11 @@ class Sessions:
         live.watchers.add(tell)
         return lambda: live.watchers.discard(tell)
 
+    def recent(self, session: str) -> list[FrameInfo]:
+        """What it lately put out; nothing where it is over."""
+        live = self._live.get(session)
+        return list(live.recent) if live else []
+
     def cut(self, session: str, reason: str) -> None:
         """End one. KeyError if it is not open."""
         self._live[session].cut(reason, False)

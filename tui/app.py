@@ -23,6 +23,7 @@ from bastion.control import wire
 from bastion.model import Choice
 from bastion.policy.visible import visible_line
 from tui import deciding, keys, messages
+from tui.background import Background, told
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
 from tui.lines import Link
@@ -90,6 +91,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.armed_why = ""
         self._drawn_at = self._rang_at = float("-inf")
         self._draw_waits = False
+        self._asked: dict[str, None] = {}
+        """Requests whose background is being asked for."""
         for own in THEMES:
             self.register_theme(own)
         if theme and theme not in self.available_themes:
@@ -221,6 +224,30 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.view.voting |= {info.id}
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
         self.run_worker(self.feed.vote(info, choice, reason, mode, seconds), name=f"vote {info.id}")
+
+    def ask_background(self) -> None:
+        """Asks what there is to know about the held request on display, once."""
+        item = self.view.current
+        if (
+            isinstance(item, Item)
+            and item.held
+            and item.id not in self.view.backgrounds
+            and item.id not in self._asked
+            and self.feed.me
+        ):
+            self._asked[item.id] = None
+            self.run_worker(self._background(item.id), name=f"background {item.id}")
+
+    async def _background(self, request: str) -> None:
+        try:
+            info = await self.feed.call(wire.ShowBackground, wire.BackgroundInfo, request=request)
+            background = told(info)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
+            background = Background(problem=words_of(error))
+        finally:
+            self._asked.pop(request, None)
+        self.view.background(request, background, self.clock())
+        self._news()
 
     def ask_memory(self, item: Item) -> None:
         """Asks what may be remembered of a request, and opens the dialog for it."""

@@ -1,7 +1,8 @@
 """The full text about a request or a session, as a document for a given width. Pure.
 
-Order of a request: what is wrong with it, how it ended, what is strange in it, the complete command (and the code
-that it reads), then risk, destination, origin, intent, votes, and last the hashes. Everything that came over the wire
+Order of a request: what is wrong with it, how it ended, what is strange in it, the complete command; what it does;
+where; who asks, and why; the rule that holds it; its risk; code that it reads; what came before (background.py); votes;
+and last the hashes. Everything that came over the wire
 is made visible here, also names that the daemon has checked: this console trusts what it computes itself.
 """
 
@@ -15,12 +16,14 @@ from functools import lru_cache
 from bastion.control import wire
 from bastion.model import Choice, RequestKind, StdinMode
 from bastion.policy.visible import Visible, describe, visible
+from tui.background import Background, background_rows, terminal_rows
 from tui.items import Item
-from tui.paper import BLANK, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
+from tui.paper import BLANK, PLAIN, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row
+from tui.syntax import Colours, shell
 from tui.words import amount, clock_time, ending, names, risk, state_badge, tier_badge
 
-UNDO = {"partly": ", can partly be undone", "no": ", cannot be undone"}
-"""What is said beside the score, by model.Reversible."""
+UNDO = {"yes": "it can be undone", "partly": "it can be undone in part", "no": "it cannot be undone"}
+"""By model.Reversible; nothing is said of what is unknown."""
 NONE_GIVEN = "none given"
 VOTED = {Choice.APPROVE.value: "approved", Choice.DENY.value: "denied"}
 
@@ -31,23 +34,36 @@ def _described(data: bytes) -> Visible:
     return describe(data)
 
 
-def request_document(item: Item, width: int) -> Document:
-    """Everything about a request, in rows of `width` characters."""
+def request_document(item: Item, width: int, background: Background | None = None, now: int = 0) -> Document:
+    """Everything about a request, in rows of `width` characters. `now` is the bastion's time."""
     info = item.info
     command = _described(info.command)
     blocks: list[Rows | Source] = [Rows(_head(item, width))]
     transfer = info.kind == RequestKind.TRANSFER
-    blocks += _text("transfer" if transfer else "command", info.command, "", width, 0)
+    colours = PLAIN if transfer else _coloured(info.command)
+    blocks += _text("transfer" if transfer else "command", info.command, "", width, 0, colours)
     must = len(command.text)
+    blocks.append(Rows([BLANK, *_fields(item, width)]))
     if (info.stdin == StdinMode.BUNDLED and not transfer) or info.stdin_code:
-        blocks += _text("stdin", info.stdin_code, "read as code by the command", width, must)
+        note = f"read as code by the command, sha256 {_sha256(info.stdin_code)}"
+        blocks += _text("stdin", info.stdin_code, note, width, must)
         must += len(_described(info.stdin_code).text)
     if info.script:
-        note = f"{visible(info.script, newlines=False)} as it is on the target; it runs with this content only"
+        name = visible(info.script, newlines=False)
+        note = f"{name} as it is on the target; it runs with this content only, sha256 {_sha256(info.script_code)}"
         blocks += _text("script", info.script_code, note, width, must)
         must += len(_described(info.script_code).text)
-    blocks.append(Rows([BLANK, *_fields(item, width)]))
+    blocks.append(Rows([*_around(item, width, background, now), *_identifiers(item, width)]))
     return Document(blocks, item.digest, must)
+
+
+@lru_cache(maxsize=16)
+def _coloured(command: bytes) -> Colours:
+    return shell(_described(command).text)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _head(item: Item, width: int) -> list[Row]:
@@ -69,40 +85,75 @@ def _head(item: Item, width: int) -> list[Row]:
     return rows
 
 
-def _text(title: str, data: bytes, note: str, width: int, offset: int) -> list[Rows | Source]:
+def _text(title: str, data: bytes, note: str, width: int, offset: int, colours: Colours = PLAIN) -> list[Rows | Source]:
     """A must-be-read text with its size and what is strange in it."""
     shown = _described(data)
-    words = f"{amount(shown.bytes, 'byte')}, {amount(shown.lines, 'line')}" + (f", {note}" if note else "")
-    rows = [title_row(title, words, width)]
+    rows = [title_row(title, f"{amount(shown.bytes, 'byte')}, {amount(shown.lines, 'line')}", width)]
+    rows += field_rows("", note, width, "quiet") if note else []
     for warning in shown.strange:
         rows += banner_rows(f"! {title} {warning}", width, "warning")
     if not data:
         rows += field_rows("", "(empty)", width)
-    return [Rows(rows), source(shown.text, width, offset)]
+    return [Rows(rows), source(shown.text, width, offset, colours)]
 
 
 def _fields(item: Item, width: int) -> list[Row]:
+    """What it does, where, who asks and why, which rule holds it, and what it was rated."""
     info = item.info
-    badge = tier_badge(info.tier)
-    rows = field_rows("risk", f"{badge.glyph} {risk(info)}{UNDO.get(info.reversible, '')}", width, badge.style)
-    weights = info.weights if len(info.weights) == len(info.reasons) else [0] * len(info.reasons)
-    for reason, weight in zip(info.reasons, weights, strict=True):
-        rows += field_rows("", (f"+{weight} " if weight else "") + visible(reason), width)
-    for words in _effects(info):
-        rows += field_rows("effects", visible(words), width)
+    rows = _does(info, width)
     where = f"{visible(info.login)}@{visible(info.target)}" + (f"  ({visible(info.env)})" if info.env else "")
     rows += field_rows("target", where, width, "strong")
     rows += field_rows("agent", visible(info.identity), width, "strong")
     rows += field_rows("key", visible(info.key), width)
-    for label, words in (("reason", info.reason), ("rollback", info.rollback), ("task", info.task)):
+    for label, words in (("task", info.task), ("reason", info.reason), ("rollback", info.rollback)):
         rows += field_rows(label, visible(words) if words else NONE_GIVEN, width, "value" if words else "quiet")
     for name, value in info.environment:
         rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
     rows += _shell(info, width)
     if info.stdin == StdinMode.STREAM:
         rows += field_rows("stdin", "data, streamed after approval; it cannot be seen beforehand", width, "quiet")
-    rows += _votes(info, width)
-    rows += field_rows("asked", f"{clock_time(info.created)}, to be decided by {clock_time(info.expires)}", width)
+    if info.author:
+        words = f"{visible(info.author)}, an approver, in the place of {visible(info.edits)}"
+        rows += field_rows("edited by", words, width, "warning")
+    if info.emergency:
+        rows += field_rows("emergency", f"{visible(info.identity)} broke the glass: {visible(info.emergency)}", width)
+    rows += field_rows("held by", visible(info.rule), width) if info.rule else []
+    return rows + _risk(info, width)
+
+
+def _does(info: wire.RequestInfo, width: int) -> list[Row]:
+    """What it does in words: effects, paths, whether it can be undone."""
+    rows: list[Row] = []
+    for words in _effects(info):
+        rows += field_rows("" if rows else "does", visible(words), width)
+    undo = UNDO.get(info.reversible)
+    if undo or rows:
+        words = undo or "nothing is known of undoing it"
+        rows += field_rows("" if rows else "does", words, width, "warning" if info.reversible == "no" else "value")
+    return rows
+
+
+def _risk(info: wire.RequestInfo, width: int) -> list[Row]:
+    badge = tier_badge(info.tier)
+    undone = ", cannot be undone" if info.reversible == "no" else ""
+    rows = field_rows("risk", f"{badge.glyph} {risk(info)}{undone}", width, badge.style)
+    weights = info.weights if len(info.weights) == len(info.reasons) else [0] * len(info.reasons)
+    for reason, weight in zip(info.reasons, weights, strict=True):
+        rows += field_rows("", (f"+{weight} " if weight else "") + visible(reason), width)
+    return rows
+
+
+def _around(item: Item, width: int, background: Background | None, now: int) -> list[Row]:
+    """What came before it, and the votes."""
+    rows = [BLANK, *terminal_rows(background, width)]
+    if item.held:
+        rows += background_rows(item.info, background, now, width)
+    return rows + _votes(item.info, width)
+
+
+def _identifiers(item: Item, width: int) -> list[Row]:
+    info = item.info
+    rows = field_rows("asked", f"{clock_time(info.created)}, to be decided by {clock_time(info.expires)}", width)
     rows += field_rows("session", visible(info.session), width)
     if not item.trouble:
         rows += field_rows("hash", f"{item.digest} (computed here)", width)
@@ -152,9 +203,8 @@ def _effects(info: wire.RequestInfo) -> list[str]:
 
 
 def _votes(info: wire.RequestInfo, width: int) -> list[Row]:
-    rows = field_rows("held by", visible(info.rule), width) if info.rule else []
     groups = f", from {names(info.approvers)}" if info.approvers else ""
-    rows += field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}{groups}", width)
+    rows = field_rows("votes", f"{approvals(info)} of {amount(info.approvals, 'approval')}{groups}", width)
     if info.escalated:
         rows += field_rows("", f"nobody decided in time: went to {names(info.escalated)}", width, "warning")
     for vote in info.votes:

@@ -4,7 +4,7 @@ Theory of operation. The first time a request is seen, its digest is computed he
 that is not the digest that the bastion claims, nobody can vote on it. From then on everything but its progress is
 pinned: a later message that tells anything else of the same request is not taken over, it is trouble. Progress only
 goes forward (held, then ended; votes and status are added), so messages that arrive twice, late or in another order
-give the same result. Only `attached` may go back and forth; there the last word counts.
+give the same result. Only `attached` and `snoozed` may go back and forth; there the last word counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from bastion.control import wire
 from bastion.model import State
 
-PROGRESS = frozenset({"state", "votes", "decided", "decision_reason", "attached", "status"})
+PROGRESS = frozenset(
+    {"state", "votes", "decided", "decision_reason", "attached", "status", "escalated", "snoozed", "edited"}
+)
 """The fields that may change. Any field that the protocol gains later is pinned until it is named here."""
 
 PINNED = tuple(name for name in wire.RequestInfo.__struct_fields__ if name not in PROGRESS)

@@ -15,7 +15,9 @@ from itertools import accumulate
 
 from bastion.policy.visible import CLOSE, NEWLINE, OPEN
 from tui.reading import Wrapped, wrap
+from tui.syntax import Colours
 
+PLAIN = Colours()
 Parts = tuple[tuple[str, str], ...]
 """Text and style name, from the left."""
 
@@ -60,6 +62,7 @@ class Source:
 
     wrapped: Wrapped
     offset: int
+    colours: Colours = PLAIN
 
     def __len__(self) -> int:
         return len(self.wrapped)
@@ -69,15 +72,18 @@ class Source:
         number = (
             f"{self.wrapped.numbers[at]:>{NUMBER - 1}} " if self.wrapped.begins_line(at) else " " * (NUMBER - 2) + "+ "
         )
-        return Row(
-            ((number, "number"), ("| ", "rule"), *marked(self.wrapped.row(at), "command")),
-            (self.offset + start, self.offset + end),
-        )
+        parts: list[tuple[str, str]] = [(number, "number"), ("| ", "rule")]
+        text = self.wrapped.row(at)
+        done = 0
+        for stop, style in self.colours.cut(start, start + len(text)) or [(start + len(text), "command")]:
+            parts += marked(text[done : stop - start], style)
+            done = stop - start
+        return Row(tuple(parts), (self.offset + start, self.offset + end))
 
 
-def source(text: str, width: int, offset: int) -> Source:
+def source(text: str, width: int, offset: int, colours: Colours = PLAIN) -> Source:
     """A visible text as a block of rows of `width` characters."""
-    return Source(wrap(text, width - NUMBER - 2), offset)
+    return Source(wrap(text, width - NUMBER - 2), offset, colours)
 
 
 def marked(text: str, style: str) -> Parts:

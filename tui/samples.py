@@ -15,6 +15,7 @@ import msgspec
 from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice, State
+from tui import sample_answers
 
 NOW = 1_795_255_984 * 1_000_000
 """2026-11-21 10:13:04 UTC, in microseconds: the moment of the picture."""
@@ -207,6 +208,7 @@ class Bastion:
         """Mode and seconds of each vote."""
         """Request, choice and reason of every vote that arrived."""
         self.remembered: list[wire.WhitelistInfo] = []
+        self.freezes: list[wire.FreezeInfo] = []
         self.not_remembered = ""
         """While set, nothing may be remembered, for this reason."""
         self.calls: list[wire.Call] = []
@@ -235,6 +237,25 @@ class Bastion:
             until=0 if info.tier == "low" else NOW + 7 * 86400 * S,
             candidates=candidates,
         )
+
+    def look(self, call: wire.Call) -> Any:
+        """The answer to a call that only looks."""
+        match call:
+            case wire.ShowBackground(request=id):
+                ended = [each for each in self.requests.values() if each.state != State.HELD]
+                return sample_answers.background(self.requests[id], ended, NOW)
+            case wire.ShowPolicy():
+                return msgspec.structs.replace(sample_answers.policy(), freezes=self.freezes)
+            case wire.ListFreezes():
+                return list(self.freezes)
+            case wire.ListWhitelist():
+                return sample_answers.whitelist(NOW)
+            case wire.ListGrants():
+                return sample_answers.grants(NOW)
+            case wire.ListLedger(after=after):
+                return [line for line in sample_answers.ledger(NOW) if line.seq > after]
+            case _:
+                raise errors.UsageError(f"no {type(call).__name__} here")
 
     async def connect(self) -> SampleClient:
         """What the console is given as `connect`."""
@@ -312,7 +333,7 @@ class SampleClient:
             case wire.ProposeWhitelist(request=id):
                 return self.bastion.propose(self.bastion.requests[id])
             case _:
-                raise errors.UsageError(f"no {type(call).__name__} here")
+                return self.bastion.look(call)
 
     async def pushes(self) -> AsyncIterator[wire.Push]:
         while (push := await self.queue.get()) is not None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bastion.control import wire
+from tui.background import Background
 from tui.guard import Guard
 from tui.items import Item
 from tui.matching import Filter
@@ -60,6 +61,8 @@ class View:
         """By digest: what of a request's text has been on the screen."""
         self.totals: dict[str, int] = {}
         """By digest: characters that must have been on the screen; unknown until the request was laid out."""
+        self.backgrounds: dict[str, Background] = {}
+        """By request: what the bastion told of the past and of its surroundings."""
         self.voting: frozenset[str] = frozenset()
         """Requests whose vote is being signed or sent."""
         self._selected: dict[Pane, str] = {}
@@ -193,6 +196,13 @@ class View:
         """These characters of the request's text (command, then code of stdin) have been painted."""
         self.reading.setdefault(digest, Seen()).add(start, end)
 
+    def background(self, request: str, background: Background, now: float) -> None:
+        """What was asked about a request has come."""
+        if request in self.items:
+            self.backgrounds[request] = background
+        if self.current is not None and self.current.id == request:
+            self.guard.display_changed(now)
+
     # --- inside
 
     def _request(self, info: wire.RequestInfo, wall: int | None) -> tuple[str, ...]:
@@ -261,6 +271,7 @@ class View:
         for item in ended[DECIDED_LIMIT:]:
             if item.id not in keep:
                 del self.items[item.id]
+                self.backgrounds.pop(item.id, None)
                 self.reading.pop(item.digest, None)
                 self.totals.pop(item.digest, None)
         over = sorted((one for one in self.sessions.values() if one.closed), key=session_key)

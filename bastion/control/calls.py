@@ -11,6 +11,7 @@ from typing import Any
 
 from bastion.control import wire
 from bastion.control.administering import Administering
+from bastion.control.background import Background
 from bastion.control.deciding import Deciding
 from bastion.control.editing import Editing
 from bastion.control.house import House
@@ -32,10 +33,12 @@ class Calls:
 
     def __init__(self, house: House) -> None:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
-        remembering, editing = Remembering(house), Editing(house)
+        remembering, editing, background = Remembering(house), Editing(house), Background(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
+            wire.ShowBackground: (EVERYBODY, background.show_background),
+            wire.ShowPolicy: (EVERYBODY, background.show_policy),
             wire.CastVote: (DECIDES, deciding.cast_vote),
             wire.EditRequest: (DECIDES, editing.edit_request),
             wire.TryEdit: (DECIDES, editing.try_edit),

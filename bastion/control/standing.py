@@ -25,6 +25,17 @@ def access_info(each: standing.Standing) -> wire.AccessInfo:
     )
 
 
+def damage_info(each: standing.Damage) -> wire.DamageInfo:
+    """As clients get it."""
+    return wire.DamageInfo(
+        name=each.name,
+        tier=each.tier.value,
+        verdict=each.verdict.value,
+        approvals=each.approvals,
+        rule=each.rule,
+    )
+
+
 def listed(directory: Directory, now: int) -> list[wire.AccessInfo]:
     """Every identity that may ask, on every target."""
     return [access_info(each) for each in standing.standings(directory, now)]
@@ -61,16 +72,7 @@ def blasted(directory: Directory, policy: Policy, name: str, now: int) -> list[w
     return [
         wire.BlastInfo(
             access=access_info(standing.standing(directory, identity, target, now)),
-            damage=[
-                wire.DamageInfo(
-                    name=each.name,
-                    tier=each.tier.value,
-                    verdict=each.verdict.value,
-                    approvals=each.approvals,
-                    rule=each.rule,
-                )
-                for each in standing.blast(identity, target, policy, now)
-            ],
+            damage=[damage_info(each) for each in standing.blast(identity, target, policy, now)],
         )
         for target in directory.targets.values()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
@@ -122,7 +123,10 @@ def test_a_person_finds_what_the_design_promises() -> None:
 def test_bundled_code_is_shown_with_its_size() -> None:
     text = text_of(shown(stdin="bundled", stdin_code=MIGRATION))
     assert "DROP TABLE order_ledger;" in text
-    assert f"{len(MIGRATION)} bytes, 5 lines, read as code" in text
+    assert f"{len(MIGRATION)} bytes, 5 lines" in text
+    assert f"read as code by the command, sha256 {hashlib.sha256(MIGRATION).hexdigest()}" in text.replace(
+        "\n" + " " * LABEL, ""
+    )
     assert "streamed after approval" not in text
 
 
@@ -224,6 +228,7 @@ def test_the_risk_says_what_adds_up_to_it_what_is_touched_and_whether_it_can_be_
         )
     )
     assert "71 high, cannot be undone" in text
+    assert "it cannot be undone" in text
     assert "+66 deletes files" in text
     assert "+5 restarts a service" in text
     assert "deletes: /srv/x, /srv/y" in text

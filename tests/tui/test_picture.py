@@ -22,7 +22,7 @@ def test_it_draws_the_console(tmp_path: Path) -> None:
     for words in (
         "agent-bastion",
         "systemctl restart nginx",
-        "DROP TABLE order_ledger;",
+        "psql -v ON_ERROR_STOP=1 shop",
         "1 of 2 approvals",
         "approve",
     ):

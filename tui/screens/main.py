@@ -115,7 +115,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         headline.draw(*lines.headline(view.current, wall, headline.size.width))
         text = self.query_one(TextView)
         shown = (view.pane, view.selected(view.pane))
-        text.draw((view.current, view.filter.text, view.pane), same=shown == self._shown)
+        known = view.backgrounds.get(view.current.id) if view.current else None
+        text.draw((view.current, known, view.filter.text, view.pane), same=shown == self._shown)
+        self.app.ask_background()
         self._shown = shown
         self._notice()
         offered = (self.armed() is not None, self._filtering())
@@ -127,7 +129,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         view = self.app.view
         match view.current:
             case Item() as item:
-                return request_document(item, width)
+                return request_document(item, width, view.backgrounds.get(item.id), self.app.daemon_time)
             case wire.SessionInfo() as session:
                 return session_document(session, width)
             case _:

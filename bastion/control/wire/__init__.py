@@ -31,6 +31,11 @@ from bastion.control.wire.access import RevokeGrant as RevokeGrant
 from bastion.control.wire.access import SetFreeze as SetFreeze
 from bastion.control.wire.access import SetGroup as SetGroup
 from bastion.control.wire.access import UnusedInfo as UnusedInfo
+from bastion.control.wire.background import BackgroundInfo as BackgroundInfo
+from bastion.control.wire.background import PastInfo as PastInfo
+from bastion.control.wire.background import PolicyInfo as PolicyInfo
+from bastion.control.wire.background import ShowBackground as ShowBackground
+from bastion.control.wire.background import ShowPolicy as ShowPolicy
 from bastion.control.wire.base import DECISION_NAMESPACE as DECISION_NAMESPACE
 from bastion.control.wire.base import EDIT_NAMESPACE as EDIT_NAMESPACE
 from bastion.control.wire.base import LINE_LIMIT as LINE_LIMIT

@@ -21,6 +21,7 @@ from bastion.control.wire.access import (
     SetFreeze,
     SetGroup,
 )
+from bastion.control.wire.background import ShowBackground, ShowPolicy
 from bastion.control.wire.base import LINE_LIMIT, WireError
 from bastion.control.wire.estate import (
     AddIdentity,
@@ -58,6 +59,8 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 AnyCall = (
     ListRequests
     | ShowRequest
+    | ShowBackground
+    | ShowPolicy
     | CastVote
     | EditRequest
     | TryEdit
