@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bastion import outlets
 from bastion.errors import ConfigError, NotFound
+from bastion.outlets import Outlet
 from bastion.toml import Place, PlaceError, place_of, places
 
 FILE = "bastion.toml"
@@ -93,6 +95,8 @@ class Config:
     """Environments in which a target takes a grant."""
     longest_grant_seconds: float
     """That a grant may last."""
+    notify: tuple[Outlet, ...]
+    """Channels that tell people."""
 
     @property
     def host(self) -> str:
@@ -272,7 +276,15 @@ def _labels(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def _notify(value: object) -> tuple[Outlet, ...]:
+    try:
+        return outlets.parse(value, parse_duration)
+    except ValueError as error:
+        raise Wrong(str(error)) from None
+
+
 KEYS: Mapping[str, Mapping[str, Key]] = {
+    "": {"notify": Key("notify", [], _notify)},
     "bastion": {
         "listen": Key("listen", f"127.0.0.1:{PORT}", _listen),
         "state": Key("state", "state", _path),

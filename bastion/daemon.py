@@ -43,6 +43,8 @@ from bastion.grants import Grants
 from bastion.inforce import InForce
 from bastion.keeper import Keeper
 from bastion.model import Identity, Verdict
+from bastion.notify.notifier import Notifier
+from bastion.notify.watching import Watching
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
@@ -188,6 +190,7 @@ class Daemon:
         limits = LoginLimits(
             config.failed_logins_per_minute, config.connections, unauthenticated=config.connections // 2
         )
+        notifier = Notifier(config.notify, config.path.parent, clock)
         house = House(
             directory=directory,
             broker=broker,
@@ -205,8 +208,11 @@ class Daemon:
             grants=grants,
             policy=services.policy,
             longest_grant=int(config.longest_grant_seconds),
+            notifier=notifier,
         )
-        in_force.alert = broker.alert = house.alert
+        in_force.alert = broker.alert = notifier.alert = house.alert
+        watching_queue = Watching(broker, notifier, clock)
+        house.audience.add(watching_queue.hear)
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))
 
@@ -234,6 +240,8 @@ class Daemon:
             await control.close()
             raise UsageError(f"cannot listen on {config.listen}: {error.strerror or error}") from None
         grants.start()
+        notifier.start()
+        watching_queue.start()
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)
         anchoring.start()
@@ -245,7 +253,11 @@ class Daemon:
             await self._stop.wait()
         finally:
             watching.cancel()
+            if self._failure:
+                house.alert("ledger.failed", self._failure)
+            watching_queue.close()
             await self._wind_down(acceptor, services, connections, control, anchoring, grants)
+            await notifier.close()
             reader.close()
 
     async def _wind_down(

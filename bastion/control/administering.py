@@ -96,6 +96,11 @@ class Administering:
                 await house.grants.withdraw_barred()
             case wire.AddGrant():
                 house.grants.arm(str(body["id"]))
+            case wire.SetFreeze():
+                where = call.name or "everything"
+                house.alert("freeze.set", f"{where} is frozen ({call.mode}): {call.reason}")
+            case wire.LiftFreeze():
+                house.alert("freeze.lifted", f"freeze {body['id']} is lifted: {call.reason}")
             case _:
                 pass
 

@@ -12,6 +12,7 @@ from typing import Any
 from bastion.control import wire
 from bastion.control.administering import Administering
 from bastion.control.background import Background
+from bastion.control.channels import Channels
 from bastion.control.deciding import Deciding
 from bastion.control.editing import Editing
 from bastion.control.house import House
@@ -34,6 +35,7 @@ class Calls:
     def __init__(self, house: House) -> None:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
+        channels = Channels(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
@@ -44,6 +46,8 @@ class Calls:
             wire.TryEdit: (DECIDES, editing.try_edit),
             wire.EscalateRequest: (DECIDES, editing.escalate_request),
             wire.SnoozeRequest: (DECIDES, editing.snooze_request),
+            wire.ListChannels: (EVERYBODY, channels.list_channels),
+            wire.TryChannels: (DECIDES, channels.try_channels),
             wire.Subscribe: (EVERYBODY, viewing.subscribe),
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
             wire.ShowSession: (EVERYBODY, viewing.show_session),

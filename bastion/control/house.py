@@ -14,6 +14,7 @@ from bastion.control.archive import Archive
 from bastion.directory import Body, Directory
 from bastion.grants import Grants
 from bastion.model import Assessment, Request, Target
+from bastion.notify.notifier import Notifier
 from bastion.policy.judge import Judgement
 from bastion.policy.rules import Policy
 from bastion.sessions import Sessions
@@ -52,6 +53,7 @@ class House:
     """The one in force."""
     longest_grant: int
     """Seconds."""
+    notifier: Notifier
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
     """Who hears of alerts."""

@@ -105,6 +105,7 @@ class Dealings:
         """How it ended, for the ledger."""
         self._refusals: list[notices.Notice] = []
         self._requests: list[str] = []
+        self._recording_failed = False
         self._progress: asyncio.TimerHandle | None = None
 
     # --- what became of the agent -----------------------------------------------------------------------------------
@@ -139,6 +140,13 @@ class Dealings:
         services, name = self.services, self.info.identity
         blocked = obstacle(services.directory, RequestKind.EXEC, name, self.target.name, services.clock.wall())
         return blocked.reason if blocked is not None and blocked.verdict is Verdict.DENY else ""
+
+    def recording_failed(self) -> str:
+        """What is not recorded does not run: people are told, and the reason why the session ends."""
+        if not self._recording_failed:
+            self._recording_failed = True
+            self.services.broker.alert("recorder.failed", f"the recording of session {self.id} failed: it ends")
+        return "the recording failed, so the session ends"
 
     # --- registry and ledger ------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             self.id,
             tell=self._events.post,
             seen=dealings.seen,
-            failed=lambda: self.cut("the recording failed, so the session ends"),
+            failed=lambda: self.cut(dealings.recording_failed()),
         )
         self._stdin = Stdin()
         self._gate: Gate | None = None

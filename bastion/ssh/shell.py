@@ -321,7 +321,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     def _after_recorder(self) -> None:
         if self._recording is not None and self._recording.failed is not None:
-            self.cut("the recording failed, so the session ends")
+            self.cut(self._with.recording_failed())
         self._output_side.resume("recorder")
 
     # --- the task -------------------------------------------------------------------------------------------------

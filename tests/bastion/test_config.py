@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bastion.config import FILE_LIMIT, KEYS, Config, find, load, parse, parse_duration, parse_listen, xdg
 from bastion.errors import ConfigError, NotFound
+from bastion.outlets import DEFAULTS, Outlet
 from recorder.cosignature import Witness
 
 WHERE = Path("/etc/bastion/bastion.toml")
@@ -81,7 +82,7 @@ def test_everything_can_be_said() -> None:
     expected |= {"shell_leave_running": True, "shell_idle_seconds": 3600, "shell_seconds": 86_400}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
-    expected |= {"anchor_seconds": 7200, "transfer_file_bytes": 64 << 20, "staging_bytes": 128 << 20}
+    expected |= {"anchor_seconds": 7200, "transfer_file_bytes": 64 << 20, "staging_bytes": 128 << 20, "notify": ()}
     assert dataclasses.asdict(config) == expected
     assert (config.host, config.port) == ("::", 22)
     assert config.host_key == Path("/var/lib/bastion/host_key")
@@ -142,7 +143,9 @@ def test_every_range_at_its_edges(section: str, key: str, good: list[str], bad: 
 
 def test_the_table_of_edges_knows_every_key() -> None:
     rows = test_every_range_at_its_edges.pytestmark[0].args[1]  # type: ignore[attr-defined]
-    assert {(row[0], row[1]) for row in rows} == {(section, key) for section, keys in KEYS.items() for key in keys}
+    assert {(row[0], row[1]) for row in rows} == {
+        (section, key) for section, keys in KEYS.items() if section for key in keys
+    }
 
 
 @pytest.mark.parametrize(
@@ -242,18 +245,77 @@ def test_no_text_surprises_the_parsers(text: str) -> None:
             parser(text)
 
 
+SPECIAL = ("events", "tiers", "detail", "approvers")
+"""Keys of a channel whose default is no text."""
+
+
 def test_every_key_is_documented_with_its_default() -> None:
     """docs/configuration.md has a row `| key | default | …` for every key, under its section, and no other."""
     section, rows = "", set()
     for line in DOCS.read_text().splitlines():
         if line.startswith("## `["):
-            section = line.split("[")[1].split("]")[0]
+            section = line.split("`")[1].strip("[]")
         elif line.startswith("| `"):
             cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
             rows.add((section, cells[0], cells[1]))
     expected = set()
+    expected |= {("notify", key, DEFAULTS[key] if key in SPECIAL else f'"{DEFAULTS[key]}"') for key in DEFAULTS}
     for name, keys in KEYS.items():
-        for key, row in keys.items():
+        for key, row in keys.items() if name else ():
             default = f'"{row.default}"' if isinstance(row.default, str) else str(row.default).replace("'", '"')
             expected.add((name, key, default))
     assert rows == expected
+
+
+def channels(text: str) -> tuple[Outlet, ...]:
+    return parse(text, Path("/x/bastion.toml")).notify
+
+
+def test_channels() -> None:
+    (hook, chat) = channels(
+        '[[notify]]\nname = "hook"\nkind = "webhook"\nurl = "https://x"\nsecret_file = "s"\nafter = "10s"\n'
+        'events = ["held", "expired"]\ntiers = ["high"]\ndetail = false\n'
+        '[[notify]]\nname = "chat"\nkind = "slack"\ntoken_file = "t"\nto = "#ops"\napp_token_file = "a"\n'
+        'approvers = ["U0123=ana"]\n'
+    )
+    assert (hook.after, hook.detail, hook.events, hook.tiers) == (10, False, ("held", "expired"), ("high",))
+    assert hook.wants("held", "high")
+    assert not hook.wants("held", "low")
+    assert not hook.wants("freeze", "")
+    assert hook.wants("test", "")
+    assert chat.approvers == (("U0123", "ana"),)
+    assert chat.wants("ledger", "")
+    assert not chat.wants("policy", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('name = "a"\nkind = "pigeon"', "kind is one of"),
+        ('name = "A B"\nkind = "desktop"', "small letters"),
+        ('name = "a"\nkind = "webhook"\nurl = "https://x"', "needs secret_file"),
+        ('name = "a"\nkind = "ntfy"\nurl = "https://x"', "needs to"),
+        ('name = "a"\nkind = "desktop"\nsecret_file = "x"', "has no key secret_file"),
+        ('name = "a"\nkind = "desktop"\nurk = "x"', "has no key urk"),
+        ('name = "a"\nkind = "desktop"\nevents = ["hold"]', "events is a list of held"),
+        ('name = "a"\nkind = "desktop"\ntiers = "low"', "tiers is a list of low"),
+        ('name = "a"\nkind = "desktop"\nafter = "11m"', "after is a time"),
+        ('name = "a"\nkind = "desktop"\nafter = 5', "after is a time"),
+        ('name = "a"\nkind = "desktop"\ndetail = 1', "detail is true or false"),
+        ('name = "a"\nkind = "slack"\ntoken_file = "t"', "to names"),
+        ('name = "a"\nkind = "slack"\nurl = "https://x"\napp_token_file = "t"', "buttons need"),
+        ('name = "a"\nkind = "slack"\nto = "c"\ntoken_file = "t"\napp_token_file = "t"\napprovers = ["ana"]', "USER"),
+        ('name = "a"\nkind = "desktop"\n[[notify]]\nname = "a"\nkind = "desktop"', "names of their own"),
+    ],
+)
+def test_what_is_no_channel(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as raised:
+        channels(f"[[notify]]\n{text}\n")
+    assert raised.value.line == 1
+
+
+def test_the_number_of_channels_is_bounded() -> None:
+    one = '[[notify]]\nname = "n{}"\nkind = "desktop"\n'
+    assert len(channels("".join(one.format(number) for number in range(16)))) == 16
+    with pytest.raises(ConfigError, match="16 at most"):
+        channels("".join(one.format(number) for number in range(17)))

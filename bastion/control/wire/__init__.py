@@ -44,6 +44,9 @@ from bastion.control.wire.base import VERSION as VERSION
 from bastion.control.wire.base import WHITELIST_NAMESPACE as WHITELIST_NAMESPACE
 from bastion.control.wire.base import Call as Call
 from bastion.control.wire.base import WireError as WireError
+from bastion.control.wire.channels import ChannelInfo as ChannelInfo
+from bastion.control.wire.channels import ListChannels as ListChannels
+from bastion.control.wire.channels import TryChannels as TryChannels
 from bastion.control.wire.estate import AddIdentity as AddIdentity
 from bastion.control.wire.estate import AddTarget as AddTarget
 from bastion.control.wire.estate import CheckInfo as CheckInfo

@@ -23,6 +23,7 @@ from bastion.control.wire.access import (
 )
 from bastion.control.wire.background import ShowBackground, ShowPolicy
 from bastion.control.wire.base import LINE_LIMIT, WireError
+from bastion.control.wire.channels import ListChannels, TryChannels
 from bastion.control.wire.estate import (
     AddIdentity,
     AddTarget,
@@ -66,6 +67,8 @@ AnyCall = (
     | TryEdit
     | EscalateRequest
     | SnoozeRequest
+    | ListChannels
+    | TryChannels
     | Subscribe
     | ListSessions
     | ShowSession
@@ -145,7 +148,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
     """Something that people must hear of now. To whoever subscribed."""
 
     kind: str
-    """`policy.failed`, `policy.loaded`, `request.escalated`, `request.expired`, `emergency`."""
+    """`policy.failed`, `policy.loaded`, `request.escalated`, `request.expired`, `emergency`, `freeze.set`,
+    `freeze.lifted`, `recorder.failed`, `notify.dead`."""
     text: str
     at: int
 

@@ -85,6 +85,10 @@ def infos() -> dict[str, msgspec.Struct]:
             wire.FreezeInfo(id="f-1", scope="all", name="", mode="hold", reason="r", by="b", since=1),
         ),
         **dict.fromkeys(("group list", "group set", "group remove"), wire.GroupInfo(name="g", members=["ana"])),
+        **dict.fromkeys(
+            ("notify list", "notify test"),
+            wire.ChannelInfo(name="n", kind="ntfy", state="ok", sent=1, lost=0, queued=0, error="", at=1),
+        ),
         "session watch": wire.FrameInfo(at=1, kind="output", data=b"\xff"),
         "target check": wire.CheckInfo(name="n", ok=True, detail="d"),
     }

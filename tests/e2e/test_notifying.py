@@ -1,0 +1,108 @@
+"""A daemon with notification channels: people are told, and nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bastion.model import Choice
+from tests.support.house import ROOT, House
+from tests.support.ports import until
+from tests.support.sinks import Hangs, Web
+from tests.support.sshd import Sshd
+
+pytestmark = pytest.mark.e2e
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Web]:
+    with Web() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, web: Web) -> Iterator[House]:
+    with Hangs() as hangs:
+        made = House(tmp_path_factory.mktemp("house"))
+        made.add_target("web-1", sshd)
+        secret = made.config.path.parent / "hook.secret"
+        secret.write_text(SECRET)
+        secret.chmod(0o600)
+        made.configure(
+            f'[[notify]]\nname = "stuck"\nkind = "webhook"\nurl = "{hangs.url}"\nsecret_file = "hook.secret"\n'
+            f'[[notify]]\nname = "hook"\nkind = "webhook"\nurl = "{web.url}/now"\nsecret_file = "hook.secret"\n'
+            f'[[notify]]\nname = "late"\nkind = "webhook"\nurl = "{web.url}/late"\nsecret_file = "hook.secret"\n'
+            'after = "2s"\n'
+        )
+        made.start()
+        yield made
+        made.stop()
+
+
+def bastion(house: House, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bastion", "--config", str(house.config.path), *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def said(web: Web, path: str = "/now") -> list[tuple[str, str, str]]:
+    found = [json.loads(got.body) for got in list(web.got) if got.path == path]
+    return [(each["type"], each["data"]["request"], each["data"]["detail"]) for each in found]
+
+
+async def test_what_is_held_is_told_and_a_channel_that_hangs_slows_no_decision(house: House, web: Web) -> None:
+    ana = await house.remote("ana")
+    took = []
+    for number in range(5):
+        begun = time.monotonic()
+        ssh = await house.ssh("web-1", f"echo told {number} \x1b[31m")
+        info = await house.held(ana, f"echo told {number} \x1b[31m".encode())
+        await ana.vote(info, Choice.APPROVE, "")
+        outcome = await house.finish(ssh)
+        took.append(time.monotonic() - begun)
+        assert outcome.status == 0
+    assert min(took) < 3  # the channel in front of all others takes ten seconds to say nothing
+    await until(lambda: ("bastion.held", info.id, "echo told 4 ⟨ESC⟩[31m") in said(web), "it is told")
+    assert "bastion.held" not in {each[0] for each in said(web, "/late")}  # decided before it was time
+    await ana.close()
+
+
+async def test_after_a_while(house: House, web: Web) -> None:
+    ana = await house.remote("ana")
+    ssh = await house.ssh("web-1", "echo waits")
+    info = await house.held(ana, b"echo waits")
+    await until(lambda: ("bastion.held", info.id, "echo waits") in said(web, "/late"), "it is told")
+    await ana.vote(info, Choice.DENY, "no")
+    await house.finish(ssh)
+    await ana.close()
+
+
+async def test_freezes_are_told_and_what_it_takes_is_shown(house: House, web: Web) -> None:
+    done = await asyncio.to_thread(bastion, house, "freeze", "--target", "web-1", "--reason", "release <!here>")
+    assert done.returncode == 0, done.stderr
+    await until(lambda: any(each[0] == "bastion.freeze" for each in said(web)), "it is told")
+    await asyncio.to_thread(bastion, house, "unfreeze", done.stdout.split()[0], "--reason", "done")
+    tested = await asyncio.to_thread(bastion, house, "notify", "test", "hook", "--json")
+    assert (tested.returncode, json.loads(tested.stdout)[0]["state"]) == (0, "ok")
+    listed = await asyncio.to_thread(bastion, house, "notify", "list")
+    rows = {line.split()[0]: line.split()[2] for line in listed.stdout.splitlines()[1:]}
+    assert (rows["hook"], rows["late"]) == ("ok", "ok")
+    nobody = await asyncio.to_thread(bastion, house, "notify", "test", "nobody")
+    assert (nobody.returncode, "no channel" in nobody.stderr) == (1, True)
+
+
+def test_a_secret_that_others_read_stops_the_start(tmp_path: Path) -> None:
+    made = House(tmp_path)
+    (made.config.path.parent / "s").write_text(SECRET)
+    (made.config.path.parent / "s").chmod(0o644)
+    made.configure('[[notify]]\nname = "a"\nkind = "webhook"\nurl = "https://x"\nsecret_file = "s"\n')
+    done = bastion(made, "serve")
+    assert (done.returncode, "readable by others" in done.stderr) == (2, True)
