@@ -112,7 +112,8 @@ class StdinMode(StrEnum):
     BUNDLED = "bundled"
     """The command reads code: all of stdin was read to its end, is shown, and is hashed into the request."""
     GATED = "gated"
-    """On a terminal: each line is a request of its own, unless the command's mode says otherwise."""
+    """On a terminal: each line is a request of its own, unless the command's mode says otherwise. Of a git push: the
+    list of refs that it changes is one."""
     SECRET = "secret"  # noqa: S105 -- a kind of stdin
     """One line typed with echo off for root's own sudo, su or passwd: shown and kept as its length only."""
 

@@ -24,6 +24,7 @@ from bastion.gate.shell_item import ITEM_LIMIT
 from bastion.model import COMMAND_LIMIT, Assessment, Request, RequestKind, StdinMode, Tier, TtyMode, Verdict
 from bastion.policy.complete import Reader
 from bastion.policy.judge import Judgement, restate
+from bastion.policy.transfers import pushes_to
 
 EDITABLE = frozenset({RequestKind.EXEC, RequestKind.LINE})
 """A line for a program, a password, a grant or a transfer is denied and asked for anew."""
@@ -58,6 +59,10 @@ def draft(
     else:
         found, mode = assess(command, original.stdin_code), original.mode
         if stdin is StdinMode.STREAM and reads_code(command) is not None:
+            stdin = StdinMode.BUNDLED
+        if pushes_to(command):
+            stdin = StdinMode.GATED
+        elif stdin is StdinMode.GATED:  # the agent speaks git's protocol, which is of no use to anything else
             stdin = StdinMode.BUNDLED
     return replace(
         original,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bastion.gate.notices import Notice
 from bastion.model import Decision, Request
 
 
@@ -109,6 +110,17 @@ class UpstreamEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StdinRefused:
+    """What the agent sent into its running command was judged by itself, and is not to go on."""
+
+    notice: Notice
+    status: int
+    """For the agent."""
+    why: str
+    """For the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignalReceived:
     """The agent asks to signal its command (RFC 4254 section 6.9); the name has no SIG."""
 
@@ -142,6 +154,7 @@ Event = (
     | UpstreamOpened
     | UpstreamFailed
     | UpstreamEnded
+    | StdinRefused
     | SignalReceived
     | AgentLeft
     | Cut

@@ -37,6 +37,7 @@ from bastion.model import (
 )
 from bastion.model import State as RequestState
 from bastion.policy.judge import Judgement
+from bastion.policy.transfers import pushes_to
 
 
 class GateError(Exception):
@@ -82,6 +83,8 @@ class Gate:
         self._why = ""
         self._stdin = bytearray()
         self._cut = ""
+        self._status = notices.EXIT_BASTION
+        """What the agent gets when its command was cut."""
 
     def receive(self, event: ev.Event) -> list[do.Effect]:
         """What follows from `event`. Raises GateError when it cannot happen now; then nothing changed."""
@@ -100,7 +103,8 @@ class Gate:
         self._command, self._id = event.command, event.request
         why = self._reads_code(event.command)
         if why is None or self._hopeless(event.now):
-            return self._seek(StdinMode.STREAM, event.now)
+            gated = why is None and pushes_to(event.command)
+            return self._seek(StdinMode.GATED if gated else StdinMode.STREAM, event.now)
         self.state, self._why = State.COLLECTING, why
         return [do.Collect()]
 
@@ -300,6 +304,10 @@ class Gate:
     def _forward_signal(self, event: ev.SignalReceived) -> list[do.Effect]:
         return [do.ForwardSignal(event.name)]
 
+    def _refuse_stdin(self, event: ev.StdinRefused) -> list[do.Effect]:
+        self._status = event.status
+        return [do.Say(event.notice), *self._stop(event.why)]
+
     def _abandon(self, _event: ev.AgentLeft) -> list[do.Effect]:
         return self._stop("the agent left")
 
@@ -319,5 +327,5 @@ class Gate:
         finished = do.RecordFinished(self._asked(), event.status, event.signal, note)
         if self._cut or lost:
             said: list[do.Effect] = [] if self._cut else [do.Say(notices.failed(note))]
-            return [finished, *said, do.Exit(notices.EXIT_BASTION, why=note)]
+            return [finished, *said, do.Exit(self._status, why=note)]
         return [finished, do.Exit(event.status or 0, event.signal, why="")]

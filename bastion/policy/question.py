@@ -22,6 +22,7 @@ from bastion.model import (
     Request,
     RequestKind,
     Reversible,
+    StdinMode,
     Tier,
 )
 from bastion.policy import moving, walking
@@ -161,6 +162,8 @@ class Question:
     @cached_property
     def uncertain(self) -> bool:
         """Some reading is not known: what is forbidden may be among what is not seen."""
+        if self.kind is RequestKind.STDIN and self.request is not None and self.request.stdin is StdinMode.BUNDLED:
+            return False  # the list of a push: its refs are all that it touches, and the assessment names each
         return (
             (self.command is not None and self._parsed is None)
             or len(self.readings) >= READINGS_LIMIT

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bastion.model import Assessment
+from bastion.model import Assessment, Tier
 from bastion.policy import moving, programs, score, transfers
 from bastion.policy.argv import read
 from bastion.policy.findings import MEDIUM, NOWHERE, SOCKETS, Finder, Finding
@@ -97,7 +97,10 @@ class Risk:
                 found.append(self._finder.find("unseen", moves.words))
             if len(found) > FINDINGS_LIMIT:
                 found = [self._finder.find("opaque", f"it does more than {FINDINGS_LIMIT:,} things")]
-            return score.assess(found)
+            said = score.assess(found)
+            if moves is not None and moves.kind is transfers.Kind.PUSH and said.tier is Tier.LOW:
+                said = replace(said, reasons=(moves.words,), weights=(0,))
+            return said
         except Exception:  # noqa: BLE001 - a mistake in here must not let anything pass
             return score.assess([self._finder.find("opaque", "the risk classifier failed on it")])
 

@@ -132,6 +132,8 @@ def command_words(text: str) -> tuple[str, ...]:
 
 
 def _within(effect: Effect, selector: Selector) -> bool:
+    if effect.kind is EffectKind.VCS and effect.what.startswith("refs/"):
+        return globs.text(selector.text, effect.what)  # no path: git knows no `..` there
     if selector.text.startswith("/") or "/" in effect.what:
         return globs.path_within(selector.text, effect.what)
     return bool(effect.what) and "…" not in effect.what and globs.text(selector.text, effect.what)

@@ -3,11 +3,12 @@
 Theory of operation. Such a client runs one command over SSH (`git-receive-pack '/srv/x.git'`, `rsync --server …`,
 `scp -t …`) and then speaks a protocol with it, both ways at once: its stdin cannot be read to its end before somebody
 decides, and it is never code for an interpreter. So exactly these forms are known, by every word of them, and their
-stdin streams after approval; the request says that what will be written is not seen. One word more (`scp -t /x; bash`,
+stdin streams after approval; the request says that what will be written is not seen. A push is read as far as the list
+of refs that it changes (pushes.py), and held once more for that. One word more (`scp -t /x; bash`,
 `rsync --server --daemon`) and it is not one of them.
 
 A transfer is judged as the command that does the same with files that are there (`like`): reading is `tar -c`, writing
-is `cp`, pushing is `git push`.
+is `cp`. git-receive-pack by itself only reads what the repository has.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Kind(StrEnum):
     FETCH = "fetch"
     """git: commits leave the repository."""
     PUSH = "push"
-    """git: commits come into it; which, and whether by force, is not seen."""
+    """git: the repository says what it has, and then waits for a list of what shall change, which is held by itself."""
     READ = "read"
     WRITE = "write"
 
@@ -46,22 +47,20 @@ class Transfer:
 
     @property
     def reads(self) -> bool:
-        """Nothing on the target changes."""
-        return self.kind in (Kind.FETCH, Kind.READ) and not self.deletes
+        """Nothing on the target changes by it."""
+        return self.kind in (Kind.FETCH, Kind.READ, Kind.PUSH) and not self.deletes
 
     @property
     def like(self) -> bytes:
         """The command that does the same with files that are there."""
         paths = " ".join(shlex.quote(path) for path in self.paths)
         match self.kind:
-            case Kind.FETCH:
+            case Kind.FETCH | Kind.PUSH:
                 return f"cat -- {paths}".encode()
             case Kind.READ if not self.deletes:
                 return f"tar -c -f - {paths}".encode()
             case Kind.READ:
                 return f"rm -r -- {paths}".encode()
-            case Kind.PUSH:
-                return f"git push {paths}".encode()
             case Kind.WRITE:
                 delete = "; rm -r -- " + paths if self.deletes else ""
                 return f"cp -r -- sent {paths}{delete}".encode()
@@ -73,11 +72,17 @@ class Transfer:
             case Kind.FETCH:
                 return "git: somebody clones or fetches from it"
             case Kind.PUSH:
-                return "git push: its commits are not seen beforehand"
+                return "git push: opens the repository; what it shall change is held by itself"
             case Kind.READ:
                 return "a transfer: files are sent" + (", and then deleted" if self.deletes else "")
             case Kind.WRITE:
                 return "a transfer: what it writes is not seen beforehand"
+
+
+def pushes_to(command: bytes) -> str:
+    """The repository into which this command takes a push; empty for anything else. Never raises."""
+    found = recognise(command)
+    return found.paths[0] if found is not None and found.kind is Kind.PUSH else ""
 
 
 def recognise(command: bytes) -> Transfer | None:

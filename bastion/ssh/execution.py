@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from bastion.errors import BastionError
 from bastion.gate import events as ev
@@ -44,6 +45,26 @@ class Stdin:
         self.reading.resume("held")
 
 
+class Intake(Protocol):
+    """What takes the stdin of a running command."""
+
+    def send(self, data: bytes) -> None:
+        """Some of it."""
+
+    def send_eof(self) -> None:
+        """There is no more."""
+
+
+class Nowhere:
+    """Nothing does."""
+
+    def send(self, data: bytes) -> None:
+        """Dropped."""
+
+    def send_eof(self) -> None:
+        """Of no interest."""
+
+
 class Execution:
     """One command. `tell` gets UpstreamEnded; `failed` is called when the recording has failed."""
 
@@ -63,11 +84,20 @@ class Execution:
         self._stopping: asyncio.TimerHandle | None = None
         self.upstream: Upstream | None = None
         """Set while bytes can flow."""
+        self.intake: Intake = Nowhere()
+        """What takes the agent's stdin."""
 
     async def start(
-        self, request: Request, target: Target, channel: AgentChannel, stdin: Stdin, wanted: Callable[[], str]
+        self,
+        request: Request,
+        target: Target,
+        channel: AgentChannel,
+        stdin: Stdin,
+        wanted: Callable[[], str],
+        gated: Callable[[Request, Upstream], Intake],
     ) -> ev.Event:
-        """Send the command as the ledger holds it; UpstreamOpened or UpstreamFailed. Raises StoreError."""
+        """Send the command as the ledger holds it; UpstreamOpened or UpstreamFailed. `gated` makes what takes stdin
+        that is judged by itself. Raises StoreError."""
         stored = self._services.stored(request.id, request.digest)
         command = guarded(stored, request.script, script_hash(request.script_code))
         self._recording = self._services.record(self._session, self._recorder_moved)
@@ -79,6 +109,7 @@ class Execution:
             upstream.stop(hard=True)
             return ev.UpstreamFailed(str(error), sent=isinstance(error, NotConfirmed))
         self.upstream = upstream
+        self.intake = gated(request, upstream) if request.stdin is StdinMode.GATED else upstream
         self._feed(upstream, request, channel, stdin)
         return ev.UpstreamOpened()
 
@@ -90,9 +121,9 @@ class Execution:
             return
         channel.widen()
         while stdin.early:
-            upstream.send(stdin.early.popleft())
+            self.intake.send(stdin.early.popleft())
         if stdin.ended:
-            upstream.send_eof()
+            self.intake.send_eof()
         stdin.flow()
 
     def signal(self, name: str) -> None:

@@ -31,10 +31,13 @@ from bastion.ids import request_id
 from bastion.model import Decision, Request
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
+from bastion.policy.transfers import pushes_to
 from bastion.ssh.channel import Agent, AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Terminal
-from bastion.ssh.execution import Execution, Stdin
+from bastion.ssh.execution import Execution, Intake, Nowhere, Stdin
+from bastion.ssh.pump import Upstream
+from bastion.ssh.push import Push
 from bastion.ssh.shell import ShellSession
 from recorder.errors import RecorderError
 
@@ -63,6 +66,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         )
         self._stdin = Stdin()
         self._gate: Gate | None = None
+        self._push: Push | None = None
         self._collecting = self._over = False
 
     # --- what the channel calls -----------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if self._over:
             self._stdin.reading.pause("over")
         elif upstream is not None:
-            upstream.send(data)
+            self._execution.intake.send(data)
         elif self._collecting:
             self._events.post(ev.StdinReceived(data))
         else:
@@ -119,7 +123,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         """End of stdin; the channel stays open for output."""
         upstream = self._execution.upstream
         if upstream is not None:
-            upstream.send_eof()
+            self._execution.intake.send_eof()
         elif self._collecting:
             self._events.post(ev.StdinEnded(self._services.clock.wall()))
         else:
@@ -283,6 +287,8 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             await self._execute(self._gate.receive(answer))
 
     async def _record_finished(self, request: Request, status: int | None, signal: str, note: str) -> None:
+        if self._push is not None:
+            await self._push.close("its command ended")
         summary = await self._execution.finish()
         if summary is not None:
             put_out = summary.bytes["output"] + summary.bytes["stderr"]
@@ -323,10 +329,22 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         channel, unwanted = self._with.channel, self._with.unwanted
         if channel is None or unwanted():
             return ev.UpstreamFailed(unwanted())
-        event = await self._execution.start(request, self._with.target, channel, self._stdin, unwanted)
+        event = await self._execution.start(request, self._with.target, channel, self._stdin, unwanted, self._gated)
         if isinstance(event, ev.UpstreamOpened):
             self._services.broker.ran(request.id, "running")
         return event
+
+    def _gated(self, request: Request, upstream: Upstream) -> Intake:
+        """A git push: what it changes is a request of its own."""
+        repository = pushes_to(request.command)
+        if not repository:
+            return Nowhere()
+
+        def refuse(notice: notices.Notice, status: int, why: str) -> None:
+            self._events.post(ev.StdinRefused(notice, status, why))
+
+        self._push = Push(self._with, request, repository, upstream, self._stdin.reading, refuse)
+        return self._push
 
     def _collect(self) -> None:
         """Let stdin through to the gate: first what came early, then the rest as it comes."""

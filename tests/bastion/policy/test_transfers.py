@@ -59,7 +59,12 @@ def test_reading_is_low_and_what_is_not_seen_is_not() -> None:
     assert assess(b"git-upload-pack '/srv/x.git'").tier is Tier.LOW
     assert assess(b"rsync --server --sender -logDtpre.iLsfxCIvu . /srv/x").tier is Tier.LOW
     assert assess(b"scp -f /etc/shadow").tier is not Tier.LOW
-    for command in (b"git-receive-pack '/srv/x.git'", b"scp -t /tmp/x", b"rsync --server -logDtpre.iLsfxCIvu . /tmp/x"):
+    opens = assess(b"git-receive-pack '/srv/x.git'")
+    assert (opens.tier, opens.reasons) == (
+        Tier.LOW, ("git push: opens the repository; what it shall change is held by itself",)
+    )  # fmt: skip
+    assert assess(b"git-receive-pack /etc/shadow").tier is not Tier.LOW
+    for command in (b"scp -t /tmp/x", b"rsync --server -logDtpre.iLsfxCIvu . /tmp/x"):
         said = assess(command)
         assert said.tier is not Tier.LOW
         assert any("not seen beforehand" in reason for reason in said.reasons)
