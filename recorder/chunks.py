@@ -6,14 +6,17 @@ What the `recording.chunk` entry says about it (`Facts`) is enough to check the 
 frames with it. The key is used once, so the nonce is constant; it lies in the database and not in the pack: deleting
 it shreds the chunk wherever the pack was copied to. The associated data binds the ledger, the session and the chunk's
 number, so ciphertext moved elsewhere does not decrypt there.
+
+A chunk from which frames were taken is encrypted anew, under another key; the entry that says so (recorder.tombstones)
+has the sizes and the hash of the new ciphertext, and all else still has to give the facts of the first entry.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import zstandard
@@ -98,24 +101,47 @@ def check_cipher(facts: Facts, cipher: bytes) -> None:
         raise FrameError("the ciphertext is not the one that was signed")
 
 
-def unseal(facts: Facts, cipher: bytes, key: bytes, *, origin: str, session: str) -> list[Frame]:
-    """The frames, checked against everything that the facts say. Raises FrameError."""
-    check_cipher(facts, cipher)
-    try:
-        packed = AESGCM(key).decrypt(_NONCE, cipher, _context(origin, session, facts.number))
-        if zstandard.frame_content_size(packed) != facts.plain:  # which is bounded; a larger one would be allocated
-            raise FrameError("it does not decompress to the size that was signed")
-        plain = zstandard.ZstdDecompressor().decompress(packed)
-    except (InvalidTag, ValueError):
-        raise FrameError("it does not decrypt as this chunk of this session") from None
-    except (zstandard.ZstdError, MemoryError):
-        raise FrameError("it does not decompress") from None
+def unseal(
+    facts: Facts, cipher: bytes, key: bytes, *, origin: str, session: str, gone: frozenset[int] = frozenset()
+) -> list[Frame]:
+    """The frames, checked against everything that the facts say. Raises FrameError.
+
+    `gone`: which of them, counted from 0, are stubs, but for those of kinds that stay; no others may be.
+    """
+    plain = _opened(facts, cipher, key, origin, session)
     frames, leaves = codec.decode(plain)
     if len(plain) != facts.plain or len(frames) != facts.frames or merkle.root(leaves).hex() != facts.root:
         raise FrameError("its frames are not those that were signed")
     if not frames or frames[0].at_us != facts.from_us or frames[-1].at_us != facts.to_us:
         raise FrameError("its times are not those that were signed")
+    if any(frame.gone is not (number in gone and frame.kind not in codec.KEPT) for number, frame in enumerate(frames)):
+        raise FrameError("other frames are missing from it than were redacted")
     return frames
+
+
+def reseal(
+    facts: Facts, cipher: bytes, key: bytes, numbers: Collection[int], *, origin: str, session: str
+) -> tuple[Facts, bytes, bytes]:
+    """The same chunk without these frames (counted from 0): its facts now, ciphertext and key. Raises FrameError."""
+    plain = codec.redact(_opened(facts, cipher, key, origin, session), numbers)
+    new = os.urandom(32)
+    packed = zstandard.ZstdCompressor(level=LEVEL).compress(plain)
+    sealed = AESGCM(new).encrypt(_NONCE, packed, _context(origin, session, facts.number))
+    sha256 = hashlib.sha256(sealed).hexdigest()
+    return replace(facts, plain=len(plain), length=len(sealed), sha256=sha256), sealed, new
+
+
+def _opened(facts: Facts, cipher: bytes, key: bytes, origin: str, session: str) -> bytes:
+    check_cipher(facts, cipher)
+    try:
+        packed = AESGCM(key).decrypt(_NONCE, cipher, _context(origin, session, facts.number))
+        if zstandard.frame_content_size(packed) != facts.plain:  # which is bounded; a larger one would be allocated
+            raise FrameError("it does not decompress to the size that was signed")
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except (InvalidTag, ValueError):
+        raise FrameError("it does not decrypt as this chunk of this session") from None
+    except (zstandard.ZstdError, MemoryError):
+        raise FrameError("it does not decompress") from None
 
 
 def _context(origin: str, session: str, number: int) -> bytes:

@@ -7,6 +7,9 @@ A frame is what one direction carried at one time. As bytes, all integers big-en
 `at_us` counts from the beginning of the recording, not from the frame before, so that a chunk can be read alone. The
 salt is inside, because the chunk commits to its frames one by one (`leaf` over salt and the rest): a frame can later
 be taken out, with its salt, while the chunk's root still holds and the frame's content cannot be guessed from its hash.
+What is left of it is a stub, told by the highest bit of the kind; `length` is that of the data that was there:
+
+    at_us u64 | kind u8 + 128 | length u32 | leaf 32 bytes
 
 Coalescing: bytes of one kind that follow each other within WINDOW_US of the first become one frame, until it has
 `limit` bytes. A person cannot see 10 ms, and a shell echoes single bytes. What is larger is cut, never reordered.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +41,11 @@ STREAMS: Final = frozenset({"output", "input", "stderr"})
 _NUMBER: Final[dict[str, int]] = {kind: number for number, kind in enumerate(KINDS)}
 _HEADER: Final = struct.Struct(">QBI")
 _OVERHEAD: Final = _HEADER.size + SALT_BYTES
+_GONE: Final = 0x80
+"""In the kind's byte: a stub."""
+_STUB: Final = _HEADER.size + 32
+KEPT: Final = frozenset({"resize", "exit"})
+"""Kinds that are never redacted: a replay needs them, and a target's program has no say in them but by their size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Frame:
     kind: str
     """One of KINDS. `resize` data is `COLUMNSxROWS`, `marker` UTF-8 text, `exit` the status in digits."""
     data: bytes
+    gone: bool = False
+    """It was redacted, and `data` says so."""
 
 
 def coalesce(frames: Iterable[Frame], limit: int) -> Iterator[Frame]:
@@ -89,25 +99,47 @@ def encode(frames: Iterable[Frame]) -> tuple[bytes, list[bytes]]:
 
 
 def decode(data: bytes) -> tuple[list[Frame], list[bytes]]:
-    """Frames and leaf hashes of what `encode` made. Raises FrameError for anything else."""
+    """Frames and leaf hashes of what `encode` made, or `redact` left. Raises FrameError for anything else."""
     frames: list[Frame] = []
     leaves: list[bytes] = []
+    for frame, leaf, _ in _walk(data):
+        frames.append(frame)
+        leaves.append(leaf)
+    return frames, leaves
+
+
+def redact(data: bytes, numbers: Collection[int]) -> bytes:
+    """What `encode` made, with stubs in the place of the frames of these numbers (from 0). Those that are stubs
+    already, and those of KEPT, stay as they are. Raises FrameError."""
+    parts: list[bytes] = []
+    for number, (frame, leaf, raw) in enumerate(_walk(data)):
+        if number in numbers and not frame.gone and frame.kind not in KEPT:
+            parts += (_HEADER.pack(frame.at_us, _NUMBER[frame.kind] | _GONE, len(frame.data)), leaf)
+        else:
+            parts.append(raw)
+    return b"".join(parts)
+
+
+def _walk(data: bytes) -> Iterator[tuple[Frame, bytes, bytes]]:
+    """Frame, leaf and bytes, one after another. Raises FrameError."""
     at = 0
     while at < len(data):
         if len(data) - at < _OVERHEAD:
             raise FrameError("frames cut short")
         header = data[at : at + _HEADER.size]
         at_us, number, length = _HEADER.unpack(header)
-        if number >= len(KINDS):
+        if number & ~_GONE >= len(KINDS):
             raise FrameError(f"frame kind {number} is not known here")
-        if len(data) - at - _OVERHEAD < length:
+        end = at + (_STUB if number & _GONE else _OVERHEAD + length)
+        if end > len(data):
             raise FrameError("frames cut short")
-        salt = data[at + _HEADER.size : at + _OVERHEAD]
-        body = data[at + _OVERHEAD : at + _OVERHEAD + length]
-        frames.append(Frame(at_us, KINDS[number], body))
-        leaves.append(_leaf(header, salt, body))
-        at += _OVERHEAD + length
-    return frames, leaves
+        if number & _GONE:
+            frame = Frame(at_us, KINDS[number & ~_GONE], b"[redacted: %d bytes]" % length, gone=True)
+            yield frame, data[at + _HEADER.size : end], data[at:end]
+        else:
+            salt, body = data[at + _HEADER.size : at + _OVERHEAD], data[at + _OVERHEAD : end]
+            yield Frame(at_us, KINDS[number], body), _leaf(header, salt, body), data[at:end]
+        at = end
 
 
 def encoded_size(frames: int, data: int) -> int:

@@ -38,7 +38,7 @@ from recorder.notary import Clerk, Notary, Standing
 from recorder.readstore import ReadStore
 from recorder.recovery import recover
 from recorder.schema import PayloadRow
-from recorder.store import Group, NewChunk, Store
+from recorder.store import Group, NewChunk, Store, Taking
 from recorder.tree import Tree
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ GROUP_BYTES = 16 << 20
 """Bytes of payloads and ciphertext after which a group is closed: what may wait in one transaction and one fsync."""
 PAYLOAD_LIMIT = 8 << 20
 """Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
+NOTHING = Taking()
 SALT_BYTES = 16
 SEGMENT_US = 3_600_000_000
 """Microseconds after which a segment is sealed, full or not: what leaves the host as sealed files is never older."""
@@ -84,11 +85,14 @@ class Job:
     """Ciphertext and key that belong to the only draft."""
     seal: bool = False
     """The group ends with it, and the open segment too. Without drafts, only that."""
+    taking: Taking = NOTHING
+    """What goes with these drafts."""
 
     @property
     def weight(self) -> int:
         """Bytes beside the entries."""
         bulk = sum(len(data) for draft in self.drafts for data in draft.payloads.values())
+        bulk += sum(len(each.data) for each in self.taking.replaced)
         return bulk + (len(self.chunk[0]) if self.chunk else 0)
 
 
@@ -99,6 +103,7 @@ class _Group:
     chunks: list[NewChunk] = field(default_factory=list)
     answers: list[tuple[Job, tuple[Entry, ...]]] = field(default_factory=list)
     seal: bool = False
+    taking: Taking = field(default_factory=Taking)
 
 
 class Ledger:
@@ -197,6 +202,13 @@ class Ledger:
         future: Future[tuple[Entry, ...]] = Future()
         future.set_running_or_notify_cancel()  # what is queued is written: a caller that gives up cannot undo it
         self.submit(Job(drafts, future.set_result, future.set_exception))
+        return future
+
+    def take(self, taking: Taking, *drafts: Draft) -> Future[tuple[Entry, ...]]:
+        """As `append`, for entries that say what goes: it goes in the same transaction (recorder.tombstones)."""
+        future: Future[tuple[Entry, ...]] = Future()
+        future.set_running_or_notify_cancel()
+        self.submit(Job(drafts, future.set_result, future.set_exception, taking=taking))
         return future
 
     def submit(self, job: Job) -> None:
@@ -339,6 +351,12 @@ class Ledger:
         group.payloads += payloads
         if job.chunk is not None:
             group.chunks.append(NewChunk(made[-1].seq, *job.chunk))
+        if job.taking:
+            group.taking = Taking(
+                group.taking.replaced + job.taking.replaced,
+                group.taking.deleted + job.taking.deleted,
+                group.taking.payloads + job.taking.payloads,
+            )
         group.seal = group.seal or job.seal
         group.answers.append((job, tuple(made)))
 
@@ -350,7 +368,7 @@ class Ledger:
         self._began = 0 if signed.segments[-1].sealed else began
         if len(signed.segments) > 1 and self._began:
             self._began = group.entries[-1].t
-        return Group(group.entries, group.payloads, group.chunks, signed.segments, signed.head)
+        return Group(group.entries, group.payloads, group.chunks, group.taking, signed.segments, signed.head)
 
     def _fail(self, error: StoreFailed, group: _Group) -> None:
         self.failed = error

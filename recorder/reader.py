@@ -22,6 +22,11 @@ from recorder.keyring import Keyring, RotationError
 from recorder.keys import public_bytes
 from recorder.readstore import ReadStore
 from recorder.schema import EntryRow
+from recorder.tombstones import DELETED, Rest, rest_of
+from recorder.votes import Violation
+
+READ_TRIES = 3
+"""Attempts at a chunk that changes while it is read: it can be redacted again, and then deleted."""
 
 
 class Missing(RecorderError):
@@ -108,6 +113,10 @@ class Reader:
             raise StoreDamaged(f"payload {name!r} of entry {entry.seq} was changed", seq=entry.seq)
         return row.data
 
+    def has_payload(self, entry: Entry, name: str) -> bool:
+        """Is it there? Raises StoreDamaged."""
+        return self._store.payload(entry.seq, name) is not None
+
     def frames(self, session: str, after: int = 0) -> Iterator[Frame]:
         """Frames of a session's recording from number `after`, as far as it is durable; none if there is none.
 
@@ -124,16 +133,42 @@ class Reader:
 
     def chunk(self, entry: Entry) -> list[Frame]:
         """Frames of one `recording.chunk` entry. Raises StoreDamaged or Missing."""
-        facts = self.facts(entry)
-        row = self._store.chunk(entry.seq)
+        tries = 0
+        while True:
+            rest, row = self._rest(entry), self._store.chunk(entry.seq)
+            if row is None:
+                raise self._missing(entry)
+            try:
+                cipher = self._store.ciphertext(row)
+                return chunks.unseal(
+                    rest.facts, cipher, row.key, origin=entry.origin, session=entry.session, gone=rest.gone
+                )
+            except (FrameError, StoreDamaged) as error:
+                tries += 1  # it may have been redacted or deleted between two of these queries
+                if tries > READ_TRIES or (self._store.chunk(entry.seq) == row and self._rest(entry) == rest):
+                    raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
+
+    def sealed(self, entry: Entry) -> tuple[Rest, bytes, bytes]:
+        """A chunk as it lies there: what is left of it, ciphertext and key. Raises StoreDamaged or Missing."""
+        rest, row = self._rest(entry), self._store.chunk(entry.seq)
         if row is None:
-            raise Missing(f"chunk {facts.number} of {entry.session} is not there any more")
+            raise self._missing(entry)
+        return rest, self._store.ciphertext(row), row.key
+
+    def _rest(self, entry: Entry) -> Rest:
+        facts = self.facts(entry)
+        stones = [_decode(row).body for row in self._store.stones(entry.session, entry.seq)]
         try:
-            return chunks.unseal(
-                facts, self._store.ciphertext(row), row.key, origin=entry.origin, session=entry.session
+            return rest_of(facts, [body for body in stones if body.get("chunk") == entry.seq])
+        except Violation as error:
+            raise StoreDamaged(f"entry {entry.seq}: {error}", seq=entry.seq) from None
+
+    def _missing(self, entry: Entry) -> Missing:
+        for stone in self.entries(after=entry.seq, limit=1, types=(DELETED,), session=entry.session):
+            return Missing(
+                f"the recording of {entry.session} was deleted at the end of its time", f"entry {stone.seq} says so"
             )
-        except FrameError as error:
-            raise StoreDamaged(f"entry {entry.seq}: {error.message}", seq=entry.seq) from None
+        return Missing(f"a chunk of {entry.session} is not there any more")
 
     def chunk_key(self, entry: Entry) -> bytes:
         """The key of one `recording.chunk` entry. Raises Missing or StoreDamaged."""

@@ -21,6 +21,7 @@ from recorder.schema import (
     CIPHER_LIMIT,
     ENTRY_COLUMNS,
     PACK_LIMIT,
+    REDACTED,
     ChunkRow,
     EntryRow,
     PayloadRow,
@@ -153,6 +154,11 @@ class ReadStore:
                 return
             before = int(str(rows[-1][0]))
 
+    def stones(self, session: str, after: int) -> list[EntryRow]:
+        """The entries behind `after` that say what was taken out of that session's chunks."""
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE type = ? AND +session = ? AND seq > ? ORDER BY seq"  # noqa: S608
+        return [EntryRow._make(row) for row in self._all(sql, REDACTED, session, after)]  # few: found by their type
+
     def entry(self, seq: int) -> EntryRow | None:
         """That entry, if there is one."""
         return next(self.entries(after=seq - 1, limit=1), None) if self._has(seq) else None
@@ -207,6 +213,18 @@ class ReadStore:
     def chunk_seqs(self) -> list[int]:
         """Entry numbers of all chunk rows."""
         return [seq for (seq,) in self._typed((int,), "SELECT seq FROM chunks ORDER BY seq")]
+
+    def living(self) -> dict[int, list[tuple[int, int]]]:
+        """Start and end of every chunk, in order, by pack."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        sql = "SELECT pack, offset, offset + length FROM chunks ORDER BY pack, offset"
+        for pack, start, end in self._typed((int, int, int), sql):
+            spans = found.setdefault(pack, [])
+            if spans and spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], end)  # neighbours are one: few spans, however many chunks
+            else:
+                spans.append((start, end))
+        return found
 
     def pack_ends(self) -> dict[int, int]:
         """Where the committed chunks end, in each pack that has some."""

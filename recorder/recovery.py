@@ -23,6 +23,7 @@ from recorder.notary import Standing
 from recorder.readstore import ReadStore
 from recorder.schema import SegmentRow
 from recorder.segments import Segment, Segments
+from recorder.tombstones import DELETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def recover(directory: Path, public: bytes) -> Recovered:
             if walked.roots.get(each.size) != each.root:
                 raise StoreDamaged(f"the first {each.size} entries are not those that were signed")
         expected, found_chunk = reader.last_chunk()
-        if expected != found_chunk:
+        if expected != found_chunk and not _deleted(reader, expected, found_chunk):
             raise StoreDamaged("a recorded chunk has lost its row", seq=expected)
         standing = walked.standing(head)
         began = 0 if standing.sealed else entries.decode(standing.entries[0]).t
@@ -79,6 +80,14 @@ def recover(directory: Path, public: bytes) -> Recovered:
         raise StoreDamaged(f"entry 0 names no key: {error.message}", seq=0) from None
     finally:
         reader.close()
+
+
+def _deleted(reader: ReadStore, expected: int, found: int) -> bool:
+    """Does an entry say that the last recorded chunk went at the end of its time?"""
+    row = reader.entry(expected)
+    if row is None or found > expected or row.session is None:
+        return False
+    return any(True for _ in reader.entries(after=expected, limit=1, types=(DELETED,), session=row.session))
 
 
 class _Walk:

@@ -49,6 +49,10 @@ class Report:
     """Entries that something from outside vouches for: an anchor, a copy, a witness; None where nothing was given."""
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    redacted: int = 0
+    """Chunks and contents that people took something out of, each with an entry that says so."""
+    deleted: int = 0
+    """Recordings whose time was over, each with an entry that says so."""
 
     @property
     def good(self) -> bool:

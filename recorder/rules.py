@@ -185,6 +185,16 @@ class Rules:
             "stdin.sent": self._sent,
         }
 
+    @property
+    def people(self) -> People:
+        """As of now."""
+        return self._people
+
+    @property
+    def environments(self) -> dict[str, str]:
+        """Of targets, as of now."""
+        return self._access.environments
+
     def feed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         """Take one entry. Raises Violation."""
         rule = self._table.get(row.type)

@@ -33,6 +33,8 @@ SCHEMA = (
 )
 """`session` and `request` are NULL where an entry has none, so that the partial indexes serve `session = ?`."""
 
+REDACTED = "recording.redacted"
+"""Type of the entry that says what was taken out of a chunk (recorder.tombstones)."""
 ENTRY_COLUMNS = "seq, type, session, request, t, leaf, bytes"
 
 

@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from recorder.errors import NotAStore, RecorderError, StoreDamaged
 from recorder.readstore import ReadStore
 from recorder.schema import EntryRow, PayloadRow, SegmentRow, pending
 from recorder.segments import file_name
+from recorder.tombstones import TYPES
 
 LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
@@ -54,6 +56,9 @@ class Source(Protocol):
     def head_file(self) -> bytes | None: ...
     def tail(self) -> bool: ...
     def disturbed(self) -> bool: ...
+    def shredded(self) -> bool:
+        """Was something redacted or deleted since this was opened? What is missing may then be missing rightly."""
+
     def close(self) -> None: ...
 
 
@@ -78,10 +83,18 @@ class StoreSource:
         self._still = not self.live and not pending(directory / layout.DATABASE)
         self._state = self._stat()
         self._store = ReadStore.open(directory, immutable=self._still)
+        self._stone = _newest_stone(self._store)
 
     def disturbed(self) -> bool:
         """Was it read as a file that nobody writes, and somebody did?"""
         return self._still and (self._state != self._stat() or layout.in_use(self._directory))
+
+    def shredded(self) -> bool:
+        try:
+            with closing(ReadStore.open(self._directory, immutable=False)) as store:
+                return _newest_stone(store) != self._stone
+        except RecorderError:
+            return False
 
     def _stat(self) -> tuple[int, int]:
         status = (self._directory / layout.DATABASE).stat()
@@ -255,6 +268,9 @@ class BundleSource:
     def disturbed(self) -> bool:
         return False
 
+    def shredded(self) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 
@@ -266,6 +282,10 @@ class BundleSource:
             return data.decode()
         except UnicodeDecodeError:
             raise StoreDamaged(f"{name} is no text") from None
+
+
+def _newest_stone(store: ReadStore) -> int:
+    return max((row.seq for kind in TYPES for row in islice(store.newest(kind, 1), 1)), default=-1)
 
 
 def _read(path: Path) -> bytes | None:

@@ -24,7 +24,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +57,31 @@ class NewChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """What goes with the commit of the entries that say so: atomically, so a crash cannot leave one without the other.
+
+    Keys and payloads are overwritten where they lay (`secure_delete`), and the WAL is folded in and cut, as soon as no
+    reader is in its way. Ciphertext without a key is noise; `recorder.space` gives its place on the disk back.
+    """
+
+    replaced: tuple[NewChunk, ...] = ()
+    """New ciphertext and key of these chunks; `seq` is that of their own entry."""
+    deleted: tuple[int, ...] = ()
+    """Chunks, by their entries."""
+    payloads: tuple[tuple[int, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.replaced or self.deleted or self.payloads)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """What one commit makes durable."""
 
     entries: Sequence[Entry]
     payloads: Sequence[PayloadRow]
     chunks: Sequence[NewChunk]
+    taking: Taking
     segments: Sequence[SegmentRow]
     """Those that the entries have filled, and the open one."""
     head: Checkpoint
@@ -144,7 +163,9 @@ class Store:
             connection = connect(directory / layout.DATABASE)
             check_identity(connection, directory)
             head = layout.HeadFile(directory, slot)
-            return cls(directory, lock, connection, head)
+            store = cls(directory, lock, connection, head)
+            store._fold()  # what a crash left behind a taking
+            return store
         except (OSError, sqlite3.Error, RecorderError) as error:
             if connection is not None:
                 connection.close()
@@ -159,8 +180,10 @@ class Store:
         if self._broken:
             raise StoreFailed("the store failed before", "restart the daemon once the cause is gone")
         try:
-            rows = self._append(group.chunks)
+            rows = self._append([*group.chunks, *group.taking.replaced])
             self._transact(group, rows)
+            if group.taking:
+                self._fold()
             if (
                 self._first_commit
             ):  # it may have made the WAL, and SQLite takes no notice when its directory's sync fails
@@ -191,7 +214,15 @@ class Store:
             self._sync_pack()
         return rows
 
-    def _transact(self, group: Group, chunks: Iterable[ChunkRow]) -> None:
+    def _fold(self) -> None:
+        """Fold the WAL in and cut it, so that no old page with a key in it stays there. A reader can be in the way:
+        then the next time does it, or the end."""
+        self._db.execute("PRAGMA busy_timeout=0")
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute("PRAGMA busy_timeout=10000")
+
+    def _transact(self, group: Group, chunks: Sequence[ChunkRow]) -> None:
         db, head = self._db, group.head
         if not db.in_transaction:  # only the first commit of `create` is inside one already
             db.execute("BEGIN IMMEDIATE")
@@ -205,9 +236,16 @@ class Store:
         db.executemany(
             "INSERT INTO payloads VALUES (?,?,?,?)", [(p.seq, p.name, p.salt, p.data) for p in group.payloads]
         )
+        new, again = chunks[: len(group.chunks)], chunks[len(group.chunks) :]
         db.executemany(
-            "INSERT INTO chunks VALUES (?,?,?,?,?)", [(c.seq, c.pack, c.offset, c.length, c.key) for c in chunks]
+            "INSERT INTO chunks VALUES (?,?,?,?,?)", [(c.seq, c.pack, c.offset, c.length, c.key) for c in new]
         )
+        for c in again:
+            sql = "UPDATE chunks SET pack = ?, offset = ?, length = ?, key = ? WHERE seq = ?"
+            if db.execute(sql, (c.pack, c.offset, c.length, c.key, c.seq)).rowcount != 1:
+                raise sqlite3.IntegrityError(f"there is no chunk {c.seq} that could be replaced")
+        db.executemany("DELETE FROM chunks WHERE seq = ?", [(seq,) for seq in group.taking.deleted])
+        db.executemany("DELETE FROM payloads WHERE seq = ? AND name = ?", group.taking.payloads)
         if self._kept == head.size or (self._kept // SPAN == head.size // SPAN and not self._ends_a_key()):
             db.execute("DELETE FROM checkpoints WHERE size = ?", (self._kept,))
         db.executemany(

@@ -8,7 +8,8 @@ can be said about it at that point; then what was signed is compared with what w
     flat form   the hash of every segment, its SSHSIG, and its file where there is one
     keys        each signs within its range of sizes, and was announced under the one before
     payloads    each committed value is there and gives its commitment; none is there that no entry names
-    recordings  each chunk is there, is the ciphertext that was signed, decrypts, and gives its root; none is missing
+    recordings  each chunk is there, is the ciphertext that was signed, decrypts, and gives its root; none is missing,
+                nor a frame of one, unless an entry says who took it out and why (recorder.tombstones)
     causes      recorder.rules: what ran was allowed, by people who could, over exactly this
 
 Verdicts: OK; TORN, a crash that opening will mend (nothing acknowledged is lost); TAMPER, with the first bad entry;
@@ -95,7 +96,7 @@ def verify(
         try:
             with source.snapshot():
                 report = _Verifier(source, outside, progress).run()
-            if not source.disturbed():
+            if not source.disturbed() and (report.good or not source.shredded()):
                 return report
         finally:
             source.close()
@@ -122,6 +123,7 @@ class _Verifier:
             self._claims(state)
             self._rotations(state, {each.size for each in signed})
             self._segments(state, rows)
+            state.settle()
             self._leftovers(state)
         except Broken:
             pass
@@ -253,11 +255,11 @@ class _Verifier:
         for seq in self._source.chunk_seqs():
             if seq not in state.chunks:
                 self._found.bad(seq, f"chunk {seq} belongs to no entry")
-        if not self._source.live and self._source.tail():
+        if not self._source.live and not state.tombs.any and self._source.tail():
             self._found.torn = self._found.torn or "a pack has a tail that was never committed"
 
     def _report(self, state: Walk | None, newest: Checkpoint | None) -> Report:
-        self._found.notes += state.rules.notes if state else []
+        self._found.notes += [*state.rules.notes, *state.tombs.notes] if state else []
         size = state.tree.size if state else 0
         verdict, message, seq, anchored = Verdict.OK, "", None, None
         if self._found.problems:
@@ -274,6 +276,12 @@ class _Verifier:
             self._found.note("the bundle has no payloads or recordings: their commitments were not opened")
         if verdict is Verdict.OK:
             message = f"{size} entries, {len(state.sessions) if state else 0} sessions, every signature good"
+        gone = state.tombs if state else None
+        if gone is not None and gone.any:
+            self._found.note(
+                f"taken out, and said so: frames of {len(gone.redacted)} chunks and {len(gone.forgotten)} contents"
+                f" redacted, {gone.deleted} recordings deleted at the end of their time"
+            )
         return Report(
             verdict=verdict,
             message=message,
@@ -286,6 +294,8 @@ class _Verifier:
             anchored=anchored,
             problems=tuple(self._found.problems),
             notes=tuple(self._found.notes),
+            redacted=len(gone.redacted) + len(gone.forgotten) if gone is not None else 0,
+            deleted=gone.deleted if gone is not None else 0,
         )
 
     def _anchored(self, state: Walk) -> tuple[Verdict, str, int | None, int]:

@@ -80,10 +80,12 @@ class People:
         person = self._by_name.get(name)
         return person is not None and not person.revoked and "approver" in person.roles
 
-    def signed(self, body: Mapping[str, Any], namespace: str, wanted: frozenset[str]) -> tuple[str, dict[str, str]]:
-        """Approver and statement of an entry that carries one. Raises Violation.
+    def signed(
+        self, body: Mapping[str, Any], namespace: str, wanted: frozenset[str], *, role: str = "approver"
+    ) -> tuple[str, dict[str, str]]:
+        """Signer and statement of an entry that carries one. Raises Violation.
 
-        The signature must be by a key that belongs, as of now, to the identity `by`, which is an approver and not
+        The signature must be by a key that belongs, as of now, to the identity `by`, which has the role and is not
         revoked.
         """
         by, text, armour = body.get("by"), body.get("statement"), body.get("signature")
@@ -94,8 +96,8 @@ class People:
             raise Violation(f"signed by {by}, who is no identity at this point")
         if person.revoked:
             raise Violation(f"signed by {by}, who was revoked before")
-        if "approver" not in person.roles:
-            raise Violation(f"signed by {by}, who is no approver")
+        if role not in person.roles:
+            raise Violation(f"signed by {by}, who is no {role}")
         statement = _statement(text, wanted)
         try:
             key = sshsig.verify(armour, text.encode(), namespace)

@@ -23,6 +23,7 @@ from recorder.rules import Rules
 from recorder.schema import EntryRow
 from recorder.segments import SPAN, Segment, Segments
 from recorder.source import Source
+from recorder.tombstones import Tombstones, chunk_facts, rest_of
 from recorder.tree import Tree
 from recorder.votes import Violation
 
@@ -92,6 +93,13 @@ class Walk:
         self.payloads: set[tuple[int, str]] = set()
         self.chunks: set[int] = set()
         self.rules = Rules()
+        self.tombs = Tombstones(self.rules.people, self.rules.environments)
+        self._lost: dict[int, tuple[str, str]] = {}
+        """Chunks that are not as their entries say, with session and what is wrong: redacted, deleted or lost."""
+        self._missing: dict[tuple[int, str], str] = {}
+        """Likewise payloads."""
+        self._whole: set[str] = set()
+        """Sessions of which there is a chunk that is as its entry says."""
         self.prev = ""
         self.leaves: set[bytes] = set()
         self.recordings: dict[str, tuple[int, int, int]] = {}
@@ -200,6 +208,7 @@ class Walk:
                 elif row.type == ANCHORED:
                     self.claims.append(claim(row.seq, row.body))
                 self.rules.feed(row, self.prev, opened.get)  # its own leaf, by now
+                self.tombs.feed(row, self.prev)
             except (Violation, RotationError, NoteError) as error:
                 self._findings.bad(row.seq, str(error))
 
@@ -215,7 +224,7 @@ class Walk:
         found = self._source.payload(seq, name)
         self.payloads.add((seq, name))
         if found is None:
-            self._findings.bad(seq, f"its payload {name!r} is missing")
+            self._missing[seq, name] = f"its payload {name!r} is missing"
             return None
         digest = hashlib.sha256(b"\x00" + found.salt + found.data).hexdigest()
         if digest != value["sha256"] or len(found.data) != value["bytes"] or len(found.salt) != value["salt"]:
@@ -229,13 +238,70 @@ class Walk:
             facts = chunks.facts_of(row.body)
             number, first, at_us = self.recordings.get(row.session, (0, 0, 0))
             self.recordings[row.session] = (facts.number + 1, facts.first + facts.frames, facts.to_us)
+            self.tombs.chunk(row, facts)
             if (facts.number, facts.first) != (number, first) or facts.from_us < at_us:
                 raise FrameError(f"it is chunk {facts.number} of its session where {number} was due")
             if not self._source.has_chunks:
                 return
+        except (FrameError, Violation) as error:
+            said = error.message if isinstance(error, FrameError) else str(error)
+            self._findings.bad(row.seq, f"recording of {row.session}: {said}")
+            return
+        try:
             found = self._source.chunk(row.seq)
             if found is None:
                 raise FrameError("its chunk is missing")
             chunks.unseal(facts, *found, origin=self.origin, session=row.session)
+            self._whole.add(row.session)
         except (FrameError, StoreDamaged) as error:
-            self._findings.bad(row.seq, f"recording of {row.session}: {error.message}")
+            self._lost[row.seq] = (row.session, error.message)  # `settle` knows whether an entry says so
+
+    def settle(self) -> None:
+        """After `read`: what is not there, or not as it was, must be said by an entry; and what an entry says to be
+        gone must be gone."""
+        tombs, bad = self.tombs, self._findings.bad
+        for (seq, name), message in self._missing.items():
+            if (seq, name) not in tombs.forgotten:
+                bad(seq, message)
+        if self._source.has_payloads:
+            for (seq, name), stone in tombs.forgotten.items():
+                if (seq, name) not in self.payloads:
+                    bad(stone, f"entry {seq} has no {name!r} that could be taken out")
+                elif (seq, name) not in self._missing:
+                    bad(stone, f"the {name!r} of entry {seq} is there, though it was taken out")
+        self._settle_chunks()
+
+    def _settle_chunks(self) -> None:
+        tombs, bad = self.tombs, self._findings.bad
+        for seq, stones in tombs.redacted.items():
+            try:
+                self._rest(seq, stones)
+            except (Violation, FrameError, StoreDamaged) as error:
+                said = str(error) if isinstance(error, Violation) else error.message
+                bad(int(stones[0]["seq"]), f"what is left of chunk {seq}: {said}")
+        for seq, (session, message) in self._lost.items():
+            if tombs.deleted_by(session) > seq:
+                if self._source.chunk(seq) is not None:
+                    bad(seq, f"recording of {session}: {message}")
+            elif seq not in tombs.redacted:
+                bad(seq, f"recording of {session}: {message}")
+        for session in self._whole:
+            if tombs.deleted_by(session) >= 0:
+                bad(tombs.deleted_by(session), f"recording of {session}: it is there, though it was deleted")
+
+    def _rest(self, seq: int, stones: list[dict[str, Any]]) -> None:
+        """What is left of a chunk from which frames were taken. Raises Violation, FrameError, StoreDamaged."""
+        if seq not in self.chunks:
+            raise Violation("there is no such chunk")
+        session = str(stones[0]["session"])
+        leaf = bytes(self.hashes[seq * 32 : seq * 32 + 32])
+        facts = [chunk_facts(stone, leaf) for stone in stones]
+        rest = rest_of(facts[0], stones)
+        if not self._source.has_chunks or self.tombs.deleted_by(session) > seq:
+            return
+        found = self._source.chunk(seq)
+        if found is None:
+            raise FrameError("it is missing")
+        if seq not in self._lost:
+            raise FrameError("what was taken out is still there")
+        chunks.unseal(rest.facts, *found, origin=self.origin, session=session, gone=rest.gone)
