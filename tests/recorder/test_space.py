@@ -151,7 +151,7 @@ match where:
         store.Store._fold = die
     case "behind it all": after(store.Store, "commit")
     case "before a file goes": Path.unlink = die
-    case "behind a file": 
+    case "behind a file":
         old = Path.unlink
         def unlink(self, *a): old(self, *a); die()
         Path.unlink = unlink

@@ -40,7 +40,7 @@ def judged(taken: Taken, text: str) -> Report:
     return report
 
 
-# --- orders -------------------------------------------------------------------------------------------------------------
+# --- orders -----------------------------------------------------------------------------------------------------------
 
 
 def ordered(taken: Taken, statement: str, signatures: list[Any], session: str = "s-1") -> Entry:
@@ -377,7 +377,7 @@ def test_limits_that_are_none(taken: Taken, body: dict[str, Any]) -> None:
     judged(taken, "no days")
 
 
-# --- contents -----------------------------------------------------------------------------------------------------------
+# --- contents ---------------------------------------------------------------------------------------------------------
 
 
 def proposal(taken: Taken) -> Entry:
@@ -407,7 +407,7 @@ def test_a_content_that_is_there_or_never_was(taken: Taken, name: str) -> None:
     judged(taken, "that could be taken out" if name == "content" else "nobody ordered")
 
 
-# --- forms --------------------------------------------------------------------------------------------------------------
+# --- forms ------------------------------------------------------------------------------------------------------------
 
 
 @given(st.sets(st.integers(0, 500), max_size=100))
