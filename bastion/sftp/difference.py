@@ -63,9 +63,8 @@ def _is_text(data: bytes) -> bool:
 
 def _lines(data: bytes) -> list[bytes]:
     """Split at LF only, which stays; a last line without one is another line than the same with it."""
-    return [line + b"\n" for line in data.split(b"\n")[:-1]] + (
-        [data.rpartition(b"\n")[2]] if data[-1:] != b"\n" else []
-    )
+    *whole, rest = data.split(b"\n")
+    return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
 def _common(left: list[bytes], right: list[bytes]) -> int:

@@ -55,7 +55,7 @@ def rate(items: Sequence[Item]) -> Assessment:
 
 def _findings(finder: Finder, item: Item) -> Iterable[Finding]:
     if item.kind is Kind.LOOK:
-        yield finder.find("look", "")
+        yield from (finder.find("look", names.text(path)) for path in item.paths or (b"",))
         return
     for path in item.paths:
         yield from _on(finder, _action(item, path), path)
