@@ -98,7 +98,7 @@ def proposed(request: Request, judgement: Judgement) -> Draft:
         "env": request.env,
         "login": request.login,
         "stdin": request.stdin.value,
-        **({"mode": request.mode.value, "parent": request.parent} if request.sequence else {}),
+        **({"mode": request.mode.value, "parent": request.parent} if request.shelled else {}),
         "tier": request.assessment.tier.value,
         "score": request.assessment.score,
         "approvals": request.approvals,

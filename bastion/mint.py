@@ -138,7 +138,8 @@ class Mint:
             return SFTP
         command = guarded(info.command, info.script, script_hash(info.script_code))
         if info.kind == RequestKind.LINE.value:
-            if info.state != State.ALLOWED.value or not info.cwd.startswith("/") or not aside(info.command):
+            beside = info.cwd.startswith("/") and not info.parent and aside(info.command)
+            if info.state != State.ALLOWED.value or not beside:
                 raise Refused(f"{info.id} does not run beside its shell")
             command = there(info.cwd, command)
         elif info.kind != RequestKind.EXEC.value:

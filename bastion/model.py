@@ -297,6 +297,11 @@ class Request:
         """How long it is held at most."""
         return (self.expires - self.created) // 1_000_000
 
+    @property
+    def shelled(self) -> bool:
+        """It has a mode: an item of a shell, or a command with a terminal."""
+        return self.sequence > 0 or self.terminal != ""
+
     def _what(self) -> dict[str, object]:
         """What would run: equal for a repeated, identical request of the same identity."""
         return {

@@ -173,10 +173,11 @@ MODES = {
 
 
 def _shell(info: wire.RequestInfo, width: int) -> list[Row]:
-    """What only an item of a governed shell has."""
-    if not info.sequence:
+    """What only an item of a governed shell has, or a command with a terminal."""
+    if not info.sequence and not info.terminal:
         return []
-    rows = field_rows("shell", f"item {info.sequence}, in {visible(info.cwd) or 'a directory without a name'}", width)
+    where = f"item {info.sequence}, in {visible(info.cwd) or 'a directory without a name'}"
+    rows = field_rows("shell", where, width) if info.sequence else field_rows("terminal", visible(info.terminal), width)
     if info.stdin == StdinMode.SECRET:
         rows += field_rows("password", "typed with echo off; neither shown nor kept", width, "warning")
     if info.parent:

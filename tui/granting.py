@@ -70,8 +70,8 @@ class Grant:
 
 def first(item: Item) -> Grant | str:
     """The choice as it is offered first, or why there is none."""
-    if item.info.kind != RequestKind.LINE.value:
-        return "only a line of a shell has keys to be granted: a approves it"
+    if item.info.kind not in (RequestKind.LINE.value, RequestKind.EXEC.value) or not item.info.terminal:
+        return "only a line of a shell, or a command with a terminal, has keys to be granted: a approves it"
     try:
         return Grant(item, TtyMode(item.info.mode))
     except ValueError:

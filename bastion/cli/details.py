@@ -69,11 +69,13 @@ MODES = {
 
 
 def _shell(info: RequestInfo) -> list[tuple[str, str | bytes]]:
-    """What only an item of a governed shell has."""
-    if not info.sequence:
+    """What only an item of a governed shell has, or a command with a terminal."""
+    if not info.sequence and not info.terminal:
         return []
     rows: list[tuple[str, str | bytes]] = [
         ("shell", f"item {info.sequence}, in {info.cwd or 'a directory without a name'}")
+        if info.sequence
+        else ("terminal", info.terminal)
     ]
     if info.parent:
         rows.append(("typed into", f"the command of {info.parent}"))

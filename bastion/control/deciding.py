@@ -88,7 +88,11 @@ def _granted_mode(statement: statements.VoteStatement, info: wire.RequestInfo) -
     """What an approval says of the keys. Raises UsageError."""
     if not statement.mode:
         return None, 0
-    if info.kind != RequestKind.LINE.value or not info.terminal or statement.choice is not Choice.APPROVE:
+    if (
+        info.kind not in (RequestKind.LINE.value, RequestKind.EXEC.value)
+        or not info.terminal
+        or statement.choice is not Choice.APPROVE
+    ):
         raise UsageError("a mode is granted with the approval of a command on a terminal, and with nothing else")
     try:
         mode = TtyMode(statement.mode)

@@ -73,9 +73,6 @@ TABLE: dict[str, Row] = {
     "global hostkeys-prove-00@openssh.com": Row(Treatment.PASSED, ""),
 }
 
-NO_TERMINAL_FOR_A_COMMAND = "a single command gets no terminal: run it without -t, or open a shell (ssh TARGET@bastion)"
-"""What `ssh -t TARGET@bastion COMMAND` is told."""
-
 TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
 """What a terminal's name is made of (terminfo(5)); anything else is taken for `dumb`, which can do nothing."""
 

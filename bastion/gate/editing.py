@@ -57,7 +57,8 @@ def draft(
         found = assess(command, terminal=bool(original.terminal), cwd=original.cwd)
         mode = asked_for(command) if original.terminal else TtyMode.NONE
     else:
-        found, mode = assess(command, original.stdin_code), original.mode
+        found = assess(command, original.stdin_code, terminal=bool(original.terminal))
+        mode = asked_for(command) if original.terminal else TtyMode.NONE
         if stdin is StdinMode.STREAM and reads_code(command) is not None:
             stdin = StdinMode.BUNDLED
         if pushes_to(command):

@@ -37,10 +37,12 @@ from bastion.gate.shell_states import TABLE
 class Shell(Ending):
     """The gate of one shell. `intent`, `assess` and `judge` are pure functions of policy; `assess` is risk.assess."""
 
+    table = TABLE
+
     def receive(self, event: sv.Event) -> list[sd.Effect]:
         """What follows from `event`. Raises GateError when it cannot happen now; then nothing changed."""
         try:
-            name = TABLE[self.state, type(event)]
+            name = self.table[self.state, type(event)]
         except KeyError:
             raise GateError(f"{type(event).__name__} in state {self.state.name}") from None
         if name is None:

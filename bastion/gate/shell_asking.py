@@ -29,6 +29,13 @@ NOT_A_COMMAND = "a line for a program is no command: a person decides"
 """Why a line of stdin is held that would be allowed as a command."""
 
 
+KEYS_NEED_A_PERSON = "it would be allowed by itself, but it wants keys, which only a person lets through"
+"""Why a command with a terminal is held that policy, or the whitelist, lets through."""
+
+MOVERS = frozenset({TtyMode.VIEW, TtyMode.RAW})
+"""Modes in which keys pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request, and what policy says of it."""
@@ -78,6 +85,25 @@ class Asker:
         if judgement.verdict is Verdict.ALLOW and (opens or nests.depth or not same):
             judgement = replace(judgement, verdict=Verdict.HOLD, reason=NOT_PLAIN)
         return Asked(request, judgement, beside)
+
+    def command(self, event: sv.CommandRequested) -> Request:
+        """For one command with a terminal, as it is looked for before it is judged."""
+        described = sv.Described(event.request, event.nonce, event.now)
+        text, said = event.command, self._intent(event.command)
+        found = self.assess(text, terminal=True)
+        asked = self._request(described, RequestKind.EXEC, text, found, cwd="", mode=modes.asked_for(text), intent=said)
+        return replace(asked, sequence=0)
+
+    def judged(self, asked: Request, now: int) -> Asked:
+        """Such a one, judged. What policy allows gets no window; glass that was broken opens none, either."""
+        judgement = self._judge(asked, now)
+        if judgement.verdict is Verdict.ALLOW and judgement.emergency and asked.mode in MOVERS:
+            asked = replace(asked, mode=TtyMode.LINE)
+            judgement = self._judge(asked, now)
+        request = judgement.settle(asked)
+        if judgement.verdict is Verdict.ALLOW and request.mode in MOVERS:
+            judgement = replace(judgement, verdict=Verdict.HOLD, reason=KEYS_NEED_A_PERSON)
+        return Asked(request, judgement)
 
     def stdin(self, event: sv.Described, data: bytes, parent: Request, *, cwd: str, owner: str, talk: Talk) -> Asked:
         """For a line for the program of `parent`. `owner`: the program that asks for a password; empty if none does."""

@@ -104,6 +104,18 @@ class LeaveShell:
 
 
 @dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Start an approved exec on a terminal of its own; `nonce` names its end."""
+
+    authorization: Authorization
+    nonce: str
+
+    def __post_init__(self) -> None:
+        if self.authorization.request.kind is not RequestKind.EXEC or not self.authorization.request.terminal:
+            raise ValueError("only an exec with a terminal is started on one")
+
+
+@dataclass(frozen=True, slots=True)
 class SendTty:
     """Send bytes to the running command's terminal."""
 
@@ -119,7 +131,7 @@ class SendTty:
             case RequestKind.STDIN:
                 if self.data != request.command:
                     raise ValueError("other bytes than those approved")
-            case RequestKind.LINE if self.authorization.mode in (TtyMode.RAW, TtyMode.VIEW):
+            case RequestKind.LINE | RequestKind.EXEC if self.authorization.mode in (TtyMode.RAW, TtyMode.VIEW):
                 pass
             case _:
                 raise ValueError("nobody allowed keys for this")
@@ -203,12 +215,16 @@ class NoteSpoof:
     count: int
 
 
+ForCommand = do.FindTwin | do.RecordAttached | do.Detach | do.ForwardSignal | RunCommand
+"""Only of one command with a terminal (gate/command.py)."""
+
 Effect = (
     OpenShell
     | RunLine
     | RunAside
     | NestLine
     | LeaveShell
+    | RunCommand
     | SendTty
     | SendControl
     | Resize
@@ -219,11 +235,15 @@ Effect = (
     | OpenWindow
     | CloseWindow
     | NoteSpoof
+    | do.FindTwin
     | do.RecordProposed
+    | do.RecordAttached
     | do.RecordStarted
     | do.RecordFinished
     | do.Hold
     | do.Withdraw
+    | do.Detach
+    | do.ForwardSignal
     | do.Say
     | do.Exit
 )

@@ -38,6 +38,8 @@ class CommandDone:
     nonce: str
     status: int
     cwd: str
+    signal: str = ""
+    """What ended it, without SIG (RFC 4254 section 6.10), where it was no command of a shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,22 @@ class ShellRequested:
     """TERM; empty without a terminal."""
     columns: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequested:
+    """RFC 4254 section 6.5 `exec` behind a `pty-req`."""
+
+    command: bytes
+    terminal: str
+    """TERM."""
+    columns: int
+    rows: int
+    request: str
+    """A fresh request id, in case this becomes a new request."""
+    nonce: str
+    now: int
+    """Microseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +148,14 @@ FromDriver = DriverReady | CommandBegan | CommandDone | TtyChanged | DriverFaile
 Event = (
     FromDriver
     | ShellRequested
+    | CommandRequested
     | BytesTyped
     | InputEnded
     | WindowChanged
     | Described
     | WindowOver
+    | ev.TwinFound
+    | ev.NoTwinFound
     | ev.Decided
     | ev.Edited
     | ev.Waited

@@ -17,6 +17,7 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.gate.gate import GateError
 from bastion.gate.line import BELL, Entered, Pressed
+from bastion.gate.shell_asking import MOVERS
 from bastion.gate.shell_core import Waiting
 from bastion.gate.shell_prompt import AtPrompt
 from bastion.gate.shell_states import State
@@ -29,7 +30,6 @@ STDIN_LIMIT = 4_095
 KEYS_PENDING = 8
 """Control keys remembered while a command is being started."""
 
-MOVERS = frozenset({TtyMode.VIEW, TtyMode.RAW})
 _INTERRUPTS = re.compile(rb"[\x03\x1a\x1c]")
 _KEY_NAMES = {code[0]: name for name, code in sd.CONTROL_KEYS.items()}
 _SIGNALS = {"INT": "^C", "QUIT": "^\\", "TSTP": "^Z"}

@@ -44,8 +44,8 @@ class Agent(Protocol):
 
     environment: dict[str, str]
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
-        """RFC 4254 section 6.5, with the terminal that was asked for before (6.2)."""
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> Agent:
+        """RFC 4254 section 6.5, with the terminal that was asked for before (6.2); returns who is told of the rest."""
 
     def shell_received(self, terminal: Terminal | None) -> Agent:
         """The same for a shell; returns who is told of the rest."""
@@ -137,7 +137,8 @@ class AgentChannel(Channel):
         if self._session_started:
             return False
         self._session_started = True
-        self.agent.exec_received(command, self.terminal)
+        self.agent = self.agent.exec_received(command, self.terminal)
+        self._session = cast(Any, self.agent)
         return True
 
     def _process_shell_request(self, packet: SSHPacket) -> bool:

@@ -25,7 +25,7 @@ from bastion.policy.admission import obstacle
 from bastion.policy.judge import Judgement
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import drained
-from bastion.ssh.records import Records
+from bastion.ssh.records import Records, asked_mode
 from bastion.ssh.services import Services
 
 E = TypeVar("E")
@@ -174,7 +174,7 @@ class Dealings:
             await self.services.vouch(request)
             if not judgement.emergency and (reason := self.closed()):
                 raise Conflict(reason)
-            await self.records.started(request, self.records.proposal)
+            await self.records.started(request, self.records.proposal, asked_mode(request))
         self.list_request(request)
         if judgement.verdict is not Verdict.HOLD:
             state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED

@@ -95,10 +95,11 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
         """A subsystem: the same as `help`."""
         self.exec_received(b"help", None)
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> OwnSession:
         """One line."""
         self._end = "\r\n" if terminal is not None else "\n"
         self._services.spawn(self._run(command), f"session {self.id}")
+        return self
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Thrown away."""

@@ -25,6 +25,11 @@ STREAMS = {"output": "stdout", "stderr": "stderr", "input": "stdin"}
 """Kinds of frames, as `command.finished` calls them."""
 
 
+def asked_mode(request: Request) -> str:
+    """What may be typed into it, where no approver said anything else; empty where nothing can."""
+    return request.mode.value if request.shelled else ""
+
+
 class Records:
     """The ledger as one session sees it."""
 
@@ -50,8 +55,7 @@ class Records:
         """Commit the proposal, and with `started`, for what is allowed without a person, the start in the same step."""
         drafts = [audit.proposed(request, judgement)]
         if started:
-            mode = request.mode.value if request.sequence else ""
-            drafts.append(audit.started(request, self._session, audit.CAUSE_PREVIOUS, mode))
+            drafts.append(audit.started(request, self._session, audit.CAUSE_PREVIOUS, asked_mode(request)))
         entries = await self._write(*drafts)
         self.proposal = entries[0].leaf
         if started:

@@ -19,26 +19,25 @@ from typing import Any, assert_never
 
 import asyncssh
 
-from bastion import audit
 from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
 from bastion.gate import intent, notices
-from bastion.gate.channels import NO_TERMINAL_FOR_A_COMMAND, PASSED_ENVIRONMENT
+from bastion.gate.channels import PASSED_ENVIRONMENT
 from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
 from bastion.ids import request_id
 from bastion.model import Decision, Request
-from bastion.policy.scripts import CODE_LIMIT, question, script_file
-from bastion.policy.shell import Parsed, parse
 from bastion.policy.transfers import pushes_to
 from bastion.ssh.channel import Agent, AgentChannel
+from bastion.ssh.command import CommandSession
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Terminal
 from bastion.ssh.execution import Execution, Intake, Nowhere, Stdin
 from bastion.ssh.pump import Upstream
 from bastion.ssh.push import Push
 from bastion.ssh.shell import ShellSession
+from bastion.ssh.twins import find_twin
 from recorder.errors import RecorderError
 
 log = logging.getLogger(__name__)
@@ -98,14 +97,14 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
     def window_changed(self, columns: int, rows: int) -> None:
         """There is no terminal."""
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
-        """RFC 4254 section 6.5 `exec`. One that wants a terminal is turned away, not held."""
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> AgentSession | CommandSession:
+        """RFC 4254 section 6.5 `exec`. For one with a terminal, another kind of session takes over."""
         if terminal is not None:
-            self.not_open("pty-req", NO_TERMINAL_FOR_A_COMMAND)
-            return
+            return CommandSession(self._with, terminal, command)
         self._stdin.hold()
         self._events.post(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
         self._begin(self._run())
+        return self
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Stdin."""
@@ -297,32 +296,10 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._services.broker.ran(request.id, ended)
 
     async def _find_twin(self, request: Request) -> ev.Event:
-        edited = self._with.replaced(self._edited)
-        found = await self._services.broker.claim(request, self.id, self._decided, edited)
-        if found is None:
-            script, code = await self._read_script(request)
-            return ev.NoTwinFound(self._services.clock.wall(), script, code)
-        twin, decision, self._with.records.proposal = found
-        if decision is None:
-            self._report_progress(twin)
-        return ev.TwinFound(twin, decision)
-
-    async def _read_script(self, request: Request) -> tuple[str, bytes]:
-        """The file on the target that the command runs, and what it holds; empty if there is none to be had."""
-        parsed = parse(request.command)
-        path = script_file(parsed) if isinstance(parsed, Parsed) else ""
-        if not path:
-            return "", b""
-        pool, asked = self._services.pool, question(path)
-
-        async def certify() -> asyncssh.SSHKeyPair:
-            await self._with.records.announced(
-                audit.script_read(self.id, self._with.target.name, request.login, path, asked)
-            )
-            return await pool.minting.for_script(self.id, path)
-
-        code = await pool.ask(self._with.target, request.login, asked, CODE_LIMIT, certify)
-        return (path, code) if code else ("", b"")
+        found = await find_twin(self._with, request, self._decided, self._edited)
+        if isinstance(found, ev.TwinFound) and found.decision is None:
+            self._report_progress(found.request)
+        return found
 
     async def _start(self, request: Request) -> ev.Event:
         self._with.stop_progress()

@@ -22,9 +22,9 @@ import hashlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import assert_never
+from typing import TypedDict, assert_never
 
 import asyncssh
 
@@ -44,7 +44,7 @@ from bastion.gate.shell import Shell
 from bastion.gate.shell_states import State
 from bastion.gate.typeahead import TYPE_AHEAD_LIMIT
 from bastion.ids import request_id
-from bastion.model import Decision, Request, StdinMode
+from bastion.model import Assessment, Decision, Request, StdinMode
 from bastion.policy.aside import there
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
@@ -53,6 +53,7 @@ from bastion.ssh.aside import Aside
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
 from bastion.ssh.driver import Driver, DriverError, ShellOver, Terminal
+from bastion.ssh.one_command import OneCommand
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, Side, unsent
 from recorder.errors import RecorderError
 from recorder.recording import TERMINAL_CHUNK, Recording, Summary
@@ -86,10 +87,19 @@ SIDE_MOST = 10_000
 ShellEvent = sv.Event
 
 
+class OfPolicy(TypedDict):
+    """What a gate asks policy."""
+
+    leave_running: bool
+    intent: Callable[[bytes], intent.Intent]
+    assess: Callable[..., Assessment]
+    judge: Callable[[Request, int], Judgement]
+
+
 class _Source:
     """The driver's output as something that can be paused, as `pump.Side` wants it."""
 
-    def __init__(self, driver: Driver, beside: Side) -> None:
+    def __init__(self, driver: Driver | OneCommand, beside: Side) -> None:
         self._driver, self._beside = driver, beside
 
     def pause_reading(self) -> None:
@@ -119,6 +129,8 @@ class _Output:
 class ShellSession(asyncssh.SSHServerSession[bytes]):
     """One shell; see the file's header."""
 
+    what = "a shell"
+
     def __init__(self, dealings: Dealings, terminal: Terminal | None) -> None:
         self._with, self._services, self._terminal = dealings, dealings.services, terminal
         self._loop = asyncio.get_running_loop()
@@ -132,7 +144,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._unread = 0
         self._recording: Recording | None = None
         self._connection: asyncssh.SSHClientConnection | None = None
-        self._driver: Driver | None = None
+        self._driver: Driver | OneCommand | None = None
         self._gate = self._make_gate()
         self._outputs: dict[str, _Output] = {}  # of the commands that run: more than one where shells are nested
         self._put_out = 0
@@ -146,15 +158,23 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._window: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         limit = self._services.shells.seconds
-        self._limit = self._loop.call_later(limit, self.cut, f"a shell lasts at most {limit:g} s here")
-        size = (terminal.columns, terminal.rows) if terminal is not None else (0, 0)
-        self._events.post(sv.ShellRequested(terminal.name if terminal is not None else "", *size))
+        self._limit = self._loop.call_later(limit, self.cut, f"{self.what} lasts at most {limit:g} s here")
+        self._events.post(self._request())
         self._services.spawn(self._run(), f"session {self.id}")
 
+    def _request(self) -> ShellEvent:
+        """What the agent asked for."""
+        terminal = self._terminal
+        size = (terminal.columns, terminal.rows) if terminal is not None else (0, 0)
+        return sv.ShellRequested(terminal.name if terminal is not None else "", *size)
+
     def _make_gate(self) -> Shell:
-        services, info, environment = self._services, self._with.info, self.environment
-        passed = [(name, value) for name, value in environment.items() if name in PASSED_ENVIRONMENT]
-        where = Circumstances(
+        return Shell(self._circumstances(), **self._of_policy())
+
+    def _circumstances(self) -> Circumstances:
+        services, info = self._services, self._with.info
+        passed = [(name, value) for name, value in self.environment.items() if name in PASSED_ENVIRONMENT]
+        return Circumstances(
             identity=info.identity,
             key=info.key,
             session=info.id,
@@ -165,13 +185,19 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             approvals=services.approvals,
             timeout=services.broker.timeout,
         )
-        return Shell(
-            where,
-            leave_running=services.shells.leave_running,
-            intent=lambda command: intent.read(command, environment),
-            assess=services.assess,
-            judge=services.judge,
-        )
+
+    def _of_policy(self) -> OfPolicy:
+        services, environment = self._services, self.environment
+        return {
+            "leave_running": services.shells.leave_running,
+            "intent": lambda command: intent.read(command, environment),
+            "assess": services.assess,
+            "judge": services.judge,
+        }
+
+    def _barred(self) -> str:
+        """Why this must not even begin: a shell is on the target before any command."""
+        return self._with.withdrawn() or self._with.closed()
 
     # --- what the channel calls -----------------------------------------------------------------------------------
 
@@ -228,8 +254,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         """The channel table refused a request on this channel."""
         self._with.refused(what, "")
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> ShellSession:
         """The channel lets only one of these through."""
+        return self
 
     def shell_received(self, terminal: Terminal | None) -> ShellSession:
         """The channel lets only one of these through."""
@@ -290,6 +317,11 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         del self._tail[:-SCREEN_BYTES]
         self._pass_on(kind, data)
 
+    @property
+    def _shell(self) -> Driver | None:
+        """The driver of a shell; a command with a terminal has none."""
+        return self._driver if isinstance(self._driver, Driver) else None
+
     def _output(self) -> _Output:
         """Of the innermost command that runs: the line that started its shell has what came at other times."""
         return self._outputs[next(reversed(self._outputs))]
@@ -329,7 +361,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _run(self) -> None:
         gate = self._gate
         self._services.sessions.open(self._with.info, self.cut, self.end_keys)
-        if reason := self._with.withdrawn() or self._with.closed():  # a shell is on the target before any command
+        if reason := self._barred():
             self._events.post_first(ev.Cut(reason))
         try:
             self._recording = self._services.record(self.id, self._recorder_moved, TERMINAL_CHUNK)
@@ -447,7 +479,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                     await self._finished(effect)
                 case do.Hold(request):
                     self._with.hold(request, self._decided, self._edited)
-                    self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
+                    self._report_progress(request)
                     self._mark(f"{request.id} held")
                 case do.Withdraw(request, reason):
                     self._with.stop_progress()
@@ -458,7 +490,9 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
                 case sd.RunAside(authorization, nonce, cwd):
                     await self._run_aside(authorization.request, nonce, cwd)
                 case sd.LeaveShell():
-                    await self._in_driver(nesting.leave(self._driver, effect, self._gate.kind))
+                    await self._in_driver(nesting.leave(self._shell, effect, self._gate.kind))
+                case do.FindTwin() | do.RecordAttached() | do.Detach() | do.ForwardSignal() | sd.RunCommand():
+                    answer = await self._for_command(effect) or answer
                 case sd.SendTty(authorization, data):
                     self._send(authorization.request, data)
                 case sd.SendControl(key):
@@ -491,6 +525,13 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if answer is not None:
             await self._execute(self._gate.receive(answer))
 
+    async def _for_command(self, effect: sd.ForCommand) -> sv.Event | None:
+        """What only a command with a terminal does (command.py); the answer, if it has one."""
+        raise TypeError(f"a shell has no {type(effect).__name__}")
+
+    def _report_progress(self, request: Request) -> None:
+        self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
+
     async def _open(self, effect: sd.OpenShell) -> None:
         """Connect, and start the driver; it tells how that went."""
         pool, target, login = self._services.pool, self._with.target, self._with.login
@@ -514,13 +555,20 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._connection = connection
         terminal = None
         if effect.terminal:
-            terminal = Terminal(effect.terminal, *_size(effect.columns, effect.rows))
+            terminal = Terminal(effect.terminal, *bounded(effect.columns, effect.rows))
             self._record("resize", b"%dx%d" % (terminal.columns, terminal.rows))
         driver = Driver(
             connection, self, terminal=terminal, environment=self._gate.where.environment, programs=programs
         )
-        self._driver, self._output_side.channel = driver, _Source(driver, self._beside_side)
+        self._driver = driver
+        self._take_output_of(driver)
         await driver.start()
+
+    def _take_output_of(self, driver: Driver | OneCommand) -> None:
+        self._output_side.channel = _Source(driver, self._beside_side)
+
+    def _begin_output(self, request: Request) -> None:
+        self._outputs[request.id] = _Output()
 
     async def _describe(self, effect: sd.Describe) -> sv.Described:
         tty = None
@@ -540,12 +588,13 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         """Run our own text in the shell, between the agent's commands; the answer between its marks, if there is one.
         `depth`: shells round the one that is asked; where that has just ended, no other one is. Raises Unreachable when
         the shell does not come back: nothing can be run in it any more."""
-        if self._driver is None or self._driver.depth != depth or self._with.unwanted():
+        shell = self._shell
+        if shell is None or shell.depth != depth or self._with.unwanted():
             return None
         self._asking, self._answer = self._loop.create_future(), bytearray()
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                await self._driver.run(ASKED, question)
+                await shell.run(ASKED, question)
                 await self._asking
         except TimeoutError:
             raise Unreachable("the shell on the target does not answer") from None
@@ -582,7 +631,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     async def _open_inside(self, effect: sd.NestLine, command: bytes) -> None:
         """A while can pass until it is begun, in which the agent may leave: so not in the session's task."""
         try:
-            await self._in_driver(nesting.nest(self._driver, effect, command))
+            await self._in_driver(nesting.nest(self._shell, effect, command))
         except DriverError as error:
             self._events.post(sv.DriverFailed(str(error)))
 
@@ -598,7 +647,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._outputs[request.id] = _Output()
         self._services.broker.ran(request.id, "running")
         if isinstance(effect, sd.RunLine):
-            await self._in_driver(nesting.run(self._driver, effect, command))
+            await self._in_driver(nesting.run(self._shell, effect, command))
         else:
             self._services.spawn(self._open_inside(effect, command), f"session {self.id} opens a shell inside")
 
@@ -670,7 +719,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
     # --- windows and sizes ------------------------------------------------------------------------------------------
 
     def _resize(self, columns: int, rows: int) -> None:
-        columns, rows = _size(columns, rows)
+        columns, rows = bounded(columns, rows)
         self._record("resize", b"%dx%d" % (columns, rows))
         if self._driver is not None:
             self._driver.resize(columns, rows)
@@ -714,6 +763,6 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         await self._with.exit(effect)
 
 
-def _size(columns: int, rows: int) -> tuple[int, int]:
+def bounded(columns: int, rows: int) -> tuple[int, int]:
     """What the target's terminal is told; 0 is unknown."""
     return min(columns, SIDE_MOST) or 80, min(rows, SIDE_MOST) or 24

@@ -34,9 +34,10 @@ class TurnedAway(asyncssh.SSHServerSession[bytes]):
         """A shell or subsystem."""
         self._end_soon()
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> None:
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> TurnedAway:
         """A command."""
         self._end_soon()
+        return self
 
     def shell_received(self, terminal: Terminal | None) -> TurnedAway:
         """A shell."""

@@ -75,11 +75,18 @@ async def test_a_shell_runs_nothing_by_itself(house: House, ana: Client, tmp_pat
 
 
 async def test_a_terminal_for_a_command(house: House, ana: Client, tmp_path: Path) -> None:
-    """`ssh -t` gets no terminal, runs nothing, and says why."""
+    """`ssh -t` is held as the exec that it is, with its terminal, and what is typed meanwhile goes nowhere."""
     marker = tmp_path / "marker"
-    outcome = await house.run("web-1", f"touch {marker}", options=("-tt",))
-    assert outcome.status == 126
-    assert "refused: pty-req: a single command gets no terminal" in outcome.stderr
+    ssh = await house.ssh("web-1", f"touch {marker}", options=("-tt",), stdin=b"")
+    assert ssh.stdin is not None
+    ssh.stdin.write(f"touch {marker}\n".encode())
+    info = await house.held(ana, f"touch {marker}".encode())
+    assert (info.kind, info.mode) == ("exec", "none")
+    assert info.terminal
+    await ana.vote(info, Choice.DENY, "no")
+    outcome = await house.finish(ssh, b"")
+    assert (outcome.status, outcome.stdout) == (126, b"")
+    assert "bastion: denied by ana: no" in outcome.stderr
     assert not marker.exists()
     assert await ana.call(wire.ListRequests, list[wire.RequestInfo], state="held") == []
 

@@ -149,6 +149,22 @@ async def test_without_a_terminal(house: House, ana: Client) -> None:
     assert "err\n" in outcome.stderr
 
 
+async def test_a_command_with_a_terminal(house: House, ana: Client) -> None:
+    """Its certificate permits the terminal, and holds the command and what looks at its terminal: nothing else."""
+    command = "tty; stty -echo; printenv SSH_ORIGINAL_COMMAND; cat; exit 3"
+    client = await ssh_client.start(house.ssh_command("web-1", command, options=("-tt",)), terminal=True)
+    try:
+        await house.decide(ana, command=command.encode())
+        await client.sees(rb"/dev/pts/\d+\r\nthe command of the certificate\r\n")
+        client.send(b"typed\r")
+        await house.decide(ana, command=b"typed\n")
+        await client.sees(rb"typed\r\n")
+        client.send(b"\x04")
+        assert await client.ends() == 3
+    finally:
+        await client.close()
+
+
 async def test_a_script_is_read_shown_and_pinned(house: House, ana: Client, tmp_path: Path) -> None:
     script = tmp_path / "deploy.sh"
     script.write_text("echo deployed\n")

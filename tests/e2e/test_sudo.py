@@ -22,6 +22,7 @@ from bastion.admin import administering
 from bastion.control import wire
 from bastion.model import Choice
 from tests.bypass.adapters.ours import Ours
+from tests.support.client import Client
 from tests.support.house import ROOT
 from tests.support.shell import shell
 from tests.support.sshd import Sshd
@@ -125,3 +126,28 @@ async def test_a_denied_password_never_reaches_sudo(ours: Ours) -> None:
         sh.type("\x03")
         await sh.prompted()
         assert b"\r\n0\r\n" not in sh.client.output
+
+
+async def test_a_password_for_a_command_with_a_terminal(ours: Ours, tmp_path: Path) -> None:
+    """`ssh -t TARGET@bastion 'sudo …'`: recognised by the observer, which finds the terminal by itself."""
+    marker = secrets.token_hex(12)
+    command = f"sudo -k sh -c 'echo {marker}-$(id -u)'"
+    client = await Client.start(ours.ssh(command, options=("-tt",)), terminal=True)
+    try:
+        await ours.ana.vote(await ours.house.held(ours.ana, command.encode()), Choice.APPROVE, "")
+        await client.sees(rb"assword[^\r\n]*: ")
+        client.send(PASSWORD.encode() + b"\r")
+        info = await ours.house.held(ours.ana, f"password of {len(PASSWORD)} characters for sudo".encode())
+        assert (info.kind, info.stdin) == ("stdin", "secret")
+        await ours.ana.vote(info, Choice.APPROVE, "")
+        await client.sees(marker.encode() + rb"-0\r\n")
+        assert await client.ends() == 0
+        assert PASSWORD.encode() not in client.output
+    finally:
+        await client.close()
+    assert holding(ours.house.work, PASSWORD.encode()) == []
+    opened = tmp_path / "opened"
+    await asyncio.to_thread(bastion, ours, "ledger", "export", str(opened), "--content")
+    assert holding(opened, PASSWORD.encode()) == []
+    lines = (opened / "payloads.jsonl").read_text().splitlines()
+    assert not any(PASSWORD.encode() in base64.b64decode(json.loads(line)["data"]) for line in lines)

@@ -78,7 +78,8 @@ async def test_what_ended_meanwhile_cannot_be_approved(console: Open) -> None:
 
 @pytest.mark.parametrize("kind", ["exec", "stdin"])
 async def test_other_requests_have_no_keys_to_grant(console: Open, kind: str) -> None:
-    async with console(shell_line(kind=kind, parent=LINE if kind == "stdin" else "")) as it:
+    more = {"parent": LINE} if kind == "stdin" else {"terminal": ""}
+    async with console(shell_line(kind=kind, **more)) as it:
         await it.press("m")
         await it.told("only a line of a shell")
         assert it.bastion.votes == []

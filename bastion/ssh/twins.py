@@ -1,0 +1,46 @@
+"""What is looked up before an exec is proposed: a request like it that a client left behind, and the script it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncssh
+
+from bastion import audit
+from bastion.gate import events as ev
+from bastion.model import Decision, Request
+from bastion.policy.scripts import CODE_LIMIT, question, script_file
+from bastion.policy.shell import Parsed, parse
+from bastion.ssh.dealings import Dealings
+
+
+async def find_twin(
+    dealings: Dealings,
+    request: Request,
+    decided: Callable[[Decision, float], None],
+    edited: Callable[[Request], None],
+) -> ev.TwinFound | ev.NoTwinFound:
+    """Claim an identical request of this identity; `decided` and `edited` are told what becomes of it. Raises
+    StoreError."""
+    found = await dealings.services.broker.claim(request, dealings.id, decided, dealings.replaced(edited))
+    if found is None:
+        script, code = await _read_script(dealings, request)
+        return ev.NoTwinFound(dealings.services.clock.wall(), script, code)
+    twin, decision, dealings.records.proposal = found
+    return ev.TwinFound(twin, decision)
+
+
+async def _read_script(dealings: Dealings, request: Request) -> tuple[str, bytes]:
+    """The file on the target that the command runs, and what it holds; empty if there is none to be had."""
+    parsed = parse(request.command)
+    path = script_file(parsed) if isinstance(parsed, Parsed) else ""
+    if not path:
+        return "", b""
+    pool, target, asked = dealings.services.pool, dealings.target, question(path)
+
+    async def certify() -> asyncssh.SSHKeyPair:
+        await dealings.records.announced(audit.script_read(dealings.id, target.name, request.login, path, asked))
+        return await pool.minting.for_script(dealings.id, path)
+
+    code = await pool.ask(target, request.login, asked, CODE_LIMIT, certify)
+    return (path, code) if code else ("", b"")
