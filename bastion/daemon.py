@@ -49,6 +49,7 @@ from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.recovery import take_up
+from bastion.renderer import Renderer
 from bastion.sessions import Sessions
 from bastion.sftp.session import Transfers
 from bastion.sftp.staging import Staging
@@ -64,6 +65,7 @@ from recorder.entry import Entry
 from recorder.errors import RecorderError, StoreBusy
 from recorder.ledger import Ledger
 from recorder.reader import Reader
+from recorder.recording import TERMINAL_CHUNK, Recording
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +165,7 @@ class Daemon:
             await writer.write(Draft("access.configured", audit.DAEMON, body))
             directory.apply("access.configured", body)
         await grants.drop_what_counts_no_more()
+        renderer = Renderer(config.store)
         services = Services(
             directory=directory,
             broker=broker,
@@ -170,9 +173,7 @@ class Daemon:
             sessions=sessions,
             pool=pool,
             clock=clock,
-            record=lambda session, notify, chunk=CHUNK_BYTES: ledger.recording(
-                session, actor=audit.DAEMON, chunk_bytes=chunk, notify=notify
-            ),
+            record=partial(recorded, ledger, renderer),
             stored=archive.stored,
             reads_code=reads_code,
             assess=loaded().assess,
@@ -209,6 +210,7 @@ class Daemon:
             policy=services.policy,
             longest_grant=int(config.longest_grant_seconds),
             notifier=notifier,
+            render=renderer.render,
         )
         in_force.alert = broker.alert = notifier.alert = house.alert
         watching_queue = Watching(broker, notifier, clock)
@@ -256,6 +258,7 @@ class Daemon:
             if self._failure:
                 house.alert("ledger.failed", self._failure)
             watching_queue.close()
+            await renderer.close()
             await self._wind_down(acceptor, services, connections, control, anchoring, grants)
             await notifier.close()
             reader.close()
@@ -313,6 +316,16 @@ def fold_directory(reader: Reader) -> Directory:
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
     return directory
+
+
+def recorded(
+    ledger: Ledger, renderer: Renderer, session: str, notify: Callable[[], None], chunk: int = CHUNK_BYTES
+) -> Recording:
+    """A session's recording, and of a terminal's what it shows: rendered beside it, never waited for."""
+    recording = ledger.recording(session, actor=audit.DAEMON, chunk_bytes=chunk, notify=notify)
+    if chunk == TERMINAL_CHUNK:
+        renderer.follow(session)
+    return recording
 
 
 def usage_of(reader: Reader, now: int) -> Usage:

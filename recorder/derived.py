@@ -25,7 +25,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -58,14 +58,7 @@ class Derived:
         self._spine = spine
         self.path = directory / name_of(spine.session) if directory is not None else None
         self._places: list[tuple[int, tuple[int, ...]]] = []
-        self._file: BinaryIO | None = None
         self._end = 0
-
-    def close(self) -> None:
-        """Idempotent."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
     @property
     def end(self) -> int:
@@ -77,23 +70,23 @@ class Derived:
         try:
             if self.path is None:
                 return 0
-            if self._file is None or os.fstat(self._file.fileno()).st_ino != self.path.stat().st_ino:
-                self.close()
-                self._places, self._end = [], 0
-                self._file = self.path.open("rb", buffering=0)
-            size = os.fstat(self._file.fileno()).st_size
-            if size < self._end:
-                self._places, self._end = [], 0
-            while self._end + _HEADER.size <= size:
-                magic, *lengths = _HEADER.unpack(os.pread(self._file.fileno(), _HEADER.size, self._end))
-                end = self._end + _HEADER.size + sum(lengths)
-                if magic != MAGIC or max(lengths) > PART_LIMIT or end > size:
-                    break
-                self._places.append((self._end + _HEADER.size, tuple(lengths)))
-                self._end = end
+            with self.path.open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self._end:
+                    self._forget()
+                while self._end + _HEADER.size <= size:
+                    magic, *lengths = _HEADER.unpack(os.pread(file.fileno(), _HEADER.size, self._end))
+                    end = self._end + _HEADER.size + sum(lengths)
+                    if magic != MAGIC or max(lengths) > PART_LIMIT or end > size:
+                        break
+                    self._places.append((self._end + _HEADER.size, tuple(lengths)))
+                    self._end = end
         except (OSError, struct.error):
-            pass
+            self._forget()
         return min(len(self._places), len(self._spine.links))
+
+    def _forget(self) -> None:
+        self._places, self._end = [], 0
 
     def load(self, number: int, part: str) -> Any:
         """A part of the record of that chunk; None when it cannot be had."""
@@ -106,23 +99,25 @@ class Derived:
 
     def _open(self, number: int, part: str) -> bytes | None:
         which = PARTS.index(part)
-        if not 0 <= number < min(len(self._places), len(self._spine.links)) or self._file is None:
+        if not 0 <= number < min(len(self._places), len(self._spine.links)) or self.path is None:
             return None
         at, lengths = self._places[number]
         try:
-            data = os.pread(self._file.fileno(), lengths[which], at + sum(lengths[:which]))
+            with self.path.open("rb", buffering=0) as file:
+                data = os.pread(file.fileno(), lengths[which], at + sum(lengths[:which]))
             about = context(self._spine.session, number, part)
             return AESGCM(self._spine.links[number].key).decrypt(data[:_NONCE], data[_NONCE:], about)
         except (OSError, ValueError, InvalidTag, MemoryError):
+            self._forget()  # it may have been written anew: the next look finds where
             return None
 
     def whole(self) -> int:
         """How many records from the first on decrypt, every part of them; the end of the file is set to theirs."""
-        count = self.refresh()
+        count, places = self.refresh(), self._places
         sound = next((n for n in range(count) if any(self._open(n, part) is None for part in PARTS)), count)
-        if sound < len(self._places):
-            self._end = self._places[sound][0] - _HEADER.size
-            del self._places[sound:]
+        self._places, self._end = places[:sound], places[sound][0] - _HEADER.size if sound < len(places) else self._end
+        if not self._places:
+            self._end = 0
         return sound
 
     def lines(self) -> Iterator[tuple[int, int, str]]:

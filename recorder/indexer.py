@@ -175,7 +175,6 @@ class Writer:
 
     def close(self) -> None:
         """Idempotent; the lock goes with it."""
-        self.derived.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NoReturn
 
+import zstandard
 from pyte import charsets
 from pyte import graphics as g
 from pyte import modes as mo
@@ -78,6 +79,19 @@ def decode(data: bytes) -> object:
     except (ValueError, RecursionError) as error:
         raise KeyframeError(f"not a keyframe: {error}") from None
     raise KeyframeError(f"a keyframe of {len(data)} bytes")
+
+
+def pack(value: object) -> bytes:
+    """A keyframe as it travels."""
+    return zstandard.ZstdCompressor(level=3).compress(json.dumps(value, separators=(",", ":")).encode())
+
+
+def unpack(data: bytes) -> object:
+    """What `pack` made, for `load`. Raises KeyframeError."""
+    try:
+        return decode(zstandard.ZstdDecompressor().decompress(data, max_output_size=SIZE_LIMIT))
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise KeyframeError(f"not a keyframe: {error}") from None
 
 
 def _load(value: Any) -> tuple[Terminal, Parser]:

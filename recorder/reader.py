@@ -177,6 +177,10 @@ class Reader:
             raise Missing(f"the chunk of entry {entry.seq} is not there any more")
         return row.key
 
+    def chunk_sums(self, first: Entry, last: Entry) -> tuple[int, ...]:
+        """See ReadStore.chunk_sums. Raises StoreDamaged."""
+        return self._store.chunk_sums(first.seq, last.seq)
+
     def facts(self, entry: Entry) -> chunks.Facts:
         """What a `recording.chunk` entry says. Raises StoreDamaged."""
         try:

@@ -226,6 +226,16 @@ class ReadStore:
                 spans.append((start, end))
         return found
 
+    def chunk_sums(self, first: int, last: int) -> tuple[int, ...]:
+        """Of the chunk rows of these entries: how many, and where they lie. Another answer than before: some went, or
+        were written anew."""
+        sql = (
+            "SELECT count(*), coalesce(sum(offset), 0), coalesce(sum(length), 0), coalesce(sum(pack), 0) FROM chunks"
+            " WHERE seq BETWEEN ? AND ?"
+        )
+        (row,) = self._typed((int, int, int, int), sql, first, last)
+        return row
+
     def pack_ends(self) -> dict[int, int]:
         """Where the committed chunks end, in each pack that has some."""
         return dict(self._typed((int, int), "SELECT pack, max(offset + length) FROM chunks GROUP BY pack"))

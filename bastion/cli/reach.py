@@ -151,7 +151,11 @@ async def source(settings: Settings) -> AsyncIterator[Source]:
         from bastion.admin import reading
 
         with reading(spot.config) as reader:
-            yield StoreSource(reader)
+            offline = StoreSource(reader)
+            try:
+                yield offline
+            finally:
+                await offline.close()
         return
     async with local:
         yield DaemonSource(local)

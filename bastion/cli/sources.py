@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from bastion.control.archive import Archive
 from bastion.control.client import Client
 from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info, whitelist_info
 from bastion.errors import NotFound
+from bastion.renderer import Renderer
 from recorder.reader import Reader
 
 LEDGER_PAGE = 1000
@@ -34,6 +36,12 @@ class Source(Protocol):
 
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         """A page of a recording, from frame number `after`; empty at the end."""
+
+    async def timeline(self, session: str) -> wire.TimelineInfo:
+        """What is known of a recording; what is not rendered yet is rendered from now on. Raises StoreError."""
+
+    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
+        """What leads to a moment of it. Raises StoreError."""
 
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         """Raises UsageError or StoreError."""
@@ -86,6 +94,12 @@ class DaemonSource:
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         return await self._client.call(wire.ReadRecording, list[wire.FrameInfo], session=session, after=after)
 
+    async def timeline(self, session: str) -> wire.TimelineInfo:
+        return await self._client.call(wire.ReadTimeline, wire.TimelineInfo, session=session)
+
+    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
+        return await self._client.call(wire.ReadMoment, wire.MomentInfo, session=session, at=at, frame=frame)
+
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         fields = {name: getattr(question, name) for name in question.__struct_fields__ if name != "id"}
         return await self._client.call(wire.SearchSessions, wire.SearchResult, **fields)
@@ -135,6 +149,9 @@ class StoreSource:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._archive = Archive(reader)
+        self._renderer: Renderer | None = None
+        self._mine = reader.directory.stat().st_uid == os.geteuid()
+        """Files of root's among the daemon's would be in its way, and a trap for root."""
 
     async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
         rows = await self._archive.requests(limit)
@@ -151,6 +168,22 @@ class StoreSource:
 
     async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
         return await self._archive.frames(session, after)
+
+    async def timeline(self, session: str) -> wire.TimelineInfo:
+        found = await self._archive.timeline(session)
+        if found.rendered < found.chunks and not found.stopped and self._mine:
+            if self._renderer is None:
+                self._renderer = Renderer(self._reader.directory, start_seconds=0)
+            self._renderer.render(session)
+        return found
+
+    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
+        return await self._archive.moment(session, at, frame)
+
+    async def close(self) -> None:
+        """End what was started for it."""
+        if self._renderer is not None:
+            await self._renderer.close()
 
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         return await self._archive.search(question)

@@ -18,15 +18,18 @@ import msgspec
 
 from bastion import history
 from bastion.control import standing
+from bastion.control.moments import Moments
 from bastion.control.wire import (
     FrameInfo,
     HeadProof,
     LedgerLine,
+    MomentInfo,
     RequestInfo,
     RotationProof,
     SearchResult,
     SearchSessions,
     SessionInfo,
+    TimelineInfo,
     UnusedInfo,
 )
 from bastion.directory import Directory, pick
@@ -40,9 +43,6 @@ T = TypeVar("T")
 
 LOOK_BACK = 5000
 """Newest requests or sessions in which a shortened id is looked for."""
-
-PAGE_BYTES = 1 << 20
-"""Bytes of frames in one answer, about."""
 
 ROOT = str(Path(__file__).resolve().parents[2])
 """Where this program's packages are: a process of ours is run by path, wherever it was installed."""
@@ -63,6 +63,7 @@ class Archive:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.prover = Prover(reader)
+        self.moments = Moments(reader)
 
     async def requests(self, limit: int, *, without: Collection[str] = ()) -> list[RequestInfo]:
         """The newest `limit` requests, oldest first."""
@@ -83,6 +84,14 @@ class Archive:
     async def frames(self, session: str, after: int) -> list[FrameInfo]:
         """Frames of a recording from number `after`, about PAGE_BYTES of them; empty at the end."""
         return await self._read(lambda: self.frames_now(session, after))
+
+    async def timeline(self, session: str) -> TimelineInfo:
+        """What is known of a recording. Raises StoreError."""
+        return await self._read(lambda: self.moments.timeline(session))
+
+    async def moment(self, session: str, at: int, frame: int) -> MomentInfo:
+        """What leads to a moment of it. Raises StoreError."""
+        return await self._read(lambda: self.moments.moment(session, at, frame))
 
     async def lines(self, after: int, limit: int) -> list[LedgerLine]:
         """Entries with seq > after."""
@@ -154,17 +163,7 @@ class Archive:
 
     def frames_now(self, session: str, after: int) -> list[FrameInfo]:
         """See `frames`. Raises StoreError."""
-        page: list[FrameInfo] = []
-        size = 0
-        try:
-            for frame in self._reader.frames(session, after=after):
-                page.append(FrameInfo(at=frame.at_us, kind=frame.kind, data=frame.data))
-                size += len(frame.data)
-                if size >= PAGE_BYTES:
-                    break
-        except RecorderError as error:
-            raise StoreError(error.message, error.hint) from None
-        return page
+        return self.moments.frames(session, after)
 
     def lines_now(self, after: int, limit: int) -> list[LedgerLine]:
         """See `lines`. Raises StoreError."""

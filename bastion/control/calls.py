@@ -52,6 +52,8 @@ class Calls:
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
             wire.ShowSession: (EVERYBODY, viewing.show_session),
             wire.ReadRecording: (EVERYBODY, viewing.read_recording),
+            wire.ReadTimeline: (EVERYBODY, viewing.read_timeline),
+            wire.ReadMoment: (EVERYBODY, viewing.read_moment),
             wire.SearchSessions: (EVERYBODY, viewing.search_sessions),
             wire.WatchSession: (EVERYBODY, viewing.watch_session),
             wire.UnwatchSession: (EVERYBODY, viewing.unwatch_session),

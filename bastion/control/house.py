@@ -54,6 +54,8 @@ class House:
     longest_grant: int
     """Seconds."""
     notifier: Notifier
+    render: Callable[[str], None] = lambda _: None
+    """Have a session's recording rendered now."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
     """Who hears of alerts."""

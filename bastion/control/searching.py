@@ -32,6 +32,7 @@ from bastion.control.archive import SEARCH_SECONDS, Archive
 from bastion.errors import BastionError
 from recorder import derived, indexer
 from recorder.derived import Derived
+from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.indexer import Attempt, Busy, Writer
 from recorder.reader import Reader
@@ -94,7 +95,7 @@ class Search:
         """Raises BastionError, RecorderError."""
         hits: list[wire.SearchHit] = []
         searched = before = 0
-        for opened in self._reader.newest("session.opened"):
+        for opened in self._opened():
             if not self._fits(opened.t, str(opened.body.get("identity")), str(opened.body.get("target"))):
                 continue
             if self._late() or len(hits) >= self._limit:
@@ -114,6 +115,11 @@ class Search:
             hits += found
         notes = self._notes[:NOTES_LIMIT]
         return wire.SearchResult(hits=hits, sessions=searched, complete=not before, notes=notes, before=before)
+
+    def _opened(self) -> Iterator[Entry]:
+        if self._question.session:
+            return self._reader.entries(types=("session.opened",), session=self._question.session, limit=1)
+        return self._reader.newest("session.opened")
 
     def _fits(self, opened: int, identity: str, target: str) -> bool:
         question = self._question
@@ -186,8 +192,6 @@ class Search:
                 shown.notes.append(f"only {done} of {len(spine.links)} chunks are rendered yet")
         except RecorderError as error:
             shown.notes.append(error.message)
-        finally:
-            source.close()
         return shown
 
     def _begun(self, info: wire.SessionInfo, starts: list[tuple[int, str]]) -> int:

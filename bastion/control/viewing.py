@@ -22,6 +22,8 @@ class Viewing:
     def __init__(self, house: House) -> None:
         self._house = house
         self._searching = asyncio.Semaphore(1)  # one at a time: it renders, and renders on one of the host's cores
+        self._seen: set[tuple[int, str]] = set()
+        """Recordings that each connection has read of."""
         self._watching: dict[tuple[int, str], Callable[[], None]] = {}
 
     async def subscribe(self, _: wire.Subscribe, connection: Connection) -> object:
@@ -62,9 +64,31 @@ class Viewing:
     async def read_recording(self, call: wire.ReadRecording, connection: Connection) -> object:
         """wire.ReadRecording"""
         info = await self._find_session(call.session)
-        if call.after == 0:
-            await self._note_view(connection.caller, info.id, "recording")
+        await self._note_recording(connection, info.id)
         return await self._house.archive.frames(info.id, call.after)
+
+    async def read_timeline(self, call: wire.ReadTimeline, connection: Connection) -> object:
+        """wire.ReadTimeline"""
+        info = await self._find_session(call.session)
+        await self._note_recording(connection, info.id)
+        found = await self._house.archive.timeline(info.id)
+        if found.rendered < found.chunks and not found.stopped:
+            self._house.render(info.id)
+        return found
+
+    async def read_moment(self, call: wire.ReadMoment, connection: Connection) -> object:
+        """wire.ReadMoment"""
+        info = await self._find_session(call.session)
+        await self._note_recording(connection, info.id)
+        return await self._house.archive.moment(info.id, call.at, call.frame)
+
+    async def _note_recording(self, connection: Connection, session: str) -> None:
+        """Once a connection: whoever looks again, looks on."""
+        spot = (id(connection), session)
+        if spot not in self._seen:
+            self._seen.add(spot)
+            connection.on_close(lambda: self._seen.discard(spot))
+            await self._note_view(connection.caller, session, "recording")
 
     async def search_sessions(self, call: wire.SearchSessions, connection: Connection) -> object:
         """wire.SearchSessions"""

@@ -69,9 +69,7 @@ def contents(reader: Reader, directory: Path, session: str = "s-1") -> list[Any]
     with contextlib.suppress(RecorderError):
         spine.refresh(reader)
     found = Derived(directory, spine)
-    values = [[found.load(number, part) for part in PARTS] for number in range(found.refresh())]
-    found.close()
-    return values
+    return [[found.load(number, part) for part in PARTS] for number in range(found.refresh())]
 
 
 def test_a_recording_is_rendered_once(reader: Reader, directory: Path) -> None:

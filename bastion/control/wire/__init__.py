@@ -86,6 +86,11 @@ from bastion.control.wire.record import LedgerLine as LedgerLine
 from bastion.control.wire.record import ListLedger as ListLedger
 from bastion.control.wire.record import ProveHead as ProveHead
 from bastion.control.wire.record import RotationProof as RotationProof
+from bastion.control.wire.replay import MarkInfo as MarkInfo
+from bastion.control.wire.replay import MomentInfo as MomentInfo
+from bastion.control.wire.replay import ReadMoment as ReadMoment
+from bastion.control.wire.replay import ReadTimeline as ReadTimeline
+from bastion.control.wire.replay import TimelineInfo as TimelineInfo
 from bastion.control.wire.requests import CastVote as CastVote
 from bastion.control.wire.requests import ListRequests as ListRequests
 from bastion.control.wire.requests import RequestInfo as RequestInfo

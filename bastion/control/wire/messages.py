@@ -35,6 +35,7 @@ from bastion.control.wire.estate import (
 )
 from bastion.control.wire.queue import EditRequest, EscalateRequest, SnoozeRequest, TryEdit
 from bastion.control.wire.record import LedgerHead, ListLedger, ProveHead
+from bastion.control.wire.replay import ReadMoment, ReadTimeline
 from bastion.control.wire.requests import CastVote, ListRequests, RequestInfo, ShowRequest, Subscribe
 from bastion.control.wire.sessions import (
     EndKeys,
@@ -73,6 +74,8 @@ AnyCall = (
     | ListSessions
     | ShowSession
     | ReadRecording
+    | ReadTimeline
+    | ReadMoment
     | SearchSessions
     | WatchSession
     | UnwatchSession

@@ -111,6 +111,8 @@ class SearchSessions(Call, frozen=True, kw_only=True, tag="search-sessions"):
     before: int = 0
     """Only sessions that began by then: SearchResult.before, to go on."""
     limit: int = 100
+    session: str = ""
+    """Only this one."""
 
 
 class WatchSession(Call, frozen=True, kw_only=True, tag="watch-session"):
