@@ -58,7 +58,7 @@ def _settings(login_seconds: float, keepalive_seconds: float) -> dict[str, Any]:
         "server_version": "agent-bastion",
         "config": None,
         "kex_algs": algorithms.KEX,
-        "encryption_algs": algorithms.ENCRYPTION,
+        "encryption_algs": algorithms.offered(hardware=algorithms.aes_in_hardware()),
         "mac_algs": algorithms.MAC,
         "compression_algs": ["none"],
         "public_key_auth": True,

@@ -22,6 +22,28 @@ HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agent
 PYTHON = HOME / "venv" / "bin" / "python"
 
 
+LAUNCH = """
+import sys
+from paramiko.auth_handler import AuthHandler
+from sshmitm.workarounds import auth_handler
+auth_handler.auth_handler_parse_service_request = AuthHandler._parse_service_request
+from sshmitm.cli import main
+sys.argv[0] = "ssh-mitm"
+sys.exit(main())
+"""
+"""6.0.1 sends a second SSH_MSG_EXT_INFO after SERVICE_ACCEPT, on which OpenSSH clients before 9.5 (Debian 12 has 9.2)
+end the connection ("bad message during authentication: type 7"). With paramiko's own function they log in."""
+
+
+def mitm_command(port: int, host_key: Path, target: int, login: str, credential: Path, logs: Path) -> list[str]:
+    """ssh-mitm on a port of loopback, in front of an sshd on another, which it logs in to with its own key."""
+    upstream = ["--remote-host", "127.0.0.1", "--remote-port", str(target)]
+    upstream += ["--auth-username", login, "--auth-key", str(credential), "--accept-first-publickey"]
+    own = ["--listen-address", "127.0.0.1", "--listen-port", str(port), "--max-connections", "0"]
+    own += ["--host-key-algorithms", "ed25519", "--host-key-ed25519", str(host_key)]
+    return [str(PYTHON), "-c", LAUNCH, "server", *own, *upstream, "--session-log-dir", str(logs)]
+
+
 def _made_of() -> str:
     return f"{PACKAGE}\n{sys.version}\n"
 

@@ -67,6 +67,12 @@ class Sshd:
         )
         wait_until(lambda: listening(self.port), "sshd listens")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that listens."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End it and everything that it has forked, connections with it."""
         if self._process is not None:

@@ -19,18 +19,6 @@ from tests.support.keys import make_key
 from tests.support.ports import free_port, listening, wait_until
 from tests.support.sshd import LOGIN
 
-LAUNCH = """
-import sys
-from paramiko.auth_handler import AuthHandler
-from sshmitm.workarounds import auth_handler
-auth_handler.auth_handler_parse_service_request = AuthHandler._parse_service_request
-from sshmitm.cli import main
-sys.argv[0] = "ssh-mitm"
-sys.exit(main())
-"""
-"""6.0.1 sends a second SSH_MSG_EXT_INFO after SERVICE_ACCEPT, on which OpenSSH clients before 9.5 (Debian 12 has 9.2)
-end the connection ("bad message during authentication: type 7"). With paramiko's own function they log in."""
-
 
 def make() -> Mitm | None:
     """Installed if need be; None, with the reason on stderr, where that is impossible."""
@@ -69,13 +57,12 @@ class Mitm(Naive):
     def _start(self) -> None:
         host_key = make_key(self._home / "host_key")
         self._known.write_text(f"[127.0.0.1]:{self.port} {host_key}")
-        upstream = ["--remote-host", "127.0.0.1", "--remote-port", str(self._sshd.port)]
-        upstream += ["--auth-username", LOGIN, "--auth-key", str(self._sshd.credential), "--accept-first-publickey"]
-        own = ["--listen-address", "127.0.0.1", "--listen-port", str(self.port), "--max-connections", "0"]
-        own += ["--host-key-algorithms", "ed25519", "--host-key-ed25519", str(self._home / "host_key")]
+        command = peers.mitm_command(
+            self.port, self._home / "host_key", self._sshd.port, LOGIN, self._sshd.credential, self._home
+        )
         with (self._home / "log").open("wb") as file:
             self._process = subprocess.Popen(
-                [str(peers.PYTHON), "-c", LAUNCH, "server", *own, *upstream, "--session-log-dir", str(self._home)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
