@@ -52,8 +52,10 @@ def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Hous
 async def echo() -> AsyncIterator[list[int]]:
     """Listens on PORT and OTHER, greets, and answers in upper case; the connections that it had."""
     seen: list[int] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         seen.append(writer.get_extra_info("sockname")[1])
         writer.write(b"hello\n")
         try:
@@ -69,10 +71,20 @@ async def echo() -> AsyncIterator[list[int]]:
     yield seen
     for server in servers:
         server.close()
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
 
 
 def through(destination: str) -> tuple[str, ...]:
     return ("-W", destination)
+
+
+async def nothing_is_held(client: Client) -> None:
+    """What an earlier client left has been taken back."""
+    async with asyncio.timeout(10):
+        while await client.call(wire.ListRequests, list[wire.RequestInfo], state="held"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def held(house: House, client: Client, destination: str) -> wire.RequestInfo:
@@ -117,6 +129,7 @@ async def test_a_port_of_the_agent(house: House, ana: Client, echo: list[int]) -
         assert await reader.readline() == b"X\n"
         assert len(echo) == number + 1
         writer.close()
+        await writer.wait_closed()
     ssh.terminate()
     await house.finish(ssh)
 
@@ -297,6 +310,7 @@ async def test_a_policy_that_does_not_name_it_any_more(house: House, ana: Client
 
     while not await named():
         pass
+    await nothing_is_held(ana)
 
 
 def _replace(path: Path, text: str) -> None:
