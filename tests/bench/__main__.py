@@ -20,11 +20,11 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import decisions, shell, transfers  # noqa: E402 -- found only now
+from tests.bench import decisions, load, shell, transfers  # noqa: E402 -- found only now
 from tests.bench.ways import Ways  # noqa: E402
 from tests.support.house import House  # noqa: E402
 
-PARTS = ("decisions", "transfers", "defaults", "shell")
+PARTS = ("decisions", "transfers", "defaults", "open", "shell", "held", "storm")
 
 
 async def allow(house: House, commands: Sequence[str]) -> None:
@@ -59,7 +59,8 @@ def compared(work: Path, mib: int, runs: int, bulk_runs: int, *, defaults: bool)
 @click.option("--bulk-runs", default=3, show_default=True, help="Counted runs of each transfer.")
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; may be repeated.")
 @click.option("--json", "as_json", type=click.Path(path_type=Path), default=Path("build/bench.json"), show_default=True)
-def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Path) -> None:
+@click.option("--levels", default="100,1000", show_default=True, help="How many sessions are held, rising.")
+def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Path, levels: str) -> None:
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="bastion-bench-") as name:
         work = Path(name)
@@ -72,6 +73,12 @@ def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Pa
                     rows += compared(work / part, mib, runs, bulk_runs, defaults=False)
                 case "defaults":
                     rows += compared(work / part, mib, runs, bulk_runs, defaults=True)
+                case "open":
+                    rows.append(load.opened(work, runs * 20))
+                case "held":
+                    rows += load.held(work, tuple(int(level) for level in levels.split(",")))
+                case "storm":
+                    rows.append(load.storm(work, 200, 5))
                 case "shell":
                     rows += shell.table(work, runs)
     click.echo("\nmedians; MB/s: more is better, ms: less; one machine, loopback, new connections")
