@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.binding import Binding, BindingType
@@ -24,19 +24,21 @@ from bastion.model import Choice
 from bastion.policy.visible import visible_line
 from tui import deciding, keys, messages
 from tui.background import Background, told
+from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
-from tui.lines import Link
+from tui.lines import Link, frozen_badge
 from tui.remembering import Memory, remember
 from tui.screens import Drawn
 from tui.screens.dialogs import RememberScreen
+from tui.screens.freezing import Freezing
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.watch import WatchScreen
 from tui.sealed import Sealed
 from tui.themes import THEMES
 from tui.view import View
-from tui.words import cell, ending
+from tui.words import cell, duration, ending
 
 VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
 
@@ -64,6 +66,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
     """Pushes are drawn together when they come faster than this."""
     BELL_SECONDS = 1.0
     """At most one bell in this time."""
+    FREEZE_SECONDS = 10.0
+    """Freezes are asked for this often: nothing is pushed of them."""
     TOLD_SECONDS = 12.0
     """How long a notice stays."""
 
@@ -91,6 +95,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.armed_why = ""
         self._drawn_at = self._rang_at = float("-inf")
         self._draw_waits = False
+        self.frozen = ""
+        """What is frozen, for the first row; empty: nothing."""
         self._asked: dict[str, None] = {}
         """Requests whose background is being asked for."""
         for own in THEMES:
@@ -114,6 +120,7 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.push_screen(MainScreen())
         self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
         self.set_interval(self.TICK_SECONDS, self.draw, name="tick")
+        self.set_interval(self.FREEZE_SECONDS, self.look_for_freezes, name="freezes")
 
     # --- drawing and telling
 
@@ -151,8 +158,11 @@ class BastionConsole(Sealed, inherit_bindings=False):
     def connected(self, message: messages.Connected) -> None:
         if self.link.reason:
             self.tell("connected again", "good")
-        if not self.view.barred and "approver" not in message.welcome.roles:
-            self.view.barred = f"this console only shows: your role is {cell(', '.join(message.welcome.roles), 30)}"
+        self.view.me = message.welcome.identity
+        if "approver" not in message.welcome.roles:
+            self.view.powerless = f"this console only shows: your role is {cell(', '.join(message.welcome.roles), 30)}"
+            self.view.barred = self.view.barred or self.view.powerless
+        self.look_for_freezes()
         if self.view.barred:
             self.tell(self.view.barred, "warning")
         self.link = Link(message.welcome, up=True)
@@ -181,6 +191,7 @@ class BastionConsole(Sealed, inherit_bindings=False):
             return
         if isinstance(message.push, wire.Alert):
             style = "warning" if message.push.kind == "policy.loaded" else "bad"
+            self.look_for_freezes()
             self.tell(visible_line(message.push.text, 300), style)
             return
         change = self.view.apply(message.push, self.clock(), self.wall())
@@ -224,6 +235,68 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.view.voting |= {info.id}
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
         self.run_worker(self.feed.vote(info, choice, reason, mode, seconds), name=f"vote {info.id}")
+
+    def look_for_freezes(self) -> None:
+        """Asks what is frozen: on a new connection, when something was told, and from time to time."""
+        if self.feed.me:
+            self.run_worker(self._freezes(), name="freezes", exclusive=True, group="freezes")
+
+    async def _freezes(self) -> None:
+        try:
+            freezes = await self.feed.call(wire.ListFreezes, list[wire.FreezeInfo])
+        except Exception:  # noqa: BLE001 - no connection, or an older bastion: the badge says nothing then
+            return
+        was, self.frozen = self.frozen, frozen_badge(freezes)
+        if was != self.frozen:
+            self._news()
+
+    def _once(self, call: type[wire.Call], result: Any, done: str, **fields: Any) -> None:
+        """One call that nobody signs; what became of it is told."""
+        self.run_worker(self._call(call, result, done, fields), name=call.__name__)
+
+    async def _call(self, call: type[wire.Call], result: Any, done: str, fields: dict[str, Any]) -> None:
+        try:
+            after = await self.feed.call(call, result, **fields)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
+            self.tell(f"nothing was done: {words_of(error)}", "bad")
+        else:
+            self.tell(done, "good")
+            if isinstance(after, wire.RequestInfo):
+                self.view.apply(wire.RequestChanged(request=after), self.clock())
+        self.look_for_freezes()
+        self._news()
+
+    def escalate(self, item: Item, reason: str | None) -> None:
+        """Asks the next group to decide; nothing where it was given up."""
+        if reason is not None:
+            done = f"others were asked to decide {cell(item.id, 12)}"
+            self._once(wire.EscalateRequest, wire.RequestInfo, done, request=item.id, reason=reason)
+
+    def snooze(self, item: Item, until: int) -> None:
+        """Puts a request aside, or takes it back."""
+        left = duration(until - self.daemon_time) if until else ""
+        done = f"{cell(item.id, 12)} is put aside for {left}, for you only" if until else f"{cell(item.id, 12)} is back"
+        self._once(wire.SnoozeRequest, wire.RequestInfo, done, request=item.id, until=until)
+
+    def freeze(self, freezing: Freezing | None) -> None:
+        """Freezes everything; nothing where it was given up."""
+        if freezing is not None:
+            self._once(
+                wire.SetFreeze,
+                wire.FreezeInfo,
+                "everything is frozen: nothing new runs until it is lifted",
+                scope="all",
+                name="",
+                mode="refuse",
+                reason=freezing.reason,
+                cut=freezing.cut,
+            )
+
+    def put_edit(self, edit: Edit) -> None:
+        """Puts a command in the place of another, and approves it."""
+        self.view.voting |= {edit.item.id}
+        self.tell(f"editing {cell(edit.item.id, 12)}: being signed and sent ...")
+        self.run_worker(self.feed.edit(edit), name=f"edit {edit.item.id}")
 
     def ask_background(self) -> None:
         """Asks what there is to know about the held request on display, once."""

@@ -9,6 +9,7 @@ very `RequestInfo` that was on display, and the vote is computed from that and f
     remember  the same checks; then a dialog shows what would be remembered, and another key confirms both
     deny      opens a dialog for the reason; the dialog is bound to the request it was opened for
     mode      the same checks as approve; then a dialog shows what may be typed into it, and another key approves
+    edit      opens the editor; what was written is judged anew, and another key approves that
     kill      opens a dialog that a different key confirms
 
 Denying does not ask that everything was read: refusing unread text is safe.
@@ -20,15 +21,22 @@ from dataclasses import dataclass
 
 from bastion.control import wire
 from bastion.model import Choice, Tier
+from tui.editing import Edit, editable
 from tui.granting import Grant, first
 from tui.items import Item
 from tui.order import Pane
 from tui.reading import Seen
 from tui.view import View
-from tui.words import amount, cell, ending, names
+from tui.words import SECOND, amount, cell, ending, names
 
 ONE_KEY = frozenset({Tier.LOW.value, Tier.MEDIUM.value})
 """Tiers that one key approves. Everything else, also a tier that this console does not know, needs two."""
+
+
+SNOOZE = 30 * SECOND
+"""How long a request is put aside: half of the usual time to decide."""
+LEFT_OVER = 5 * SECOND
+"""What is left of its time when it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,42 @@ class AskKill:
 
 
 @dataclass(frozen=True, slots=True)
+class AskEdit:
+    """Open the dialog that edits it."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class AskEscalation:
+    """Open the dialog for why others shall decide."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Put it aside, for oneself, until then (microseconds since the epoch; 0: no longer)."""
+
+    item: Item
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskFreeze:
+    """Open the dialog that freezes everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing is done, and why."""
 
     words: str
 
 
-Outcome = Cast | Ask | AskReason | AskMemory | AskMode | AskKill | Refused
+Outcome = (
+    Cast | Ask | AskReason | AskMemory | AskMode | AskKill | AskEdit | AskEscalation | Snooze | AskFreeze | Refused
+)
 
 
 def approve(view: View, me: str, now: float) -> Outcome:
@@ -188,12 +225,67 @@ def denial(view: View, item: Item, me: str) -> Outcome:
     return Cast(item.info, Choice.DENY)
 
 
+def edit(view: View, me: str, now: float) -> Outcome:
+    """The key that opens the editor."""
+    item = _votable(view, me, now, harmless=True)
+    if isinstance(item, Refused):
+        return item
+    try:
+        editable(item.info)
+    except ValueError as error:
+        return Refused(str(error))
+    return AskEdit(item)
+
+
+def edited(view: View, change: Edit, me: str, now: float) -> Outcome:
+    """The approval of what was written, at the moment it is sent."""
+    item = change.item
+    problem = standing(view, view.items.get(item.id, item), me) or view.guard.refusal(now) or change.denied
+    return Refused(problem) if problem else Cast(item.info, Choice.APPROVE)
+
+
+def escalate(view: View, me: str, now: float) -> Outcome:
+    """The key that asks others."""
+    item = _handled(view, me, now)
+    return item if isinstance(item, Refused) else AskEscalation(item)
+
+
+def snooze(view: View, me: str, now: float, wall: int) -> Outcome:
+    """The key that puts it aside, or takes it back. `wall` is the bastion's time."""
+    item = _handled(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    if item.snoozed_by(me, wall):
+        return Snooze(item, 0)
+    until = min(wall + SNOOZE, item.info.expires - LEFT_OVER)
+    if until <= wall + LEFT_OVER:
+        return Refused("too little time is left to put it aside: decide it, or ask others with >")
+    return Snooze(item, until)
+
+
+def freeze(view: View, me: str, now: float) -> Outcome:
+    """The key that freezes everything."""
+    words = view.guard.refusal(now, harmless=True) or view.powerless
+    return Refused(words or "not connected: nothing was done") if words or not me else AskFreeze()
+
+
+def _handled(view: View, me: str, now: float) -> Item | Refused:
+    """The request on display, if something can be done with it that nobody signs."""
+    current = view.current
+    if not isinstance(current, Item) or view.pane is Pane.SESSIONS:
+        return Refused("no request is selected")
+    problem = stands(view, current, me) or view.powerless or view.guard.refusal(now)
+    return Refused(problem) if problem else current
+
+
 def kill(view: View, me: str, now: float) -> Outcome:
     """The key that asks for the end of the selected session, or of the session of the selected request."""
     if words := view.guard.refusal(now):
         return Refused(words)
     if not me:
         return Refused("not connected: nothing was done")
+    if view.powerless:
+        return Refused(view.powerless)
     current = view.current
     session = view.sessions.get(current.info.session) if isinstance(current, Item) else current
     if session is None:
@@ -214,12 +306,16 @@ def _votable(view: View, me: str, now: float, *, harmless: bool = False) -> Item
 
 def standing(view: View, item: Item, me: str) -> str:
     """Why nobody can vote on it at present; empty when they can."""
+    return stands(view, item, me) or (f"nothing was sent: {view.barred}" if view.barred else "")
+
+
+def stands(view: View, item: Item, me: str) -> str:
+    """Why nothing can be done with it at present; empty when something can."""
     checks = (
         (bool(item.trouble), f"TAMPERED: {item.trouble}; nobody can vote on it here"),
         (item.gone, "the bastion does not know this request any more"),
         (not item.held, f"too late: it was {ending(item.info)}"),
         (not me, "not connected: nothing was sent"),
-        (bool(view.barred), f"nothing was sent: {view.barred}"),
         (item.id in view.voting, "your vote on it is under way"),
     )
     return next((words for fails, words in checks if fails), "")

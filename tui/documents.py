@@ -81,6 +81,8 @@ def _head(item: Item, width: int) -> list[Row]:
         words = ending(item.info)
         if item.info.status:
             words += f"; {visible(item.info.status, newlines=False)}"
+        if item.info.edited:
+            words += f"; {visible(item.info.edited, newlines=False)} stands in its place"
         rows += banner_rows(f"{state_badge(item.info.state).glyph} {words}", width, "ended")
     return rows
 

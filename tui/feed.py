@@ -24,6 +24,7 @@ from bastion.control import wire
 from bastion.model import Choice
 from bastion.policy.visible import visible
 from tui import messages
+from tui.editing import Edit
 from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT
 
 
@@ -43,6 +44,9 @@ class Connection(Protocol):
         self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0, /
     ) -> wire.RequestInfo:
         """Computes the digest of `info`, signs, sends. Raises bastion.errors."""
+
+    async def edit(self, info: wire.RequestInfo, command: bytes, reason: str = "", /) -> wire.RequestInfo:
+        """Signs and sends another command in its place; the new request, held. Raises bastion.errors."""
 
     async def remember(
         self, proposal: wire.ProposalInfo, /, *, pattern: str, everywhere: bool, expires: int
@@ -117,6 +121,24 @@ class Feed:
             self._post(messages.Told(f"approved once, but not remembered: {words_of(error)}", "bad"))
         else:
             self._post(messages.Told(f"approved, and remembered as {visible(entry.id, newlines=False)}", "good"))
+
+    async def edit(self, edit: Edit) -> None:
+        """Puts a command in the place of another, and approves it if it was judged as it was shown; how it went is
+        posted."""
+        info = edit.item.info
+        try:
+            if self._client is None:
+                raise errors.Unreachable("not connected")
+            made = await self._client.edit(info, edit.command)
+        except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
+            self._post(messages.VoteFailed(info.id, f"it was not edited: {words_of(error)}"))
+            return
+        self._post(messages.Pushed(wire.RequestChanged(request=made)))
+        if edit.same_terms(made):
+            await self.vote(made, Choice.APPROVE, "")
+        else:
+            name = visible(made.id, newlines=False)
+            self._post(messages.VoteFailed(info.id, f"{name} is in its place, judged otherwise than was shown: look"))
 
     async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> bool:
         """One vote; how it went is posted, and whether it counted is returned. Never raises but when cancelled."""

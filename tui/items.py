@@ -43,6 +43,10 @@ class Item:
         """It still awaits a decision."""
         return self.info.state == State.HELD and not self.gone
 
+    def snoozed_by(self, me: str, wall: int) -> bool:
+        """This person has put it aside; `wall` is the bastion's time."""
+        return any(who == me and until > wall for who, until in self.info.snoozed)
+
     @classmethod
     def first(cls, info: wire.RequestInfo) -> Item:
         """The request as it is first seen. Never raises."""

@@ -41,6 +41,9 @@ DECIDE = (
     ),
     Key("request.mode", "m", "mode", "", "approve a shell's line, choosing what may be typed into it"),
     Key("request.deny", "d", "deny", "deny", "deny it; the reason that you type goes to the agent"),
+    Key("request.edit", "e", "edit", "", "edit it and approve that: judged anew, and the agent is told"),
+    Key("request.snooze", "s", "snooze", "", "put it aside for 30 s, for yourself only; again: take it back"),
+    Key("request.escalate", "greater_than_sign", "escalate", "", "ask the next group that policy names to decide it"),
     Key("session.watch", "w", "watch", "watch", "watch its session live"),
     Key("session.kill", "x", "kill", "kill", "end its session at once, or only the keys that pass to it (asks first)"),
 )
@@ -68,6 +71,7 @@ TEXT = (
 )
 CONSOLE = (
     Key("console.help", "question_mark", "help", "help", "this page"),
+    Key("console.freeze", "f", "freeze", "", "freeze everything: nothing new runs (asks why first)"),
     Key("console.reconnect", "r", "reconnect", "", "connect again now"),
     Key("console.theme", "t", "theme", "", "next theme (dark, light, the terminal's own colours)"),
     Key("console.quit", "q", "app.quit", "quit", "leave; held requests stay held"),
@@ -108,7 +112,14 @@ def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
 
 def spelled(keys: str) -> str:
     """Key names as a person knows them: `slash` is `/`."""
-    names = {"slash": "/", "question_mark": "?", "pagedown": "PgDn", "pageup": "PgUp", "shift+tab": "Shift-Tab"}
+    names = {
+        "greater_than_sign": ">",
+        "slash": "/",
+        "question_mark": "?",
+        "pagedown": "PgDn",
+        "pageup": "PgUp",
+        "shift+tab": "Shift-Tab",
+    }
     names |= {"shift+down": "Shift-Down", "shift+up": "Shift-Up", "escape": "Esc", "up": "Up", "down": "Down"}
     names |= {"space": "Space", "tab": "Tab", "home": "Home", "end": "End"}
     return " ".join(names.get(key, key) for key in keys.split(","))

@@ -28,7 +28,9 @@ class Link:
     down_since: float = 0.0
 
 
-def status(title: str, link: Link, held: int, hidden: int, now: float, barred: str = "") -> tuple[Parts, Parts]:
+def status(
+    title: str, link: Link, held: int, hidden: int, now: float, barred: str = "", frozen: str = ""
+) -> tuple[Parts, Parts]:
     """The first row: what this is and who one is; whether it is live, and how much waits."""
     welcome = link.welcome
     who = ""
@@ -41,7 +43,8 @@ def status(title: str, link: Link, held: int, hidden: int, now: float, barred: s
     )
     count = f"  {held} held" + (f" ({hidden} hidden)" if hidden else "") + " "
     if link.up:
-        only = (("READ-ONLY ", "warning"),) if barred else ()
+        only: Parts = ((f" {frozen} ", "alarm"), (" ", "value")) if frozen else ()
+        only += (("READ-ONLY ", "warning"),) if barred else ()
         return left, (*only, ("* live", "good"), (count, "strong" if held else "value"))
     if not link.reason:
         return left, (("connecting ...", "warning"), (count, "value"))
@@ -109,3 +112,10 @@ def headline(current: Item | wire.SessionInfo | None, now: int, width: int) -> t
     words = countdown(remaining)
     urgent = "alarm" if words.endswith("!") or words == "due" else "strong"
     return left, ((f"{votes}  ", "value"), (f"{words} left " if words != "due" else "due ", urgent), (meter, "quiet"))
+
+
+def frozen_badge(freezes: list[wire.FreezeInfo]) -> str:
+    """What is frozen, in few words; empty where nothing is."""
+    if any(each.scope == "all" for each in freezes):
+        return "FROZEN: everything"
+    return f"FROZEN: {cell(', '.join(each.name for each in freezes), 24)}" if freezes else ""

@@ -209,6 +209,8 @@ class Bastion:
         """Request, choice and reason of every vote that arrived."""
         self.remembered: list[wire.WhitelistInfo] = []
         self.freezes: list[wire.FreezeInfo] = []
+        self.tried: wire.RequestInfo | None = None
+        """While set, how every edit would be judged."""
         self.not_remembered = ""
         """While set, nothing may be remembered, for this reason."""
         self.calls: list[wire.Call] = []
@@ -238,12 +240,29 @@ class Bastion:
             candidates=candidates,
         )
 
+    def act(self, call: wire.Call) -> Any:
+        """The answer to a call that changes something and that nobody signs."""
+        match call:
+            case wire.EscalateRequest(request=id):
+                self.change(id, escalated=["second-line"])
+                return self.requests[id]
+            case wire.SnoozeRequest(request=id, until=until):
+                self.change(id, snoozed=[("ana", until)] if until else [])
+                return self.requests[id]
+            case wire.SetFreeze():
+                self.freezes.append(sample_answers.freeze(call, "ana", NOW))
+                return self.freezes[-1]
+            case wire.LiftFreeze():
+                return self.freezes.pop()
+
     def look(self, call: wire.Call) -> Any:
         """The answer to a call that only looks."""
         match call:
             case wire.ShowBackground(request=id):
                 ended = [each for each in self.requests.values() if each.state != State.HELD]
                 return sample_answers.background(self.requests[id], ended, NOW)
+            case wire.TryEdit(request=id, command=command):
+                return self.tried or sample_answers.edited(self.requests[id], command, "ana", "")
             case wire.ShowPolicy():
                 return msgspec.structs.replace(sample_answers.policy(), freezes=self.freezes)
             case wire.ListFreezes():
@@ -303,7 +322,9 @@ class SampleClient:
             checkpoint="bastion.example/5f0c2a91\n212\n",
         )
 
-    async def call(self, call_type: type[wire.Call], result: Any, /, **fields: Any) -> Any:
+    async def call(  # noqa: PLR0912 -- one case a call
+        self, call_type: type[wire.Call], result: Any, /, **fields: Any
+    ) -> Any:
         call = call_type(id=len(self.bastion.calls) + 1, **fields)
         self.bastion.calls.append(call)
         match call:
@@ -332,6 +353,8 @@ class SampleClient:
                 return self.bastion.sessions[id]
             case wire.ProposeWhitelist(request=id):
                 return self.bastion.propose(self.bastion.requests[id])
+            case wire.EscalateRequest() | wire.SnoozeRequest() | wire.SetFreeze() | wire.LiftFreeze():
+                return self.bastion.act(call)
             case _:
                 return self.bastion.look(call)
 
@@ -360,6 +383,12 @@ class SampleClient:
             after = msgspec.structs.replace(after, state="approved", decided=NOW)
         self.bastion.put(after)
         return after
+
+    async def edit(self, info: wire.RequestInfo, command: bytes, reason: str = "", /) -> wire.RequestInfo:
+        made = sample_answers.edited(info, command, self.welcome.identity, f"r-e{len(self.bastion.requests):07x}")
+        self.bastion.change(info.id, state="withdrawn", decided=NOW, edited=made.id, decision_reason="edited by ana")
+        self.bastion.put(made)
+        return made
 
     async def remember(
         self, proposal: wire.ProposalInfo, /, *, pattern: str, everywhere: bool, expires: int

@@ -50,6 +50,10 @@ class View:
 
     def __init__(self) -> None:
         self.guard = Guard()
+        self.me = ""
+        """Who looks, as the bastion knows them; of the last connection."""
+        self.powerless = ""
+        """Why this person can do nothing but look; empty where they can."""
         self.barred = ""
         """Why nobody can decide on this console; empty where one can."""
         self.pane = Pane.QUEUE
@@ -106,6 +110,10 @@ class View:
         """The bastion's clock, as far as the times of fresh requests tell it."""
         skew = max(self._skews, default=0)
         return wall + skew if abs(skew) > SKEW_NOTICE else wall
+
+    def snoozed(self, item: Item, wall: int) -> bool:
+        """The person who looks has put it aside; `wall` is the bastion's time."""
+        return item.held and item.snoozed_by(self.me, wall)
 
     # --- what the bastion says
 

@@ -17,7 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from bastion.control import wire
-from tui.deciding import standing
+from tui.deciding import standing, stands
 from tui.granting import MODES, Grant, badge
 from tui.items import Item
 from tui.remembering import Memory
@@ -39,6 +39,10 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
     """Asks why; answers with the reason, or None when it was given up."""
 
     app: BastionConsole
+    VERB = "DENY"
+    ASKS = "why not? the agent reads this"
+    KEYS = " Enter denies, Esc goes back without"
+    EMPTY = " a few words, please: the agent goes on by them"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="dialog.cancel")]
 
     def __init__(self, item: Item) -> None:
@@ -51,7 +55,7 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
         with Vertical(id="dialog"):
             yield Bar("dialog-title")
             yield Bar("dialog-subject")
-            yield Input(placeholder="why not? the agent reads this", id="reason", max_length=REASON_LIMIT)
+            yield Input(placeholder=self.ASKS, id="reason", max_length=REASON_LIMIT)
             yield Bar("dialog-keys")
 
     def on_mount(self) -> None:
@@ -65,17 +69,17 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
         info = self.item.info
         where = f"{cell(info.login, 16)}@{cell(info.target, 24)}"
         self.query_one("#dialog-title", Bar).draw(
-            ((f" DENY {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}", "strong"),)
+            ((f" {self.VERB} {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}", "strong"),)
         )
         self.query_one("#dialog-subject", Bar).draw(
             ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))
         )
         problem = self._problem()
-        words = (" Enter denies, Esc goes back without", "quiet")
+        words = (self.KEYS, "quiet")
         if problem:
             words = (f" Esc closes: {problem}", "alarm")
         elif self._empty:
-            words = (" a few words, please: the agent goes on by them", "warning")
+            words = (self.EMPTY, "warning")
         self.query_one("#dialog-keys", Bar).draw((words,))
 
     def _problem(self) -> str:
@@ -96,6 +100,19 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+class EscalateScreen(DenyScreen):
+    """Asks what the others should know; answers as the one above. Nobody signs this."""
+
+    VERB = "ASK OTHERS TO DECIDE"
+    ASKS = "what should they know?"
+    KEYS = " Enter asks the next group that policy names, and tells everybody; Esc goes back"
+    EMPTY = " a few words, please: they have not seen it yet"
+
+    def _problem(self) -> str:
+        view = self.app.view
+        return stands(view, view.items.get(self.item.id, self.item), self.app.feed.me)
 
 
 class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):

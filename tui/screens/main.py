@@ -18,11 +18,14 @@ from textual.widgets import Footer, Input
 from bastion.control import wire
 from tui import columns, deciding, keys, lines
 from tui.documents import empty_document, request_document, session_document
+from tui.editing import Edit
 from tui.granting import Grant
 from tui.items import Item
 from tui.order import Pane
 from tui.paper import Document, Parts
-from tui.screens.dialogs import DenyScreen, KillScreen, ModeScreen
+from tui.screens.dialogs import DenyScreen, EscalateScreen, KillScreen, ModeScreen
+from tui.screens.editing import EditScreen
+from tui.screens.freezing import FreezeScreen
 from tui.widgets.bars import Bar
 from tui.widgets.rows import RowList
 from tui.widgets.text import TextView
@@ -101,7 +104,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
             return  # not composed yet, or being taken down
         view, now, wall = self.app.view, self.app.clock(), self.app.daemon_time
         self.query_one("#status", Bar).draw(
-            *lines.status(self.app.bastion_title, self.app.link, len(view.held), view.hidden, now, view.barred)
+            *lines.status(
+                self.app.bastion_title, self.app.link, len(view.held), view.hidden, now, view.barred, self.app.frozen
+            )
         )
         self.query_one("#tabs", Bar).draw(*lines.tabs(view))
         for pane in Pane:
@@ -181,6 +186,18 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def action_mode(self) -> None:
         self._do(deciding.mode(self.app.view, self.app.feed.me, self.app.pressed))
 
+    def action_edit(self) -> None:
+        self._do(deciding.edit(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def action_escalate(self) -> None:
+        self._do(deciding.escalate(self.app.view, self.app.feed.me, self.app.pressed))
+
+    def action_snooze(self) -> None:
+        self._do(deciding.snooze(self.app.view, self.app.feed.me, self.app.pressed, self.app.daemon_time))
+
+    def action_freeze(self) -> None:
+        self._do(deciding.freeze(self.app.view, self.app.feed.me, self.app.pressed))
+
     def action_kill(self) -> None:
         self._do(deciding.kill(self.app.view, self.app.feed.me, self.app.pressed))
 
@@ -196,6 +213,14 @@ class MainScreen(Screen[None], inherit_bindings=False):
                 self.app.ask_memory(item)
             case deciding.AskMode(grant=grant):
                 self.app.push_screen(ModeScreen(grant), self._granted)
+            case deciding.AskEdit(item=item):
+                self.app.push_screen(EditScreen(item), self._edited)
+            case deciding.AskEscalation(item=item):
+                self.app.push_screen(EscalateScreen(item), lambda reason: self.app.escalate(item, reason))
+            case deciding.Snooze(item=item, until=until):
+                self.app.snooze(item, until)
+            case deciding.AskFreeze():
+                self.app.push_screen(FreezeScreen(), self.app.freeze)
             case deciding.AskKill(session=session):
                 self.app.push_screen(KillScreen(session), lambda what: self.app.end(session, what or ""))
             case deciding.Refused(words=words):
@@ -207,6 +232,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def _denied(self, item: Item, reason: str | None) -> None:
         if reason is not None:
             self._do(deciding.denial(self.app.view, item, self.app.feed.me), reason)
+
+    def _edited(self, edit: Edit | None) -> None:
+        if edit is None:
+            return
+        outcome = deciding.edited(self.app.view, edit, self.app.feed.me, self.app.pressed)
+        if isinstance(outcome, deciding.Cast):
+            self.app.put_edit(edit)
+        else:
+            self._do(outcome)
 
     def _granted(self, grant: Grant | None) -> None:
         if grant is not None:

@@ -16,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui import columns
+from tui.items import Item
 from tui.order import Pane
 from tui.view import View
 from tui.widgets.paint import COMPONENTS, Painted
@@ -71,6 +72,8 @@ class RowList(ScrollView, Painted, can_focus=False):
         chosen = rows[at] == self.model.selected(self.pane)
         active = self.model.pane is self.pane
         mark = (">" if active else "-") if chosen else " "
+        if isinstance(one, Item) and self.model.snoozed(one, self.now):
+            mark += "z"
         parts = ((mark.ljust(columns.MARK), "strong"), *columns.row(self.pane, one, self.now, width))
         return self.strip(parts, width, "selected" if chosen and active else "")
 
