@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -45,6 +46,7 @@ from bastion.keeper import Keeper
 from bastion.model import Identity, Verdict
 from bastion.notify.notifier import Notifier
 from bastion.notify.watching import Watching
+from bastion.policy.masking import Masks
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
@@ -213,7 +215,7 @@ class Daemon:
             render=renderer.render,
         )
         in_force.alert = broker.alert = notifier.alert = house.alert
-        watching_queue = Watching(broker, notifier, clock)
+        watching_queue = Watching(broker, notifier, clock, Masks(secrets.token_bytes(32)).line)
         house.audience.add(watching_queue.hear)
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))

@@ -38,6 +38,7 @@ NOUNS = {
     "unfreeze": "Lift a freeze.",
     "group": "Named sets of approvers, for rules.",
     "request": "What agents ask for, and deciding it.",
+    "stats": "How deciding goes: review times, habits, what asks most.",
     "notify": "Channels that tell people: how they stand, a test.",
     "session": "What agents did: list, watch, replay, end.",
     "ledger": "The signed record: list, export, verify.",

@@ -46,6 +46,9 @@ class Source(Protocol):
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         """Raises UsageError or StoreError."""
 
+    async def stats(self, question: wire.ShowStats) -> wire.StatsInfo:
+        """Figures about deciding."""
+
     async def identities(self) -> list[wire.IdentityInfo]: ...
 
     async def targets(self) -> list[wire.TargetInfo]: ...
@@ -103,6 +106,9 @@ class DaemonSource:
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         fields = {name: getattr(question, name) for name in question.__struct_fields__ if name != "id"}
         return await self._client.call(wire.SearchSessions, wire.SearchResult, **fields)
+
+    async def stats(self, question: wire.ShowStats) -> wire.StatsInfo:
+        return await self._client.call(wire.ShowStats, wire.StatsInfo, since=question.since, commands=question.commands)
 
     async def identities(self) -> list[wire.IdentityInfo]:
         return await self._client.call(wire.ListIdentities, list[wire.IdentityInfo])
@@ -187,6 +193,9 @@ class StoreSource:
 
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         return await self._archive.search(question)
+
+    async def stats(self, question: wire.ShowStats) -> wire.StatsInfo:
+        return await self._archive.stats(question)
 
     async def identities(self) -> list[wire.IdentityInfo]:
         return [identity_info(each) for each in load_directory(self._reader).identities.values()]

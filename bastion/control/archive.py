@@ -29,6 +29,8 @@ from bastion.control.wire import (
     SearchResult,
     SearchSessions,
     SessionInfo,
+    ShowStats,
+    StatsInfo,
     TimelineInfo,
     UnusedInfo,
 )
@@ -109,24 +111,34 @@ class Archive:
         """Search commands and screens: see control/searching.py. Raises UsageError, StoreError."""
         if not question.text.strip() or len(question.text) > SEARCH_TEXT or "\n" in question.text:
             raise UsageError(f"what is searched for is part of one line, 1 to {SEARCH_TEXT} characters")
+        answer = await self._beside("bastion.control.searching", "search", msgspec.json.encode(question))
+        return msgspec.json.decode(answer, type=SearchResult)
+
+    async def stats(self, question: ShowStats) -> StatsInfo:
+        """Figures about deciding: see control/counting.py. Raises StoreError."""
+        answer = await self._beside("bastion.control.counting", "count", msgspec.json.encode(question))
+        return msgspec.json.decode(answer, type=StatsInfo)
+
+    async def _beside(self, module: str, what: str, question: bytes) -> bytes:
+        """What a process of its own says. Raises StoreError."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "bastion.control.searching", str(self._reader.directory.absolute()),
+            sys.executable, "-P", "-m", module, str(self._reader.directory.absolute()),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
             env={"PYTHONPATH": ROOT, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         try:
             async with asyncio.timeout(SEARCH_SECONDS + SEARCH_GRACE):
-                answer, said = await process.communicate(msgspec.json.encode(question) + b"\n")
+                answer, said = await process.communicate(question + b"\n")
         except TimeoutError:
-            raise StoreError("the search took too long and was ended", "filter it: --since, --identity") from None
+            raise StoreError(f"the {what} took too long and was ended", "narrow it: --since, --identity") from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
             last = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
-            raise StoreError(f"the search failed: {last or f'status {process.returncode}'}")
-        return msgspec.json.decode(answer, type=SearchResult)
+            raise StoreError(f"the {what} failed: {last or f'status {process.returncode}'}")
+        return answer
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)

@@ -15,6 +15,7 @@ from bastion.control.background import Background
 from bastion.control.channels import Channels
 from bastion.control.deciding import Deciding
 from bastion.control.editing import Editing
+from bastion.control.figures import Figures
 from bastion.control.house import House
 from bastion.control.remembering import Remembering
 from bastion.control.server import Connection
@@ -35,7 +36,7 @@ class Calls:
     def __init__(self, house: House) -> None:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
-        channels = Channels(house)
+        channels, figures = Channels(house), Figures(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
@@ -48,6 +49,7 @@ class Calls:
             wire.SnoozeRequest: (DECIDES, editing.snooze_request),
             wire.ListChannels: (EVERYBODY, channels.list_channels),
             wire.TryChannels: (DECIDES, channels.try_channels),
+            wire.ShowStats: (EVERYBODY, figures.show_stats),
             wire.Subscribe: (EVERYBODY, viewing.subscribe),
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
             wire.ShowSession: (EVERYBODY, viewing.show_session),

@@ -75,6 +75,20 @@ async def test_what_is_held_is_told_and_a_channel_that_hangs_slows_no_decision(h
     await ana.close()
 
 
+async def test_secrets_are_covered(house: House, web: Web) -> None:
+    ana = await house.remote("ana")
+    command = "mysql -u app -pTopSecret99 db"
+    ssh = await house.ssh("web-1", command)
+    info = await house.held(ana, command.encode())
+    await until(lambda: info.id in [each[1] for each in said(web)], "it is told")
+    (detail,) = [each[2] for each in said(web) if each[1] == info.id and each[0] == "bastion.held"]
+    assert detail.startswith("mysql -u app -p⟨secret ")
+    assert not any(b"TopSecret99" in got.body for got in web.got)
+    await ana.vote(info, Choice.DENY, "no")
+    await house.finish(ssh)
+    await ana.close()
+
+
 async def test_after_a_while(house: House, web: Web) -> None:
     ana = await house.remote("ana")
     ssh = await house.ssh("web-1", "echo waits")

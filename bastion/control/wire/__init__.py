@@ -57,6 +57,11 @@ from bastion.control.wire.estate import ListTargets as ListTargets
 from bastion.control.wire.estate import RemoveTarget as RemoveTarget
 from bastion.control.wire.estate import RevokeIdentity as RevokeIdentity
 from bastion.control.wire.estate import TargetInfo as TargetInfo
+from bastion.control.wire.figures import ApproverInfo as ApproverInfo
+from bastion.control.wire.figures import AskingInfo as AskingInfo
+from bastion.control.wire.figures import ShowStats as ShowStats
+from bastion.control.wire.figures import StatsInfo as StatsInfo
+from bastion.control.wire.figures import TallyInfo as TallyInfo
 from bastion.control.wire.messages import FAILURES as FAILURES
 from bastion.control.wire.messages import Alert as Alert
 from bastion.control.wire.messages import AnyCall as AnyCall

@@ -33,6 +33,7 @@ from bastion.control.wire.estate import (
     RemoveTarget,
     RevokeIdentity,
 )
+from bastion.control.wire.figures import ShowStats
 from bastion.control.wire.queue import EditRequest, EscalateRequest, SnoozeRequest, TryEdit
 from bastion.control.wire.record import LedgerHead, ListLedger, ProveHead
 from bastion.control.wire.replay import ReadMoment, ReadTimeline
@@ -70,6 +71,7 @@ AnyCall = (
     | SnoozeRequest
     | ListChannels
     | TryChannels
+    | ShowStats
     | Subscribe
     | ListSessions
     | ShowSession

@@ -127,6 +127,7 @@ def test_what_the_program_prints_is_as_documented(shell: Shell) -> None:
     check("target remove", shell("target", "remove", "web-1", "--json").json)
     check("risk", shell("risk", "rm -r x", "--json").json)
     check("session search", shell("session", "search", "x", "--json").json)
+    check("stats", shell("stats", "--since", "all", "--json").json)
     check("ledger list", shell("ledger", "list", "--json").json[0])
     check("ledger show", shell("ledger", "show", "1", "--json").json)
     check("ledger head", shell("ledger", "head", "--json").json)
