@@ -1,0 +1,67 @@
+"""The counts behind the figures of `./dev bench`: they are the same on every machine, and times are not.
+
+What is asserted is a little above what was counted, and far below what it was when somebody has looked: asyncssh's empty
+packets alone double the calls for a transfer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from bastion.control.client import Client
+from tests.support.house import House
+from tests.support.tracing import can_trace, counted
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not can_trace(), reason="needs strace, and leave to trace")]
+
+COMMANDS = 10
+MIB = 8
+SYNCS = 9
+"""Of a command that runs at once: what is proposed and allowed, its output, its end are each durable before the next
+step; each is a commit of the pack, the database and the head."""
+
+
+async def connection(house: House) -> asyncssh.SSHClientConnection:
+    known = f"[127.0.0.1]:{house.port} {house.host_key}\n".encode()
+    return await asyncssh.connect(
+        "127.0.0.1",
+        house.port,
+        username="web-1",
+        client_keys=[str(house.work / "agent-7")],
+        known_hosts=known,
+        config=None,
+        encryption_algs=["aes128-gcm@openssh.com"],
+    )
+
+
+async def test_syncs_of_a_whitelisted_command(house: House, ana: Client, tmp_path: Path) -> None:
+    await house.whitelist(ana, b"echo out")
+    async with await connection(house) as agent:
+        await agent.run("echo out", check=True)
+        async with counted(house.pid, tmp_path / "trace") as calls:
+            for _ in range(COMMANDS):
+                assert (await agent.run("echo out", check=True)).stdout == "out\n"
+    syncs = calls["fdatasync"] + calls["fsync"]
+    assert 3 * COMMANDS <= syncs <= SYNCS * (COMMANDS + 1), calls
+
+
+async def test_calls_of_a_transfer(house: House, ana: Client, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(os.urandom(MIB << 20))
+    command = f"cat {data}"
+    await house.whitelist(ana, command.encode())
+    async with await connection(house) as agent:
+        await agent.run(command, encoding=None, check=True)
+        async with counted(house.pid, tmp_path / "trace") as calls:
+            got = (await agent.run(command, encoding=None, check=True)).stdout
+    assert isinstance(got, bytes)
+    assert hashlib.sha256(got).digest() == hashlib.sha256(data.read_bytes()).digest()
+    # one packet of 32 KiB takes one call; beside them, windows and the ledger
+    assert 32 * MIB <= calls["write"] + calls["sendto"] <= 40 * MIB, calls
+    # a packet's padding and a frame's salt
+    assert calls["getrandom"] <= 72 * MIB, calls
