@@ -1,7 +1,7 @@
 """The counts behind the figures of `./dev bench`: they are the same on every machine, and times are not.
 
-What is asserted is a little above what was counted, and far below what it was when somebody has looked: asyncssh's empty
-packets alone double the calls for a transfer.
+What is asserted is a little above what was counted: the empty packets that asyncssh sends by itself would double the
+calls of a transfer.
 """
 
 from __future__ import annotations

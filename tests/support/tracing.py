@@ -32,15 +32,17 @@ def can_trace() -> bool:
 async def counted(pid: int, log: Path) -> AsyncIterator[Counter[str]]:
     """Counts the calls that the process makes within the block; the counts are there when it is over."""
     counts: Counter[str] = Counter()
-    tracer = subprocess.Popen(["strace", "-f", "-o", str(log), "-p", str(pid)], stderr=subprocess.PIPE)
+    tracer = await asyncio.create_subprocess_exec(
+        "strace", "-f", "-o", str(log), "-p", str(pid), stderr=subprocess.PIPE
+    )
     assert tracer.stderr is not None
     try:
-        attached = await asyncio.to_thread(tracer.stderr.readline)  # "strace: Process N attached with M threads"
+        attached = await tracer.stderr.readline()  # "strace: Process N attached with M threads"
         assert b"attached" in attached, attached
         yield counts
     finally:
         tracer.send_signal(signal.SIGINT)
-        await asyncio.to_thread(tracer.communicate)
+        await tracer.communicate()
     for line in log.read_text(errors="replace").splitlines():
         name = line.split(None, 1)[1].partition("(")[0]
         if name.isidentifier():
