@@ -20,11 +20,11 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import decisions, load, shell, transfers  # noqa: E402 -- found only now
+from tests.bench import decisions, echo, load, shell, transfers  # noqa: E402 -- found only now
 from tests.bench.ways import Ways  # noqa: E402
 from tests.support.house import House  # noqa: E402
 
-PARTS = ("decisions", "transfers", "defaults", "open", "shell", "held", "storm")
+PARTS = ("decisions", "transfers", "defaults", "open", "shell", "echo", "held", "storm")
 
 
 async def allow(house: House, commands: Sequence[str]) -> None:
@@ -81,6 +81,8 @@ def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Pa
                     rows.append(load.storm(work, 200, 5))
                 case "shell":
                     rows += shell.table(work, runs)
+                case "echo":
+                    rows += echo.table(work / part, runs * 20)
     click.echo("\nmedians; MB/s: more is better, ms: less; one machine, loopback, new connections")
     as_json.parent.mkdir(parents=True, exist_ok=True)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}

@@ -1,0 +1,100 @@
+"""What a connection does in one turn of the loop, and that nothing of it is lost or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncssh
+import pytest
+import uvloop
+
+from bastion.ssh.lean import PIECE, lean
+from tests.support.sshd import Sshd
+
+MIB = 24
+
+
+@asynccontextmanager
+async def connection(sshd: Sshd) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    made = await asyncssh.connect(
+        "127.0.0.1", sshd.port, client_keys=[str(sshd.credential)], known_hosts=None, config=None, agent_path=None
+    )
+    lean(made)
+    try:
+        yield made
+    finally:
+        made.abort()
+        await made.wait_closed()
+
+
+async def pulled(sshd: Sshd) -> tuple[str, int]:
+    """(what came, as a hash; most bytes from the network in one turn of the loop)"""
+    loop = asyncio.get_running_loop()
+    most = turn = 0
+    over = False
+
+    def tick() -> None:
+        nonlocal most, turn
+        most, turn = max(most, turn), 0
+        if not over:
+            loop.call_soon(tick)
+
+    async with connection(sshd) as made:
+        plain = asyncssh.SSHClientConnection.data_received
+
+        def received(self: asyncssh.SSHClientConnection, data: bytes, datatype: object = None) -> None:
+            nonlocal turn
+            turn += len(data)
+            plain(self, data)
+
+        asyncssh.SSHClientConnection.data_received = received  # type: ignore[method-assign]
+        try:
+            tick()
+            found = hashlib.sha256()
+            async with made.create_process(f"head -c {MIB << 20} /dev/zero | tr '\\0' x", encoding=None) as process:
+                while data := await process.stdout.read(1 << 20):
+                    found.update(data)
+        finally:
+            over = True
+            asyncssh.SSHClientConnection.data_received = plain  # type: ignore[method-assign]
+    return found.hexdigest(), most
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_one_piece_in_one_turn(tmp_path: object, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """So that whoever types beside a transfer has an echo at once: without this it is 256 KiB, or 8 MiB with libuv."""
+    sshd = Sshd(tmp_path)  # type: ignore[arg-type]
+    sshd.start()
+    try:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            digest, most = runner.run(pulled(sshd))
+    finally:
+        sshd.stop()
+    assert digest == hashlib.sha256(b"x" * (MIB << 20)).hexdigest()
+    assert 0 < most <= 2 * PIECE  # a turn may begin between a piece and the next tick
+
+
+@pytest.mark.e2e
+async def test_a_connection_that_ends_between_two_pieces(tmp_path: object) -> None:
+    sshd = Sshd(tmp_path)  # type: ignore[arg-type]
+    sshd.start()
+    try:
+        async with connection(sshd) as made:
+            async with made.create_process("cat /dev/zero", encoding=None) as process:
+                assert len(await process.stdout.readexactly(4 << 20)) == 4 << 20
+                made.abort()
+            await made.wait_closed()
+        async with connection(sshd) as made:
+            process = await made.create_process("cat /dev/zero", encoding=None)
+            await process.stdout.readexactly(4 << 20)
+            os.kill(sshd._process.pid, 0)  # type: ignore[union-attr]
+            sshd.stop()
+            async with asyncio.timeout(20):
+                await made.wait_closed()
+    finally:
+        sshd.stop()
