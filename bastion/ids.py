@@ -28,3 +28,8 @@ def grant_id() -> str:
 def freeze_id() -> str:
     """`f-` and 8 hex digits."""
     return f"f-{secrets.token_hex(4)}"
+
+
+def nonce() -> str:
+    """128 bits as 39 decimal digits: for the marks of a governed shell (gate/frames.py)."""
+    return f"{secrets.randbits(128):039d}"

@@ -37,11 +37,8 @@ FRAME_LIMIT = 6 * COMMAND_LIMIT + 1024
 """Bytes in one frame: each byte of a command takes at most six, and our own lines take less than 1 KiB."""
 
 MARK_LIMIT = 1 << 15
-"""Bytes in one mark. The longest of ours are `done` in a directory of DIRECTORY_LIMIT bytes and what `ask` is told, of
-TOLD_LIMIT: four characters a byte at most."""
-
-TOLD_LIMIT = 6000
-"""Bytes of aliases, traps, functions and PATH together that the shell tells; what is beyond is cut, and said so."""
+"""Bytes in one mark. The longest of ours is `done` in a directory of DIRECTORY_LIMIT bytes: four characters a byte at
+most."""
 
 DIRECTORY_LIMIT = 4096
 """Bytes in the name of a directory: Linux' PATH_MAX. The driver names no longer one."""
@@ -112,11 +109,6 @@ def flush(mark: str, token: str, done: str) -> bytes:
     """Have the driver empty the terminal's input, up to and with the line `token`, which the bastion sends when it sees
     the mark; `done` names the report."""
     return b"\\__b_f %s %s\n\\__b_e %s\n" % (mark.encode(), token.encode(), done.encode())
-
-
-def ask(nonce: str) -> bytes:
-    """Have bash tell what changes the meaning of commands: Told."""
-    return b"\\__b_r %s\n" % nonce.encode()
 
 
 # --- what comes back --------------------------------------------------------------------------------------------------
@@ -212,15 +204,7 @@ class Impatient:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """`A`: aliases, traps, names of functions, PATH."""
-
-    nonce: str
-    parts: tuple[str, ...]
-
-
-Mark = Made | Impossible | Ready | Began | Done | Lost | Flushing | Flushed | Interrupted | Impatient | Told
+Mark = Made | Impossible | Ready | Began | Done | Lost | Flushing | Flushed | Interrupted | Impatient
 
 
 @dataclass(slots=True)
@@ -273,7 +257,7 @@ class Marks:
 
     def _read(self, body: bytes) -> Mark | None:
         letter, _, rest = body.decode("latin-1").partition(";")
-        nonce, *fields = rest.split(";", {"A": 1, "D": 3}.get(letter, 4))
+        nonce, *fields = rest.split(";", {"D": 3}.get(letter, 4))
         if len(letter) != 1 or letter not in self._expected.get(nonce, ""):
             return None
         mark = _mark(letter, nonce, fields)
@@ -300,7 +284,7 @@ def _end(data: bytes, begin: int) -> tuple[int, bool] | None:
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:  # noqa: PLR0912 -- one row a mark
+def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:
     """None for what is not of the form. Fields are as `latin-1`, one character a byte."""
     match letter, fields:
         case "M", [pid, place, ("bash" | "sh") as kind, tty] if _number(pid) and _number(place):
@@ -313,9 +297,6 @@ def _mark(letter: str, nonce: str, fields: list[str]) -> Mark | None:  # noqa: P
             return Began(nonce)
         case "D", [status, flags, cwd] if _number(status) and int(status) <= 255:
             return Done(nonce, int(status), _flags(flags), directory(cwd))
-        case "A", [text]:
-            parts = unquoted(text).decode("utf-8", "backslashreplace").split("\x1e")
-            return Told(nonce, tuple(part.strip("\n") for part in parts))
         case "L", []:
             return Lost(nonce)
         case "F", []:

@@ -34,7 +34,7 @@ from bastion.sftp.files import Files
 from bastion.sftp.handler import Handler
 from bastion.sftp.staging import Area, Staging
 from bastion.ssh.dealings import Dealings
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, unsent
 from recorder.errors import RecorderError
 from recorder.recording import Recording

@@ -17,7 +17,7 @@ from asyncssh.packet import SSHPacket, String
 from bastion.control.wire import SUBSYSTEM
 from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up, terminal_name
 from bastion.ssh import algorithms
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 
 if TYPE_CHECKING:
     Channel = asyncssh.SSHServerChannel[bytes]

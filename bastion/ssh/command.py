@@ -24,7 +24,7 @@ from bastion.model import Request, script_hash
 from bastion.policy.scripts import guarded
 from bastion.policy.visible import visible_line
 from bastion.ssh.dealings import Dealings
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.one_command import OneCommand
 from bastion.ssh.shell import MARKER_WIDTH, ShellSession, bounded
 from bastion.ssh.twins import find_twin

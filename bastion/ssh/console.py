@@ -42,7 +42,7 @@ import asyncssh
 from bastion.errors import BastionError
 from bastion.model import Identity
 from bastion.policy.visible import visible_line
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.lender import Lender
 
 log = logging.getLogger(__name__)

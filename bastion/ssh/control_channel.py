@@ -19,7 +19,7 @@ from bastion.gate import notices
 from bastion.gate.channels import terminal_name
 from bastion.ssh.channel import renamed
 from bastion.ssh.console import VARIABLES, ConsoleSession
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 
 if TYPE_CHECKING:
     Channel = asyncssh.SSHServerChannel[bytes]

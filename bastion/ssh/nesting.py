@@ -9,7 +9,8 @@ for between that and the driver's own note of the command, which it drops when i
 from __future__ import annotations
 
 from bastion.gate import shell_effects as sd
-from bastion.ssh.driver import Driver, DriverError, ShellOver
+from bastion.ssh.driver import Driver
+from bastion.ssh.driver_channels import DriverError, ShellOver
 
 MODE = "nested"
 """What `command.started` says of a line that is run as a governed shell, where for others it is what may be typed."""

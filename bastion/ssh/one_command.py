@@ -22,15 +22,10 @@ from bastion.gate import shell_events as ev
 from bastion.gate.shell_effects import CONTROL_KEYS
 from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
-from bastion.ssh.driver import (
-    OBSERVE_SECONDS,
-    OBSERVED_LIMIT,
-    SAID_WIDTH,
-    STOP_SECONDS,
-    Listener,
-    ShellOver,
-    Terminal,
-)
+from bastion.ssh.driver_channels import Listener, ShellOver, Terminal
+from bastion.ssh.driver_early import SAID_WIDTH
+from bastion.ssh.driver_observer import OBSERVE_SECONDS, OBSERVED_LIMIT
+from bastion.ssh.driver_shell import STOP_SECONDS
 from bastion.ssh.pump import SIGNAL_LIMIT
 
 UNCONFIRMED = "the target did not confirm its end, so the command may still run there"

@@ -38,7 +38,7 @@ from bastion.model import (
 )
 from bastion.policy import asking
 from bastion.policy.visible import visible_line
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.records import Records
 from bastion.ssh.services import Services
 

@@ -32,7 +32,7 @@ from bastion.policy.transfers import pushes_to
 from bastion.ssh.channel import Agent, AgentChannel
 from bastion.ssh.command import CommandSession
 from bastion.ssh.dealings import Dealings, Mailbox
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.execution import Execution, Intake, Nowhere, Stdin
 from bastion.ssh.pump import Upstream
 from bastion.ssh.push import Push

@@ -52,7 +52,8 @@ from bastion.ssh import nesting
 from bastion.ssh.aside import Aside
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings, Mailbox
-from bastion.ssh.driver import Driver, DriverError, ShellOver, Terminal
+from bastion.ssh.driver import Driver
+from bastion.ssh.driver_channels import DriverError, ShellOver, Terminal
 from bastion.ssh.one_command import OneCommand
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, Side, unsent
 from recorder.errors import RecorderError

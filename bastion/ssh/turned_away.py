@@ -11,7 +11,7 @@ import asyncio
 import asyncssh
 
 from bastion.gate import notices
-from bastion.ssh.driver import Terminal
+from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.services import Services
 
 

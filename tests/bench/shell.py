@@ -18,7 +18,8 @@ import asyncssh
 import click
 
 from bastion.gate import shell_events as ev
-from bastion.ssh.driver import Driver, Terminal
+from bastion.ssh.driver import Driver
+from bastion.ssh.driver_channels import Terminal
 from tests.support.governed import connect, plain_home
 from tests.support.sshd import Sshd
 

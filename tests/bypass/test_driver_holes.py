@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from bastion import ids
 from bastion.gate import driver as program
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
-from bastion.ssh.driver import Driver, _nonce
+from bastion.ssh.driver import Driver
 from tests.support.governed import Governed, governed, plain_home, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -67,26 +68,27 @@ async def interrupt_while_it_reads(sshd: Sshd, canary: Path, cut: float) -> None
     """The network delivers a frame in two pieces, and the interrupt comes when the shell has read the first."""
     inert = b": <<'E'\n" + b"touch %s\n" % str(canary).encode() * 40 + b"E\n"
     async with governed(sshd) as shell:
-        rest, write, first = b"", shell.driver._write, read_by(shell)
+        rest, control, first = b"", shell.driver._control, read_by(shell)
+        write = control.write
 
-        def in_pieces(session: object, data: bytes) -> None:
+        def in_pieces(data: bytes) -> None:
             nonlocal rest, first
             at = int(len(data) * cut)
             rest = data[at:]
             first += at
-            write(session, data[:at])  # type: ignore[arg-type]
+            write(data[:at])
 
-        shell.driver._write = in_pieces  # type: ignore[assignment, method-assign]
+        control.write = in_pieces  # type: ignore[method-assign]
         await shell.driver.run("n", inert)
-        shell.driver._write = write  # type: ignore[method-assign]
+        control.write = write  # type: ignore[method-assign]
         shell.driver._interrupted = lambda _nonce: None  # type: ignore[method-assign]  # it would end the shell here already
         await until(lambda: read_by(shell) >= first, "the shell reads the first piece")
         for _ in range(3):
             await asyncio.sleep(0.01)  # until it is at the builtin that reads on
             os.kill(pid_of(shell), signal.SIGINT)
         await asyncio.sleep(0.01)
-        write(shell.driver._control, rest)
-        write(shell.driver._control, frames.finish(_nonce()))
+        write(rest)
+        write(frames.finish(ids.nonce()))
         await until(lambda: shell.failed or shell.of(ev.CommandDone) or canary.exists(), "it settles")
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from bastion.gate import driver
 from bastion.gate import shell_events as ev
-from bastion.ssh.driver import Driver, Terminal
+from bastion.ssh.driver import Driver
+from bastion.ssh.driver_channels import Terminal
 from tests.support.ports import until
 from tests.support.sshd import LOGIN, Sshd
 

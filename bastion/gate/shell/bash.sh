@@ -121,28 +121,6 @@ __b_e() {
 	__b_m "W;$1;${__b_z:-0}"
 	\builtin return 0
 }
-# what changes the meaning of commands: nothing of an agent is needed to ask
-__b_r() {
-	\builtin local t
-	t=$(
-		\builtin printf '%s\036' "$PATH"
-		\builtin trap -p
-		\builtin printf '\036'
-		\builtin alias -p
-		\builtin printf '\036'
-		\builtin compgen -A function
-		\builtin printf '\036'
-	) 2>/dev/null
-	LC_ALL=C __b_c "$1" "$t"
-	\builtin return 0
-}
-__b_c() {
-	\builtin local t
-	t=${2:0:6000}
-	if [[ ${#2} -gt 6000 ]]; then t+=$'\036cut'; fi
-	\builtin printf -v t %q "$t"
-	__b_m "A;$1;$t"
-}
 # ready NONCE
 __b_a() {
 	\builtin local d
@@ -160,5 +138,5 @@ __b_v=0
 __b_n=''
 [[ $- == *i* ]] || __b_n=1
 \builtin readonly __b_k __b_h __b_w __b_p __b_j __b_n
-\builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_u __b_g __b_d __b_f __b_e __b_a __b_r __b_c
+\builtin readonly -f __b_m __b_l __b_s __b_q __b_x __b_u __b_g __b_d __b_f __b_e __b_a
 PROMPT_COMMAND=$__b_p

@@ -13,8 +13,9 @@ import pytest
 
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
-from bastion.ssh import driver as module
-from bastion.ssh.driver import DriverError
+from bastion.ssh import driver_shell as module
+from bastion.ssh.driver_awake import Awake
+from bastion.ssh.driver_channels import DriverError
 from tests.support.governed import Governed, governed, plain_home, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -230,13 +231,14 @@ async def test_a_command_sees_nothing_that_a_later_one_needs(sshd: Sshd) -> None
     async with governed(sshd) as shell:
         _, text = await shell.run("set; env; cat /proc/$$/cmdline /proc/$$/environ; ps axww")
         sent: list[bytes] = []
-        write = shell.driver._write
+        control = shell.driver._control
+        write = control.write
 
-        def watch(session: object, data: bytes) -> None:
+        def watch(data: bytes) -> None:
             sent.append(data)
-            write(session, data)  # type: ignore[arg-type]
+            write(data)
 
-        shell.driver._write = watch  # type: ignore[assignment, method-assign]
+        control.write = watch  # type: ignore[method-assign]
         await shell.run("true")
         words = [word for word in b"".join(sent).replace(b"c", b" ").split() if word.isdigit() and len(word) == 39]
         assert words
@@ -248,25 +250,6 @@ async def test_a_flood_of_spoofs_is_told_a_few_times(sshd: Sshd) -> None:
         assert (await shell.run("yes $'\\033]7770;x\\007' | head -n 5000"))[0] == 0
         assert 1 <= len(shell.of(ev.SpoofSeen)) <= 14
         assert shell.of(ev.SpoofSeen)[-1].count > 2500
-
-
-async def test_what_changes_the_meaning_of_commands_is_told(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        assert (await shell.driver.state())[0][0] == "PATH"
-        await shell.run("alias ls='touch x; ls'; cat() { :; }; trap 'echo T;é' USR1; PATH=/tmp/evil:$PATH; false")
-        state = dict(await shell.driver.state())
-        assert state["PATH"].startswith("/tmp/evil:")
-        assert "alias ls='touch x; ls'" in state["aliases"]
-        assert state["traps"] == "trap -- 'echo T;é' SIGUSR1"
-        assert "cat" in state["functions"].split("\n")
-        assert "__b_" not in state["functions"]
-        assert (await shell.run("echo $?"))[1] == b"1\r\n"
-        await shell.run("for i in {1..900}; do alias a$i=$i; done")
-        assert ("shell", "has more aliases, traps or functions than are shown") in await shell.driver.state()
-        assert (await shell.run("set -eu; IFS=0123; set -f; shopt -s extdebug"))[0] == 0
-        assert dict(await shell.driver.state())["PATH"].startswith("/tmp/evil:")
-        assert (await shell.run("echo on"))[1] == b"on\r\n"
-        assert shell.failed is None
 
 
 # --- the terminal -----------------------------------------------------------------------------------------------------
@@ -321,7 +304,6 @@ async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
             await shell.run("true")
         assert (await shell.run("exit 3"))[0] == 1
         assert (await shell.run("\\builtin type -a exit"))[0] == 0  # what the bastion asks does not come between
-        assert await shell.driver.state()
         assert (await shell.run("exit 3"))[0] is None
         assert shell.failed == ev.DriverFailed("the shell on the target ended", 3)
 
@@ -487,7 +469,7 @@ async def test_tmout_in_a_posix_shell(sshd: Sshd, monkeypatch: pytest.MonkeyPatc
 
 async def test_without_the_empty_lines_tmout_does(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
-    monkeypatch.setattr(module.Driver, "_be_patient", lambda *_: None)
+    monkeypatch.setattr(Awake, "keep", lambda *_: None)
     async with governed(sshd) as shell:
         await shell.run("TMOUT=1")
         await until(lambda: shell.failed is not None, "the shell ends itself")
@@ -497,11 +479,11 @@ async def test_without_the_empty_lines_tmout_does(sshd: Sshd, monkeypatch: pytes
 async def test_nothing_is_sent_to_a_shell_without_tmout(sshd: Sshd) -> None:
     async with governed(sshd) as shell:
         await shell.run("TMOUT=1")
-        assert shell.driver._awake is not None
+        assert shell.driver._awake.needed
         await shell.run("unset TMOUT")
-        assert shell.driver._awake is None
+        assert not shell.driver._awake.needed
         await shell.run("TMOUT=0")
-        assert shell.driver._awake is None
+        assert not shell.driver._awake.needed
 
 
 # --- where it cannot be -----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
 from bastion.ssh import nesting as lines
-from bastion.ssh.driver import DriverError, ShellOver
+from bastion.ssh.driver_channels import DriverError, ShellOver
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -189,16 +190,33 @@ async def test_a_command_for_a_shell_that_ends_runs_nowhere(sshd: Sshd, tmp_path
             return True
 
         written: list[bytes] = []
-        write = shell.driver._write
         shell.driver.flush = lost_meanwhile  # type: ignore[method-assign]
-        shell.driver._write = lambda _session, data: written.append(data)  # type: ignore[method-assign]
+        shell.driver._control.write = written.append  # type: ignore[method-assign]
         await shell.driver.run("late", f"touch {tmp_path}/X".encode())
-        shell.driver.flush, shell.driver._write = flush, write  # type: ignore[method-assign]
+        shell.driver.flush = flush  # type: ignore[method-assign]
         assert written == []
         assert shell.driver.depth == 0
         assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
         assert not (tmp_path / "X").exists()
         assert not done(shell, "late")
+
+
+async def test_input_left_inside_is_dropped_though_the_shell_ends_meanwhile(sshd: Sshd, tmp_path: Path) -> None:
+    """It is killed while the terminal's input is emptied through it: what was typed for it must not be read outside."""
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        running = await shell.begin("sleep 0.1")
+        shell.driver.send(f"touch {tmp_path}/X\n".encode())
+        await shell.finished(running)
+        assert shell.driver._made is not None
+        os.kill(shell.driver._made.pid, signal.SIGKILL)
+        await shell.driver.run("late", b"true")
+        assert await shell.finished(nonce) == 137
+        assert (await shell.run('timeout -s KILL --foreground 0.5 sh; read -t 0.1 x; echo "[$x]"'))[1].endswith(
+            b"[]\r\n"
+        )
+        assert not (tmp_path / "X").exists()
+        assert shell.failed is None
 
 
 async def test_where_no_control_channel_can_be_had_it_runs_as_it_is(sshd: Sshd) -> None:
