@@ -3,8 +3,9 @@
     tui/view.py       what is shown and selected        tui/deciding.py   what a key may do
     tui/feed.py       the connection                     tui/screens/      drawing and keys
 
-The command palette is off: its Screenshot writes files on the machine that the process runs on, which is the bastion
-when the console is served from there. There are no toasts either: they cover the text that a person decides by.
+The command palette holds our own commands only (tui/palette.py): its Screenshot writes files on the machine that the
+process runs on, which is the bastion when the console is served from there. There are no toasts: they cover the text
+that a person decides by.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
 from tui.lines import Link, frozen_badge
+from tui.palette import Commands
 from tui.remembering import Memory, remember
 from tui.screens import Drawn
 from tui.screens.dialogs import RememberScreen
@@ -53,6 +55,9 @@ class BastionConsole(Sealed, inherit_bindings=False):
     """
 
     CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {Commands}  # noqa: RUF012 -- as Textual declares it
+    COMMAND_PALETTE_BINDING = "ctrl+p"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (180, "-wide")]  # noqa: RUF012 - mypy wants it as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -250,11 +255,20 @@ class BastionConsole(Sealed, inherit_bindings=False):
         if was != self.frozen:
             self._news()
 
-    def _once(self, call: type[wire.Call], result: Any, done: str, **fields: Any) -> None:
-        """One call that nobody signs; what became of it is told."""
-        self.run_worker(self._call(call, result, done, fields), name=call.__name__)
+    def once(
+        self, call: type[wire.Call], result: Any, done: str, then: Callable[[], object] | None = None, **fields: Any
+    ) -> None:
+        """One call that nobody signs; what became of it is told, and `then` is called."""
+        self.run_worker(self._call(call, result, done, then, fields), name=call.__name__)
 
-    async def _call(self, call: type[wire.Call], result: Any, done: str, fields: dict[str, Any]) -> None:
+    async def _call(
+        self,
+        call: type[wire.Call],
+        result: Any,
+        done: str,
+        then: Callable[[], object] | None,
+        fields: dict[str, Any],
+    ) -> None:
         try:
             after = await self.feed.call(call, result, **fields)
         except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
@@ -263,6 +277,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
             self.tell(done, "good")
             if isinstance(after, wire.RequestInfo):
                 self.view.apply(wire.RequestChanged(request=after), self.clock())
+        if then is not None:
+            then()
         self.look_for_freezes()
         self._news()
 
@@ -270,18 +286,18 @@ class BastionConsole(Sealed, inherit_bindings=False):
         """Asks the next group to decide; nothing where it was given up."""
         if reason is not None:
             done = f"others were asked to decide {cell(item.id, 12)}"
-            self._once(wire.EscalateRequest, wire.RequestInfo, done, request=item.id, reason=reason)
+            self.once(wire.EscalateRequest, wire.RequestInfo, done, request=item.id, reason=reason)
 
     def snooze(self, item: Item, until: int) -> None:
         """Puts a request aside, or takes it back."""
         left = duration(until - self.daemon_time) if until else ""
         done = f"{cell(item.id, 12)} is put aside for {left}, for you only" if until else f"{cell(item.id, 12)} is back"
-        self._once(wire.SnoozeRequest, wire.RequestInfo, done, request=item.id, until=until)
+        self.once(wire.SnoozeRequest, wire.RequestInfo, done, request=item.id, until=until)
 
     def freeze(self, freezing: Freezing | None) -> None:
         """Freezes everything; nothing where it was given up."""
         if freezing is not None:
-            self._once(
+            self.once(
                 wire.SetFreeze,
                 wire.FreezeInfo,
                 "everything is frozen: nothing new runs until it is lifted",

@@ -5,10 +5,12 @@ Screens take their bindings from here, the help screen prints them from here, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+from textual.keys import _character_to_key
 
 from bastion import errors
 
@@ -61,6 +63,12 @@ LISTS = (
     Key("pane.sessions", "2", "pane('sessions')", "", "sessions"),
     Key("pane.decided", "3", "pane('decided')", "", "lately decided requests"),
 )
+SCREENS = (
+    Key("screen.ledger", "4", "open('ledger')", "", "the ledger: newest entries, page by page"),
+    Key("screen.whitelist", "5", "open('whitelist')", "", "the whitelist: what runs without asking"),
+    Key("screen.access", "6", "open('access')", "", "grants and freezes: who may reach what, until when"),
+    Key("screen.policy", "7", "open('policy')", "", "the policy in force, in plain words and as it is written"),
+)
 TEXT = (
     Key("text.down", "space,pagedown", "page(1)", "", "read on: next page of the text"),
     Key("text.up", "b,pageup", "page(-1)", "", "page before"),
@@ -72,6 +80,7 @@ TEXT = (
 CONSOLE = (
     Key("console.help", "question_mark", "help", "help", "this page"),
     Key("console.freeze", "f", "freeze", "", "freeze everything: nothing new runs (asks why first)"),
+    Key("console.palette", "colon,ctrl+p", "app.command_palette", "", "all commands, by what they do"),
     Key("console.reconnect", "r", "reconnect", "", "connect again now"),
     Key("console.theme", "t", "theme", "", "next theme (dark, light, the terminal's own colours)"),
     Key("console.quit", "q", "app.quit", "quit", "leave; held requests stay held"),
@@ -83,26 +92,81 @@ WATCH = (
     Key("watch.quit", "q", "app.quit", "quit", "leave"),
 )
 
+RECORDS = (
+    Key("records.back", "escape,q", "back", "back", "back to the lists"),
+    Key("records.up", "up,k", "move(-1)", "", "row up"),
+    Key("records.down", "down,j", "move(1)", "", "row down"),
+    Key("records.first", "g", "move(-100000)", "", "first row"),
+    Key("records.last", "G", "move(100000)", "", "last row"),
+    Key("records.older", "left", "step(-1)", "older", "the page before, of the ledger"),
+    Key("records.newer", "right", "step(1)", "newer", "the next page, of the ledger"),
+    Key("records.end", "x", "end", "end it", "remove, revoke or lift what is selected (asks first)"),
+    Key("records.reload", "r", "reload", "ask again", "ask the bastion again"),
+    Key("records.help", "question_mark", "help", "help", "this page"),
+)
+POLICY = (
+    Key("policy.back", "escape,q", "back", "back", "back to the lists"),
+    Key("policy.turn", "tab,e", "turn", "text or words", "as it is written, or in plain words"),
+    Key("policy.reload", "r", "reload", "ask again", "ask the bastion again"),
+    Key("policy.help", "question_mark", "help", "help", "this page"),
+)
+
 GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Decide", DECIDE),
     ("Lists", LISTS),
+    ("Screens", SCREENS),
     ("Read", TEXT),
     ("Console", CONSOLE),
     ("While watching", WATCH),
+    ("Ledger, whitelist, grants", RECORDS),
+    ("Policy", POLICY),
 )
 
 
+TOGETHER: tuple[tuple[tuple[Key, ...], ...], ...] = (
+    (DECIDE, LISTS, SCREENS, TEXT, CONSOLE),
+    (WATCH,),
+    (RECORDS, TEXT),
+    (POLICY, TEXT),
+)
+"""Groups that stand on one screen: a key means one thing there."""
+
+NAME = re.compile(
+    r"(?:(?:ctrl|shift|alt)\+)*[a-z][a-z_]{1,40}[0-9]{0,2}|f[0-9]{1,2}|(?:(?:ctrl|alt)\+)*[A-Za-z0-9]", re.ASCII
+)
+"""Names of keys: letters, digits, and what Textual calls the others."""
+
+
 def checked(keymap: Mapping[str, str]) -> dict[str, str]:
-    """A keymap that can be used. Raises UsageError for an unknown id, and where the second key would be the first."""
+    """A keymap that can be used, in Textual's names.
+
+    Raises UsageError for an unknown id, for what is no key's name, for keys that would mean two things, and where the
+    second key would be the first.
+    """
     known = {key.id: key.keys for _, group in GROUPS for key in group}
     for id in keymap:
         if id not in known:
             raise errors.UsageError(f"no key is called {id}", "the ids are those of tui/keys.py")
-    used = known | dict(keymap)
-    first, second = ({key.strip() for key in used[id].split(",")} for id in ("request.approve", "request.confirm"))
-    if first & second:
+    named = {id: ",".join(_name(id, key.strip()) for key in text.split(",")) for id, text in keymap.items()}
+    used = {id: set(text.split(",")) for id, text in (known | named).items()}
+    if used["request.approve"] & used["request.confirm"]:
         raise errors.UsageError("request.approve and request.confirm need different keys", "a held key would do both")
-    return dict(keymap)
+    for groups in TOGETHER:
+        taken: dict[str, str] = {}
+        for id in (key.id for group in groups for key in group):
+            for name in used[id]:
+                if taken.setdefault(name, id) != id:
+                    raise errors.UsageError(f"{spelled(name)} is the key of both {taken[name]} and {id}")
+    return named
+
+
+def _name(id: str, key: str) -> str:
+    """A key as Textual names it. Raises UsageError."""
+    if len(key) == 1 and key.isascii() and key.isprintable() and not key.isalnum() and key != " ":
+        return _character_to_key(key)
+    if not NAME.fullmatch(key):
+        raise errors.UsageError(f"{key!r} is no key, for {id}", "such as f5, ctrl+g, x, shift+down, slash")
+    return key
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:

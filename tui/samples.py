@@ -265,6 +265,8 @@ class Bastion:
                 return self.tried or sample_answers.edited(self.requests[id], command, "ana", "")
             case wire.ShowPolicy():
                 return msgspec.structs.replace(sample_answers.policy(), freezes=self.freezes)
+            case wire.LedgerHead():
+                return "bastion.example/5f0c2a91\n212\nAAAA\n"
             case wire.ListFreezes():
                 return list(self.freezes)
             case wire.ListWhitelist():

@@ -12,8 +12,10 @@ the served console gets none.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 
-from textual.app import App
+from textual.app import App, SystemCommand
+from textual.screen import Screen
 
 
 class Sealed(App[None], inherit_bindings=False):
@@ -37,6 +39,10 @@ class Sealed(App[None], inherit_bindings=False):
     def _keep_failure(self) -> None:
         error = self._exception
         self.failure = self.failure or "".join(traceback.format_exception(error)) or "the console failed"
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """None: they write screenshots, quit without a word, and change the theme to one that is not ours."""
+        return ()
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """Nothing is opened."""

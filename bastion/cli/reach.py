@@ -282,14 +282,42 @@ def _client_key(settings: Settings) -> str | None:
 # --- client.toml -------------------------------------------------------------------------------------------------
 
 
-def _client_file(path: Path) -> dict[str, str]:
+class _Unread(dict[str, "Key"]):
+    """A section that only the console reads: its names are known where Textual is, which takes a while to load."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> Key:
+        from bastion.config import Key, text
+
+        return Key(f"keys.{name}", "", text)
+
+
+def _client_file(path: Path, sections: dict[str, dict[str, Key]] | None = None) -> dict[str, str]:
     """`client.toml`, empty if there is none. Raises ConfigError."""
     from bastion import config
 
     if not path.exists():
         return {}
     text, _ = config.read_file(path)
-    return config.read(text, path, {"": client_keys()})
+    return config.read(text, path, {"": client_keys(), "keys": _Unread(), **(sections or {})})
+
+
+def console_look() -> tuple[str, dict[str, str]]:
+    """Theme and keys of the console, as client.toml has them. Raises ConfigError."""
+    from bastion import config
+
+    found = _client_file(config.xdg() / CLIENT_FILE, {"keys": console_keys()})
+    return found.get("theme", ""), {id: found[key.field] for id, key in console_keys().items() if found.get(key.field)}
+
+
+def console_keys() -> dict[str, Key]:
+    """The keys of client.toml's section [keys]: one for each key of the console."""
+    from bastion.config import Key, text
+    from tui.keys import GROUPS
+
+    return {key.id: Key(f"keys.{key.id}", "", text) for _, group in GROUPS for key in group}
 
 
 def client_keys() -> dict[str, Key]:
@@ -308,6 +336,7 @@ def client_keys() -> dict[str, Key]:
         "bastion": Key("bastion", "", bastion),
         "key": Key("key", "", text),
         "host_key": Key("host_key", "", text),
+        "theme": Key("theme", "", text),
     }
 
 

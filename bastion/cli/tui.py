@@ -22,15 +22,18 @@ def command(settings: Settings) -> None:
     from bastion.control.client import Client
     from bastion.errors import BastionError
     from bastion.policy.visible import visible
+    from tui import keys
     from tui.app import BastionConsole
 
+    theme, keymap = reach.console_look()
+    keys.checked(keymap)
     # Once before the screen is taken over: a passphrase can be asked for, and what is wrong is said in one line.
     endpoint, signer = reach.run(_first(settings))
 
     async def connect() -> Client:
         return await Client.open(endpoint, signer=signer, pins=reach.pins())
 
-    console = BastionConsole(connect, str(endpoint))
+    console = BastionConsole(connect, str(endpoint), theme=theme, keymap=keymap)
     console.run()
     if console.failure:
         raise BastionError(f"the console failed: {visible(console.failure)}", "this is a bug")

@@ -10,8 +10,16 @@ from bastion import errors
 from tui import keys
 from tui.screens.help import HelpScreen, help_document
 from tui.screens.main import MainScreen
+from tui.screens.records import PolicyScreen, RecordsScreen
 from tui.screens.watch import WatchScreen
 
+SCREENS = {
+    MainScreen: (keys.DECIDE, keys.LISTS, keys.SCREENS, keys.TEXT, keys.CONSOLE),
+    WatchScreen: (keys.WATCH,),
+    HelpScreen: (keys.TEXT,),
+    RecordsScreen: (keys.RECORDS, keys.TEXT),
+    PolicyScreen: (keys.POLICY, keys.TEXT),
+}
 ALL = [key for _, group in keys.GROUPS for key in group]
 
 
@@ -25,7 +33,7 @@ def test_ids_are_unique_and_stable_in_form() -> None:
 
 
 def test_no_key_means_two_things_on_a_screen() -> None:
-    for groups in ((keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE), (keys.WATCH,)):
+    for groups in SCREENS.values():
         used = [name for group in groups for key in group for name in key.keys.split(",")]
         assert len(used) == len(set(used))
 
@@ -36,14 +44,10 @@ def test_the_second_key_is_another_than_the_first() -> None:
 
 
 def test_every_action_exists() -> None:
-    for screen, groups in (
-        (MainScreen, (keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE)),
-        (WatchScreen, (keys.WATCH,)),
-        (HelpScreen, (keys.TEXT,)),
-    ):
+    for screen, groups in SCREENS.items():
         for key in (key for group in groups for key in group):
             action = key.action.partition("(")[0]
-            assert action == "app.quit" or callable(getattr(screen, f"action_{action}"))
+            assert action in ("app.quit", "app.command_palette") or callable(getattr(screen, f"action_{action}"))
 
 
 def test_the_help_names_every_key_and_follows_the_keymap() -> None:
@@ -75,7 +79,29 @@ def test_keys_may_be_swapped() -> None:
     assert keys.checked(keymap) == keymap
 
 
-def test_no_key_leads_to_a_screenshot_or_the_palette() -> None:
+def test_no_key_leads_to_a_screenshot() -> None:
     for key in ALL:
         assert "screenshot" not in key.action
-        assert "palette" not in key.action
+
+
+@pytest.mark.parametrize(
+    "keymap",
+    [
+        {"request.snooze": "d"},
+        {"request.deny": "f5", "request.snooze": "f5"},
+        {"list.up": "down"},
+        {"request.deny": ""},
+        {"request.deny": "ctrl + x"},
+        {"request.deny": "f99 9"},
+    ],
+)
+def test_keys_that_would_mean_two_things_or_nothing_are_refused(keymap: dict[str, str]) -> None:
+    with pytest.raises(errors.UsageError):
+        keys.checked(keymap)
+
+
+def test_signs_may_be_written_as_they_are() -> None:
+    assert keys.checked({"request.escalate": "^", "list.filter": "f3,%"}) == {
+        "request.escalate": "circumflex_accent",
+        "list.filter": "f3,percent_sign",
+    }

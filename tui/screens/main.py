@@ -26,6 +26,7 @@ from tui.paper import Document, Parts
 from tui.screens.dialogs import DenyScreen, EscalateScreen, KillScreen, ModeScreen
 from tui.screens.editing import EditScreen
 from tui.screens.freezing import FreezeScreen
+from tui.screens.records import SCREENS
 from tui.widgets.bars import Bar
 from tui.widgets.rows import RowList
 from tui.widgets.text import TextView
@@ -48,7 +49,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
     app: BastionConsole
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *keys.bindings(keys.DECIDE, keys.LISTS, keys.TEXT, keys.CONSOLE),
+        *keys.bindings(keys.DECIDE, keys.LISTS, keys.SCREENS, keys.TEXT, keys.CONSOLE),
     ]
 
     def __init__(self) -> None:
@@ -316,6 +317,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.draw()
 
     # --- other screens
+
+    def action_open(self, name: str) -> None:
+        self.app.push_screen(SCREENS[name]())
 
     def action_watch(self) -> None:
         current = self.app.view.current

@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -168,3 +169,20 @@ def test_the_shared_options_may_stand_on_either_side(made: Shell) -> None:
     assert elsewhere("--config", "no", "identity", "list", "--config", config, "--json").json == []
     elsewhere.more["BASTION_CONFIG"] = config
     assert elsewhere("identity", "list", "--json").json == []
+
+
+def test_the_consoles_keys_and_theme_are_the_persons_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bastion.cli import reach
+    from bastion.errors import ConfigError
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert reach.console_look() == ("", {})
+    path = tmp_path / "agent-bastion" / "client.toml"
+    path.parent.mkdir()
+    path.write_text('theme = "bastion-light"\n[keys]\n"request.approve" = "f2"\n')
+    assert reach.console_look() == ("bastion-light", {"request.approve": "f2"})
+    assert reach._client_file(path)["theme"] == "bastion-light"
+    path.write_text('[keys]\n"request.aprove" = "f2"\n')
+    with pytest.raises(ConfigError, match="unknown key"):
+        reach.console_look()
+    assert reach._client_file(path)["theme"] == ""
