@@ -118,7 +118,9 @@ async def late_requests(run: Run) -> None:
 async def tunnels(run: Run) -> None:
     """direct-tcpip to where the agent likes."""
     async with connected(run) as connection:
-        for host, port in (("127.0.0.1", 22), ("localhost", free_port()), ("169.254.169.254", 80), ("web-1\0", 22)):
+        spelled = ("127.1", "2130706433", "0x7f000001", "::1", "::ffff:127.0.0.1", "LOCALHOST", "localhost.", "0.0.0.0")  # noqa: S104
+        asked = [("127.0.0.1", 22), ("localhost", free_port()), ("169.254.169.254", 80), ("web-1\0", 22)]
+        for host, port in (*asked, *((each, 22) for each in spelled)):
             with contextlib.suppress(*REFUSED):
                 _, writer = await connection.open_connection(host, port)
                 writer.close()
@@ -338,25 +340,48 @@ async def withdrawn(run: Run) -> None:
 # --- files, jumps --------------------------------------------------------------------------------------------------
 
 
-async def _sftp(run: Run) -> asyncssh.SFTPClient | None:
+@contextlib.asynccontextmanager
+async def _sftp(run: Run) -> AsyncIterator[asyncssh.SFTPClient | None]:
+    """The agent's sftp, if it is given. Meanwhile what only looks is approved, and whatever else is held is denied."""
+
+    async def deny() -> None:
+        while True:
+            for item in await run.look():
+                if b" look " in item.command:
+                    await run.adapter.approve(item)
+            await run.deny_rest()
+            await asyncio.sleep(0.02)
+
     connection = await run.adapter.connect()
+    denying = asyncio.create_task(deny())
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await connection.start_sftp_client()
-    except REFUSED:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                client = await connection.start_sftp_client()
+        except REFUSED:
+            client = None
+        async with asyncio.timeout(4 * PATIENCE):
+            yield client
+    finally:
         connection.abort()
-        return None
+        denying.cancel()
+        await asyncio.gather(denying, return_exceptions=True)
+
+
+async def _write(sftp: asyncssh.SFTPClient, path: str, data: bytes) -> None:
+    with contextlib.suppress(*REFUSED):
+        async with sftp.open(path, "wb") as file:
+            await file.write(data)
 
 
 async def overwrite(run: Run) -> None:
-    """Opening a file to write it must not empty it."""
+    """Opening a file to write it must not empty it, nor must anything before somebody said yes."""
     run.evil.write_text("as it was")
-    sftp = await _sftp(run)
-    if sftp is not None:
-        with contextlib.suppress(*REFUSED):
-            async with sftp.open(str(run.evil), "wb") as file:
-                await file.write(b"evil")
-                await run.deny_rest()
+    async with _sftp(run) as sftp:
+        if sftp is not None:
+            await _write(sftp, str(run.evil), b"evil")
+            with contextlib.suppress(*REFUSED):
+                await sftp.truncate(str(run.evil), 0)
     need(run.evil.read_text() == "as it was", "the file was overwritten")
 
 
@@ -365,20 +390,19 @@ async def through_a_link(run: Run) -> None:
     real = run.adapter.work / "real"
     real.mkdir(exist_ok=True)
     run.evil.symlink_to(real)
-    sftp = await _sftp(run)
-    if sftp is not None:
-        with contextlib.suppress(*REFUSED):
-            async with sftp.open(f"{run.evil}/file", "wb") as file:
-                await file.write(b"evil")
+    async with _sftp(run) as sftp:
+        if sftp is not None:
+            await _write(sftp, f"{run.evil}/file", b"evil")
+            shown = " ".join(item.shown for item in run.seen.values())
+            need(f"{real}/file" in shown or not run.seen, f"what is shown is not where it leads: {shown}")
     need(not (real / "file").exists(), "a file was written through a link")
 
 
 async def rename(run: Run) -> None:
     """rename and posix-rename."""
     run.evil.write_text("x")
-    sftp = await _sftp(run)
-    if sftp is not None:
-        for call in (sftp.rename, sftp.posix_rename):
+    async with _sftp(run) as sftp:
+        for call in (sftp.rename, sftp.posix_rename) if sftp is not None else ():
             with contextlib.suppress(*REFUSED):
                 await call(str(run.evil), str(run.canary))
     need(run.evil.exists(), "a file was renamed")
@@ -388,11 +412,40 @@ async def set_mode(run: Run) -> None:
     """setuid."""
     run.evil.write_text("x")
     run.evil.chmod(0o644)
-    sftp = await _sftp(run)
-    if sftp is not None:
-        with contextlib.suppress(*REFUSED):
-            await sftp.chmod(str(run.evil), 0o4755)
+    async with _sftp(run) as sftp:
+        if sftp is not None:
+            with contextlib.suppress(*REFUSED):
+                await sftp.chmod(str(run.evil), 0o4755)
     need(run.evil.stat().st_mode & 0o7777 == 0o644, "a mode was changed")
+
+
+async def changed_meanwhile(run: Run) -> None:
+    """Somebody says yes to everything, and the file is another one by the time that it is to be replaced."""
+    run.evil.write_text("as it was")
+    swapped: list[str] = []
+
+    async def approve() -> None:
+        while True:
+            for item in await run.look():
+                if b" write " in item.command:
+                    swapped.append(item.id)
+                    run.evil.write_text("as somebody else has it")
+                await run.adapter.approve(item)
+            await asyncio.sleep(0.02)
+
+    connection = await run.adapter.connect()
+    approving = asyncio.create_task(approve())
+    try:
+        async with asyncio.timeout(4 * PATIENCE):
+            await _write(await connection.start_sftp_client(), str(run.evil), b"as the agent wants it")
+    except REFUSED:
+        return
+    finally:
+        connection.abort()
+        approving.cancel()
+        await asyncio.gather(approving, return_exceptions=True)
+    need(swapped, "the write was never held")
+    need(run.evil.read_text() == "as somebody else has it", "an approval was used on another file than was shown")
 
 
 async def path_with_code(run: Run) -> None:
@@ -449,23 +502,25 @@ async def git_arguments(run: Run) -> None:
 
 async def read_secret(run: Run) -> None:
     """A file that only its owner should read."""
-    run.evil.write_text("secret")
-    sftp = await _sftp(run)
-    if sftp is not None:
-        with contextlib.suppress(*REFUSED):
-            async with sftp.open("/etc/shadow", "rb") as file:
-                need(not await file.read(), "/etc/shadow is given away")
+    async with _sftp(run) as sftp:
+        for path in ("/etc/shadow", "/etc/../etc/shadow", "//etc//shadow") if sftp is not None else ():
+            with contextlib.suppress(*REFUSED):
+                assert sftp is not None
+                async with sftp.open(path, "rb") as file:
+                    need(not await file.read(), f"{path} is given away")
 
 
 async def extensions(run: Run) -> None:
     """copy-data, hardlink, lsetstat."""
     run.evil.write_text("x")
-    sftp = await _sftp(run)
-    if sftp is not None:
-        with contextlib.suppress(*REFUSED):
-            await sftp.link(str(run.evil), str(run.canary))
-        with contextlib.suppress(*REFUSED):
-            await sftp.remote_copy(str(run.evil), str(run.canary))
+    async with _sftp(run) as sftp:
+        if sftp is not None:
+            with contextlib.suppress(*REFUSED):
+                await sftp.link(str(run.evil), str(run.canary))
+            with contextlib.suppress(*REFUSED):
+                await sftp.remote_copy(str(run.evil), str(run.canary))
+            with contextlib.suppress(*REFUSED):
+                await sftp.symlink("/etc/shadow", str(run.canary))
     need(not run.canary.exists(), "a file was copied by an extension")
 
 
@@ -527,3 +582,82 @@ async def directly(run: Run) -> None:
             check=False,
         )
         need(done.returncode == 255, "the agent's key opens the target")
+
+
+# --- masquerades ------------------------------------------------------------------------------------------------------
+
+
+async def subsystem_names(run: Run) -> None:
+    """Names that are not quite sftp, some with a command in them."""
+    for name in (
+        "sftp ",
+        " sftp",
+        "SFTP",
+        "sftp\0",
+        "internal-sftp",
+        f"sftp; touch {run.canary}",
+        f"/bin/touch {run.canary}",
+    ):
+        async with connected(run) as connection:
+            channel = await channel_of(connection)
+            if await channel._make_request(b"subsystem", String(name)):
+                async with asyncio.timeout(PATIENCE):
+                    await channel.wait_closed()
+                need(channel.get_exit_status() not in (0, None), f"a subsystem {name!r} is given")
+    need(not await run.look(), "a subsystem of another name is held")
+
+
+def _repository(run: Run) -> tuple[Path, str]:
+    """A bare repository on the target, and a commit in it that no ref has."""
+    bare = run.adapter.work / f"{run.evil.name}.git"
+
+    def git(*words: str, given: bytes = b"") -> str:
+        fixed = ("-c", "user.name=a", "-c", "user.email=a@example")
+        return (
+            subprocess.run(["git", *fixed, *words], input=given, check=True, capture_output=True)
+            .stdout.decode()
+            .strip()
+        )
+
+    git("init", "-q", "--bare", str(bare))
+    tree = git("-C", str(bare), "mktree")
+    return bare, git("-C", str(bare), "commit-tree", "-m", "x", tree)
+
+
+def _refs(bare: Path) -> str:
+    return subprocess.run(["git", "-C", str(bare), "for-each-ref"], check=True, capture_output=True, text=True).stdout
+
+
+def _list(commit: str, ref: str) -> bytes:
+    line = f"{'0' * 40} {commit} {ref}\0report-status".encode()
+    return b"%04x" % (len(line) + 4) + line + b"0000"
+
+
+async def push_of_a_remembered_repository(run: Run) -> None:
+    """To open it needs nobody: what it shall change does."""
+    bare, commit = await asyncio.to_thread(_repository, run)
+    command = f"git-receive-pack '{bare}'".encode()
+    await run.adapter.allow(command)
+    await run.start(run.adapter.ssh(command), terminal=False)
+    listed = _list(commit, "refs/heads/x")
+    run.agent.send(listed)
+    run.agent.end_input()
+    await run.held(f"create refs/heads/x {commit}".encode(), listed)
+    need(not _refs(bare), "a ref was made before anybody decided")
+    await run.deny_rest()
+    need(await run.agent.ends() != 0, "a denied push ended well")
+    need(not _refs(bare), "a denied push made a ref")
+
+
+async def second_list_of_a_push(run: Run) -> None:
+    """One list is approved; a second one follows it in the same packet."""
+    bare, commit = await asyncio.to_thread(_repository, run)
+    command = f"git-receive-pack '{bare}'".encode()
+    await run.adapter.allow(command)
+    await run.start(run.adapter.ssh(command), terminal=False)
+    first = _list(commit, "refs/heads/approved")
+    run.agent.send(first + _list(commit, "refs/heads/sneaked"))
+    await run.approve(f"create refs/heads/approved {commit}".encode(), first)
+    run.agent.end_input()
+    await run.agent.ends()
+    need("sneaked" not in _refs(bare), "a ref was made that nobody approved")

@@ -54,7 +54,9 @@ APPROVER = (
 
 FILES = (
     _probe("FI-02", "files", Channel.FILES, "a denied overwrite leaves the file as it was", "overwrite"),
-    _probe("FI-03", "files", Channel.FILES, "a file that changed since it was shown is not replaced", "overwrite"),
+    _probe(
+        "FI-03", "files", Channel.FILES, "a file that changed since it was shown is not replaced", "changed_meanwhile"
+    ),
     _probe("FI-04", "files", Channel.FILES, "links are resolved before anybody is asked", "through_a_link"),
     _probe("FI-06", "files", Channel.FILES, "a rename is held", "rename"),
     _probe("FI-08", "files", Channel.FILES, "a change of mode is held", "set_mode"),
