@@ -26,7 +26,8 @@ from bastion.policy.visible import visible_line
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.one_command import OneCommand
-from bastion.ssh.shell import MARKER_WIDTH, ShellSession, bounded
+from bastion.ssh.shell import ShellSession
+from bastion.ssh.shell_lines import MARKER_WIDTH, bounded
 from bastion.ssh.twins import find_twin
 from bastion.ssh.upstream import FORCED
 
