@@ -37,7 +37,11 @@ from bastion.model import (
 )
 from bastion.model import State as RequestState
 from bastion.policy.judge import Judgement
+from bastion.policy.tools import fed
 from bastion.policy.transfers import pushes_to
+
+TAIL = 64
+"""Bytes before what came last in which a mark of tools.py may begin."""
 
 
 class GateError(Exception):
@@ -83,6 +87,7 @@ class Gate:
         self._why = ""
         self._stdin = bytearray()
         self._cut = ""
+        self._asked_at = 0
         self._status = notices.EXIT_BASTION
         """What the agent gets when its command was cut."""
 
@@ -100,7 +105,7 @@ class Gate:
     # --- from exec to a proposal ----------------------------------------------------------------------------------
 
     def _propose_or_collect(self, event: ev.ExecRequested) -> list[do.Effect]:
-        self._command, self._id = event.command, event.request
+        self._command, self._id, self._asked_at = event.command, event.request, event.now
         why = self._reads_code(event.command)
         if why is None or self._hopeless(event.now):
             gated = why is None and pushes_to(event.command)
@@ -113,6 +118,8 @@ class Gate:
 
     def _collect(self, event: ev.StdinReceived) -> list[do.Effect]:
         self._stdin += event.data
+        if fed(bytes(self._stdin[-len(event.data) - TAIL :])):  # denied whatever follows, and no end would come
+            return self._seek(StdinMode.BUNDLED, self._asked_at)
         if len(self._stdin) <= CODE_STDIN_LIMIT:
             return []
         self.state = State.CLOSED

@@ -51,6 +51,8 @@ TABLE: dict[tuple[State, type], str | None] = {
     (S.COLLECTING, ev.Cut): "cut_early",
     (S.SEEKING, ev.TwinFound): "take_up",
     (S.SEEKING, ev.NoTwinFound): "judged",
+    (S.SEEKING, ev.StdinReceived): None,
+    (S.SEEKING, ev.StdinEnded): None,
     (S.HELD, ev.Decided): "decided",
     (S.HELD, ev.Edited): "edited",
     (S.HELD, ev.Waited): "waited",

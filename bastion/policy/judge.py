@@ -31,7 +31,7 @@ from typing import Any
 
 from bastion.directory import Directory
 from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
-from bastion.policy import globs
+from bastion.policy import globs, tools
 from bastion.policy.admission import Obstacle, obstacle
 from bastion.policy.forwards import Destination, NotADestination, read
 from bastion.policy.question import Question
@@ -63,8 +63,8 @@ class Judgement:
     digest: str
     """Of the request as `settle` makes it: a verdict is good for nothing else. Empty for an action without one."""
     rule: str
-    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `break_glass`, or a statement
-    of the policy, `policy FILE:LINE: STATEMENT`."""
+    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `tool`, `break_glass`, or a
+    statement of the policy, `policy FILE:LINE: STATEMENT`."""
     reason: str
     """One sentence; with DENY the agent gets it."""
     approvals: int = 1
@@ -192,6 +192,9 @@ def _impossible(question: Question) -> Said | None:
     if b"\0" in command:
         # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
         return "bytes", "a command with a NUL byte cannot be handed to a shell"
+    stdin = question.request.stdin_code if question.request is not None else b""
+    if tools.may_be(command, stdin) and (why := tools.refusal(question.heads, stdin)):
+        return "tool", why
     return None
 
 

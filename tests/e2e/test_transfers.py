@@ -159,3 +159,17 @@ async def test_a_masquerade_is_judged_as_what_it_is(house: House, ana: Client, t
     assert (await process.wait()) == 126
     assert not (tmp_path / "canary").exists()
     assert shutil.which("rsync")
+
+
+async def test_tools_that_cannot_work_here_are_told_why(house: House) -> None:
+    outcome = await house.run("web-1", "mosh-server new -s -c 256")
+    assert (outcome.status, "mosh goes on over UDP" in outcome.stderr) == (126, True)
+    process = await house.ssh("web-1", "bash", stdin=b"")
+    assert process.stdin is not None
+    process.stdin.write(b"#!/bin/bash\nexport VSCODE_AGENT_FOLDER=~/.vscode-server\n")  # and stdin stays open
+    await process.stdin.drain()
+    async with asyncio.timeout(20):
+        status = await process.wait()
+    assert process.stderr is not None
+    assert (status, b"VS Code Remote installs a server" in await process.stderr.read()) == (126, True)
+    process.stdin.close()

@@ -1,0 +1,36 @@
+"""Tools that cannot work through a gate, known by what they run first, so that they are told why at once. Pure.
+
+Theory of operation. Each of these starts a server of its own on the target and then speaks to that past everything that
+is judged line by line. To hold their first command would only move the question to something that nobody can answer.
+This is a courtesy, and no protection: what is not recognised is held like anything else.
+"""
+
+from __future__ import annotations
+
+MOSH = "mosh goes on over UDP past the bastion, where nothing can be held or recorded: use ssh TARGET@bastion"
+VSCODE = (
+    "VS Code Remote installs a server on the target and works through that, past what is held here: edit over sftp, "
+    "and run commands with ssh TARGET@bastion"
+)
+
+HEADS = {"mosh-server": MOSH, "code-server": VSCODE, "code-tunnel": VSCODE}
+"""Programs, by the last part of their name."""
+
+MARKS = {b"VSCODE_AGENT_FOLDER": VSCODE, b"vscodeAgentFolder": VSCODE}
+"""What stands in the script that the client feeds to a shell's stdin; editors made from VS Code have the same."""
+
+
+def may_be(command: bytes, stdin: bytes) -> bool:
+    """Whether it is worth to look: most commands are spared the parsing."""
+    return bool(stdin) or any(name.encode() in command for name in HEADS)
+
+
+def refusal(heads: frozenset[str], stdin: bytes) -> str:
+    """Why this cannot work here; empty for everything else. `heads`: names of the programs that a command runs."""
+    named = next((HEADS[name] for name in HEADS if name in heads), "")
+    return named or fed(stdin)
+
+
+def fed(stdin: bytes) -> str:
+    """The same of a script on stdin alone, whole or not."""
+    return next((why for mark, why in MARKS.items() if mark in stdin), "")
