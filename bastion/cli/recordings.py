@@ -11,12 +11,12 @@ import codecs
 import itertools
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import IO, TypeVar
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings
+from bastion.cli.replayscreen import leave_behind
 from bastion.cli.sources import Source
 from bastion.control import wire
 from bastion.errors import Conflict, NotFound, StoreError
@@ -31,9 +31,6 @@ T = TypeVar("T")
 
 PAGE_LIMIT = 64 << 20
 """Characters of a cast in one page: the player parses it whole, and browsers' tabs end at some GiB."""
-
-AT_SLACK = 1_000_000
-"""Microseconds behind the last frame that still count as its end: times are typed rounded."""
 
 
 async def last(settings: Settings, wanted: str) -> tuple[wire.SessionInfo, Screen | None]:
@@ -115,71 +112,6 @@ def _item(request: wire.RequestInfo, at: int | None) -> page.Command:
     return page.Command(visible(request.command), about, request.tier, at)
 
 
-async def replay(
-    settings: Settings, wanted: str, speed: float, idle: float | None, at: int = 0, request: str = ""
-) -> None:
-    """Replay on this terminal, in its own time, then leave the last screen behind.
-
-    It begins at `at` microseconds, or where `request` began; what came before is on the screen already. Raises NotFound
-    when there is no such place.
-    """
-    async with reach.source(settings) as source:
-        info = await source.session(wanted)
-        if request:
-            request = await _named(source, info, request)
-        stop = threading.Event()
-
-        def play(frames: Iterator[Frame]) -> Screen | None:
-            head = next(frames, None)
-            if head is None:
-                return None
-            screen, walk = playing.screen_for(itertools.chain([head], frames))
-            walk, start = _opened(screen, walk, info, at, request)
-            painter = paint.Painter(*shutil.get_terminal_size())
-            _draw(paint.ENTER + painter.paint(screen))
-            try:
-                for step in playing.paced(walk, speed=speed, idle_limit=idle, start_us=start):
-                    if step.delay > 0 and stop.wait(step.delay):
-                        break
-                    if playing.apply(screen, step.frame):
-                        _draw(painter.paint(screen))
-            finally:
-                _draw(paint.LEAVE)
-            return screen
-
-        try:
-            screen = await _with_frames(source, info, play)
-        finally:
-            stop.set()  # the thread leaves the alternate screen, and the interpreter waits for it
-        if screen is None:
-            raise NotFound(f"nothing was recorded of session {info.id}")
-        leave_behind(screen)
-
-
-async def _named(source: Source, info: wire.SessionInfo, wanted: str) -> str:
-    """The whole id of a request of that session. Raises NotFound or Conflict."""
-    found = await source.request(wanted)
-    if found.id not in info.requests:
-        raise NotFound(f"request {found.id} is not of session {info.id}", f"it is of {found.session}")
-    return found.id
-
-
-def _opened(
-    screen: Screen, frames: Iterator[Frame], info: wire.SessionInfo, at: int, request: str
-) -> tuple[Iterator[Frame], int]:
-    """The frames from that place on, and its time; the screen shows what came before. Raises NotFound."""
-    if not at and not request:
-        return frames, 0
-    passed, rest = playing.seek(
-        screen, frames, lambda frame: playing.marks(frame, request) if request else frame.at_us > at
-    )
-    if rest is None and request:
-        raise NotFound(f"request {request} is not in the recording of {info.id}", "it never ran there")
-    if rest is None and at > passed + AT_SLACK:
-        raise NotFound(f"the recording of {info.id} ends after {passed / 1e6:.3f} s")
-    return rest or iter(()), passed if request else at
-
-
 async def watch(settings: Settings, wanted: str) -> None:
     """Show a session's output as it comes, until the session ends."""
     async with reach.daemon(settings, why="watching takes one") as client:
@@ -199,15 +131,6 @@ async def watch(settings: Settings, wanted: str) -> None:
             view.end()
     if not settings.json:
         output.say(f"session {info.id} {info.state}: {output.shown(info.end)}", file=sys.stderr)
-
-
-def leave_behind(screen: Screen) -> None:
-    """The last screen on the person's own one, where it can be scrolled and copied."""
-    for y in range(len(screen.text())):
-        cells = screen.row(y)
-        while cells and cells[-1].data == " " and paint.sgr(cells[-1]) == "0":
-            cells.pop()
-        output.say(paint.line(cells))
 
 
 class Painted:

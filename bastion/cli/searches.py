@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 from datetime import datetime
+
+from msgspec import structs
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings
@@ -28,6 +31,8 @@ def run(
     tier: str | None,
     decision: str | None,
     limit: int,
+    session: str,
+    open_: bool,
 ) -> int:
     """Search and print; the exit status. Raises BastionError."""
     now = time.time()
@@ -44,12 +49,21 @@ def run(
         limit=limit,
     )
 
+    if open_ and (settings.json or not sys.stdout.isatty()):
+        raise UsageError("--open needs a terminal", "each hit comes with the command that opens it")
+
     async def work() -> wire.SearchResult:
         async with reach.source(settings) as source:
-            return await source.search(question)
+            wanted = (await source.session(session)).id if session else ""
+            return await source.search(structs.replace(question, session=wanted))
 
     found = reach.run(work())
-    if settings.json:
+    if open_ and found.hits:
+        from bastion.cli import replaying
+
+        wishes = replaying.Wishes(at=_ceiling(found.hits[0]))
+        reach.run(replaying.replay(settings, found.hits[0].session, wishes))
+    elif settings.json:
         hits = [{**output.structure(hit), "open": opening(hit)} for hit in found.hits]
         output.as_json(
             {"hits": hits, "sessions": found.sessions, "complete": found.complete, "before": found.before,
@@ -62,7 +76,12 @@ def run(
 
 def opening(hit: wire.SearchHit) -> str:
     """The command that opens the replay there."""
-    return f"bastion session replay {hit.session} --at {math.ceil(hit.offset / 1000) / 1000:.3f}"  # the line is there
+    return f"bastion session replay {hit.session} --at {_ceiling(hit) / 1e6:.3f}"
+
+
+def _ceiling(hit: wire.SearchHit) -> int:
+    """In whole milliseconds: then the line is there."""
+    return math.ceil(hit.offset / 1000) * 1000
 
 
 def moment(option: str, text: str, now: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,9 +25,6 @@ FORMATS = ("cast", "cast2", "txt", "html")
 
 LIST_LIMIT = 200
 """Sessions that `list` shows; the protocol's own default."""
-
-
-_PLACE = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,2}):)?([0-9]{1,9})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 
 @click.group("session")
@@ -116,12 +112,14 @@ def watch(settings: Settings, session: str) -> None:
 @click.argument("text")
 @click.option("--identity", default="", metavar="NAME", help="Only what this agent did.")
 @click.option("--target", default="", metavar="NAME", help="Only on this target.")
+@click.option("--session", default="", metavar="ID", help="Only this session.")
 @click.option("--since", default="", metavar="TIME", help="Not before: 2026-11-20, 2026-11-20T14:30, or 90m, 7d ago.")
 @click.option("--until", default="", metavar="TIME", help="Not after.")
 @click.option("--before", default="", metavar="TIME", help="Only sessions that began by then: to go on.")
 @click.option("--tier", type=click.Choice([each.value for each in Tier]), help="Only of requests that were rated so.")
 @click.option("--decision", type=click.Choice(DECISIONS), help="Only of requests that ended, or stand, so.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=SEARCH_LIMIT, show_default=True, help="How many hits.")
+@click.option("--open", "open_", is_flag=True, help="Open the replay at the first hit, on this terminal.")
 @remote_verb
 def search(settings: Settings, text: str, **given: Any) -> int:
     """Find TEXT in commands and in what screens showed, in the newest sessions first. Case does not count.
@@ -139,34 +137,37 @@ def search(settings: Settings, text: str, **given: Any) -> int:
 @click.option("--idle", type=float, metavar="SECONDS", help="No pause is longer than this.")
 @click.option("--at", metavar="TIME", help="Begin there: seconds, M:SS or H:MM:SS from the recording's beginning.")
 @click.option("--request", metavar="ID", help="Begin where this request began to run.")
+@click.option("--search", metavar="TEXT", help="Begin where the session shows this; n and N go to the other places.")
 @reach_verb
 def replay(
-    settings: Settings, session: str, speed: float, idle: float | None, at: str | None, request: str | None
+    settings: Settings,
+    session: str,
+    speed: float,
+    idle: float | None,
+    at: str | None,
+    request: str | None,
+    search: str | None,
 ) -> None:
-    """Replay a recording on this terminal. What the target sent is rendered first and never reaches it as it is."""
-    from bastion.cli import recordings
+    """Replay a recording on this terminal. What the target sent is rendered first and never reaches it as it is.
+
+    \b
+    space play, pause    + - speed    i limit pauses    left right 5 s    . one frame
+    [ ] command before, next    / search, n N its hits    g to a time    q quit    ? help
+    """
+    from bastion.cli import replaying
+    from bastion.cli.place import place
     from recorder.replay import SPEED_LEAST, SPEED_MOST
 
     if not SPEED_LEAST <= speed <= SPEED_MOST:
         raise UsageError(f"--speed is {SPEED_LEAST:g} to {SPEED_MOST:g}, not {speed:g}")
     if idle is not None and not idle >= 0:
         raise UsageError(f"--idle is a number of seconds, not {idle:g}")
-    if at is not None and request is not None:
-        raise UsageError("--at and --request are two places", "give one of them")
-    _place(at)
+    if sum(each is not None for each in (at, request, search)) > 1:
+        raise UsageError("--at, --request and --search are two places", "give one of them")
+    wishes = replaying.Wishes(speed, idle, place(at or "0"), request or "", search or "")
     if not sys.stdout.isatty():
         raise UsageError("a replay needs a terminal", "`bastion session export ID --format txt` gives the text")
-    reach.run(recordings.replay(settings, session, speed, idle, _place(at), request or ""))
-
-
-def _place(text: str | None) -> int:
-    """A place in a recording, in microseconds. Raises UsageError."""
-    match = _PLACE.fullmatch(text or "0")
-    if match is None:
-        raise UsageError(f"--at {text!r} is no time", "83.5, 1:23.5 and 0:01:23.5 are the same one")
-    hours, minutes, seconds, part = match.groups()
-    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
-    return whole * 1_000_000 + int((part or "").ljust(6, "0"))
+    reach.run(replaying.replay(settings, session, wishes))
 
 
 @command.command("export")

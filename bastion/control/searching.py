@@ -42,6 +42,9 @@ HITS_LIMIT = 1000
 """Hits in one answer: at LINE_WIDTH characters they stay below wire.LINE_LIMIT, whatever the characters."""
 LINE_WIDTH = 240
 """Characters of a line in an answer; ripgrep's editors cut at about as many."""
+STUCK_SECONDS = 3.0
+"""Without a chunk more, after which the indexer is not waited for: a chunk takes it less, and 30 s where the disk is
+full."""
 NOTES_LIMIT = 20
 """Notes in one answer."""
 
@@ -154,8 +157,8 @@ class Search:
         """Renders what has not been; says what is left. Never raises for what the recording is like."""
         shown = Shown()
         try:
-            writer = Writer(self._reader, self._directory, session)
-        except (Busy, OSError):  # the indexer is at it: what it has done is there to be read
+            writer = self._writer(session)
+        except (Busy, OSError):  # what is there can be read
             return self._read(session, shown)
         except RecorderError as error:
             shown.notes.append(error.message)
@@ -181,6 +184,22 @@ class Search:
                 shown.notes.append(f"not rendered from chunk {stopped[0]} on: {stopped[1]}")
             writer.close()
         return shown
+
+    def _writer(self, session: str) -> Writer:
+        """Waits for the indexer as long as it gets on with it. Raises Busy, StoreDamaged, Missing, OSError."""
+        done, seen = -1, time.monotonic()
+        while True:
+            try:
+                return Writer(self._reader, self._directory, session)
+            except Busy:
+                spine = Spine(session)
+                spine.refresh(self._reader)
+                before, done = done, Derived(self._directory, spine).refresh()
+                if done != before:
+                    seen = time.monotonic()
+                if done == len(spine.links) or self._late() or time.monotonic() - seen > STUCK_SECONDS:
+                    raise
+                time.sleep(0.05)
 
     def _read(self, session: str, shown: Shown) -> Shown:
         spine = Spine(session)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bastion import audit, history
-from bastion.control import archive, wire
+from bastion.control import archive, searching, wire
 from bastion.control.archive import Archive
 from bastion.control.searching import HITS_LIMIT, LINE_WIDTH, Search, cut
 from bastion.errors import StoreError, UsageError
@@ -161,7 +161,10 @@ def test_a_search_goes_as_far_as_time_allows_and_the_next_one_goes_on(past: Past
     assert lines(past.find("needle", tmp_path / "derived")) == [("screen", "the needle")]
 
 
-def test_what_another_process_renders_is_read_as_far_as_it_is(past: Past, tmp_path: Path) -> None:
+def test_what_another_process_renders_is_read_as_far_as_it_is(
+    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "STUCK_SECONDS", 0.1)
     name = past.session((b"x", b"the needle\n"))
     with Reader.open(past.store) as reader:
         writer = Writer(reader, tmp_path / "derived", name)
