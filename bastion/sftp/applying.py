@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import asyncssh
@@ -33,15 +33,18 @@ from bastion.sftp.far import Far, Moved
 from bastion.sftp.staging import Staged
 
 WRITES_AHEAD = 16
-"""Blocks under way to the target: 4 MiB."""
+"""Blocks of a file under way to the target: 4 MiB."""
+
+FILES_AT_ONCE = 8
+"""Files that are written side by side: most of a small file's time is the target's disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """How far it came."""
 
-    done: int
-    """Changes that were made, from the first."""
+    made: tuple[Item, ...]
+    """Changes that were made."""
     of: int
     trouble: str = ""
     """Why no more; empty when all were."""
@@ -49,7 +52,7 @@ class Applied:
     @property
     def note(self) -> str:
         """For the ledger and the agent; empty when all is well."""
-        return f"{self.done} of {self.of} changes were made, then: {self.trouble}" if self.trouble else ""
+        return f"{len(self.made)} of {self.of} changes were made, then: {self.trouble}" if self.trouble else ""
 
 
 class Applier:
@@ -57,25 +60,34 @@ class Applier:
 
     def __init__(self, far: Far, request: str, contents: Mapping[str, Staged], limit: int) -> None:
         self._far, self._request, self._contents, self._limit = far, request, contents, limit
+        self._written = 0
 
     async def apply(self, items: Sequence[Item]) -> Applied:
         """Do all of them, in order, or stop at the first that cannot be done."""
-        done = 0
+        made: list[Item] = []
         try:
             await self._check_all(items)
-            for item in items:
-                if item.kind is not Kind.WRITE:  # which is compared when its bytes are there, right before its rename
-                    await self._check(item)
-                await self._do(item, done)
-                done += 1
+            for several in _steps(items):
+                done = await asyncio.gather(*(self._make(item) for item in several), return_exceptions=True)
+                made += [item for item, error in zip(several, done, strict=True) if error is None]
+                for error in done:
+                    if error is not None:
+                        raise error
             await self._finish_directories(items)
         except Moved as error:
-            return Applied(done, len(items), str(error))
-        except (asyncssh.SFTPError, OSError, asyncssh.Error) as error:
-            where = names.shown(items[min(done, len(items) - 1)].path)
-            reason = error.reason if isinstance(error, asyncssh.Error) else error.strerror or str(error)
-            return Applied(done, len(items), f"the target refuses {where}: {reason or type(error).__name__}")
-        return Applied(done, len(items))
+            return Applied(tuple(made), len(items), str(error))
+        except (asyncssh.Error, OSError) as error:
+            return Applied(tuple(made), len(items), f"the target refuses it: {_reason(error)}")
+        return Applied(tuple(made), len(items))
+
+    async def _make(self, item: Item) -> None:
+        """One change. Raises Moved with the path in it."""
+        try:
+            if item.kind is not Kind.WRITE:  # which is compared when its bytes are there, right before its rename
+                await self._check(item)
+            await self._do(item)
+        except (asyncssh.Error, OSError) as error:
+            raise Moved(f"the target refuses {names.shown(item.path)}: {_reason(error)}") from None
 
     # --- comparing ------------------------------------------------------------------------------------------------
 
@@ -129,11 +141,11 @@ class Applier:
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
-    async def _do(self, item: Item, number: int) -> None:
+    async def _do(self, item: Item) -> None:
         client = self._far.client
         match item.kind:
             case Kind.WRITE:
-                await self._write(item, number)
+                await self._write(item)
             case Kind.REMOVE:
                 await client.remove(item.path)
             case Kind.RENAME:
@@ -160,12 +172,13 @@ class Applier:
             if item.kind is Kind.MKDIR and item.set:
                 await self._far.client.setstat(item.path, encoded(item.set))
 
-    async def _write(self, item: Item, number: int) -> None:
+    async def _write(self, item: Item) -> None:
         far, directory = self._far, names.split(item.path)[0]
         staged = self._contents.get(item.sha256)
         if staged is None:
             raise Moved(f"the bytes of {names.shown(item.path)} are not here any more")
-        beside = names.join(directory, f".bastion-{self._request}-{number}".encode())
+        self._written += 1
+        beside = names.join(directory, f".bastion-{self._request}-{self._written}".encode())
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
         handle = await far.raw.open(beside, flags, SFTPAttrs(permissions=0o600))
         try:
@@ -228,6 +241,26 @@ class Applier:
                     ) from None
         mode = item.found.mode if item.set.mode is None else item.set.mode
         await raw.fsetstat(handle, encoded(Attributes(mode, None, item.set.times)))
+
+
+def _steps(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """In order, but for files that are written one after another: several of those are made at once."""
+    several: list[Item] = []
+    for item in items:
+        if several and (item.kind is not Kind.WRITE or len(several) >= FILES_AT_ONCE):
+            yield several
+            several = []
+        several.append(item)
+        if item.kind is not Kind.WRITE:
+            yield several
+            several = []
+    if several:
+        yield several
+
+
+def _reason(error: asyncssh.Error | OSError) -> str:
+    reason = error.reason if isinstance(error, asyncssh.Error) else error.strerror
+    return reason or type(error).__name__
 
 
 def _inside(directory: bytes, coming: set[bytes]) -> bool:

@@ -95,13 +95,18 @@ class Asking:
             expires=now + services.broker.timeout * 1_000_000,
         )
 
-    def forbidden(self, items: Sequence[Item]) -> str:
-        """Why policy would refuse these for anybody, without asking anybody; empty where it would not."""
+    def judged(self, items: Sequence[Item]) -> tuple[Verdict, str]:
+        """What policy would say of these at this moment, and why; nothing is asked or recorded. Raises TooLong."""
         if reason := self._with.unwanted():
-            return reason
+            return Verdict.DENY, reason
         asked = self.request(items)
         judgement = self._services.judge(asked, asked.created)
-        return judgement.reason if judgement.verdict is Verdict.DENY else ""
+        return judgement.verdict, judgement.reason
+
+    def forbidden(self, items: Sequence[Item]) -> str:
+        """Why policy would refuse these; empty where it would not."""
+        verdict, reason = self.judged(items)
+        return reason if verdict is Verdict.DENY else ""
 
     # --- asking ---------------------------------------------------------------------------------------------------
 

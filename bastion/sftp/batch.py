@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bastion.sftp import names
-from bastion.sftp.changes import ITEMS_LIMIT, Attributes, Item, Kind
+from bastion.sftp.changes import DESCRIPTION_LIMIT, ITEMS_LIMIT, TEXT_LIMIT, Attributes, Item, Kind
 from bastion.sftp.staging import Staged
 
 
@@ -32,7 +32,7 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        """One more would not fit. Half the limit of a description is left for content that is shown."""
+        """One more might not fit into a request."""
         return len(self.items) >= ITEMS_LIMIT or self._size > PATHS_LIMIT
 
     def add(self, item: Item, staged: Staged | None = None) -> None:
@@ -41,7 +41,9 @@ class Batch:
         if item.kind is Kind.MKDIR:
             self._spelled[item.asked] = item.path
         self.items.append(item)
-        self._size += 4 * (len(item.path) + len(item.asked)) + 300
+        self._size += len(names.shown(item.path)) + ITEM_BYTES
+        if item.asked != item.path:
+            self._size += len(names.shown(item.asked))
         if staged is None:
             return
         if item.sha256 in self.contents:
@@ -80,5 +82,8 @@ class Batch:
             staged.drop()
 
 
-PATHS_LIMIT = 400 << 10
-"""Bytes of description that the items alone may take."""
+ITEM_BYTES = 320
+"""Of a description, that an item takes beside its paths at most: two hashes, sizes, modes, owners, times, words."""
+
+PATHS_LIMIT = DESCRIPTION_LIMIT - TEXT_LIMIT - (16 << 10)
+"""Bytes of description that the items alone may take, less what one more can have."""

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncssh
@@ -86,17 +87,10 @@ class Far:
         attrs = await self.attributes(path)
         if attrs is None:
             return NOTHING
-        there = kind_of(attrs)
-        points = bytes(await self.client.readlink(path)) if there is There.SYMLINK else b""
-        return Found(
-            there,
-            attrs.size or 0,
-            stat.S_IMODE(attrs.permissions or 0),
-            (attrs.uid, attrs.gid) if attrs.uid is not None and attrs.gid is not None else None,
-            attrs.mtime or 0,
-            "",
-            points,
-        )
+        found = found_of(attrs)
+        if found.there is There.SYMLINK:
+            return replace(found, points=bytes(await self.client.readlink(path)))
+        return found
 
     async def blocks(self, path: bytes, limit: int) -> AsyncIterator[bytes]:
         """The content of a file in order. Raises Moved when it is longer than `limit`."""
@@ -153,6 +147,17 @@ class Far:
             name = bytes(entry.filename) if isinstance(entry.filename, bytes) else entry.filename.encode()
             if b"/" not in name and b"\0" not in name:
                 yield entry
+
+
+def found_of(attrs: SFTPAttrs) -> Found:
+    """What attributes say."""
+    return Found(
+        kind_of(attrs),
+        attrs.size or 0,
+        stat.S_IMODE(attrs.permissions or 0),
+        (attrs.uid, attrs.gid) if attrs.uid is not None and attrs.gid is not None else None,
+        attrs.mtime or 0,
+    )
 
 
 def kind_of(attrs: SFTPAttrs) -> There:

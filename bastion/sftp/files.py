@@ -25,11 +25,13 @@ from asyncssh.sftp import SFTPAttrs, SFTPName, SFTPVFSAttrs
 from bastion.errors import BastionError, Conflict
 from bastion.gate import notices
 from bastion.gate.effects import Authorization
+from bastion.model import Request, Verdict
 from bastion.sftp import names
 from bastion.sftp.applying import Applier
 from bastion.sftp.asking import Asking, Refusal
 from bastion.sftp.batch import Batch
 from bastion.sftp.changes import (
+    ITEMS_LIMIT,
     NOTHING,
     Attributes,
     Found,
@@ -40,10 +42,14 @@ from bastion.sftp.changes import (
     describe,
 )
 from bastion.sftp.clients import LIMITS, NO_CHANGES, REALPATH, Client, recognise
-from bastion.sftp.difference import SIDE_LIMIT, compare
-from bastion.sftp.far import Far, Moved, kind_of
+from bastion.sftp.difference import SIDE_LIMIT, Difference, compare
+from bastion.sftp.far import Far, Moved, found_of, kind_of
 from bastion.sftp.handles import Reading, Writing
 from bastion.sftp.staging import Area, Staged
+from bastion.sftp.together import Leave, Together
+
+SMALL = 1 << 20
+"""Bytes that are hashed at once, which takes a millisecond."""
 
 UMASK = 0o022
 """Taken off the mode of what is new, unless the client sets it afterwards: what login.defs(5) has. The target's own is
@@ -73,6 +79,7 @@ class Files(asyncssh.SFTPServer):
         self._version, self._stored, self.pace, self._note = version, stored, pace, note
         self._asked: list[str] = []
         self.batch = Batch()
+        self._together = Together()
         self.refusals: list[Refusal] = []
         """What was refused or failed after it was acknowledged, or is reported only so."""
 
@@ -169,8 +176,13 @@ class Files(asyncssh.SFTPServer):
         self._note(f"list {names.shown(found)}")
         if self.batch.at(found) is not None:
             return
+        files: list[Item] = []
         async for entry in self._far.listing(found):
+            if kind_of(entry.attrs) is There.FILE and len(files) <= ITEMS_LIMIT:
+                path = names.join(found, bytes(entry.filename))  # type: ignore[arg-type]
+                files.append(Item(Kind.READ, path, path, found_of(entry.attrs)))
             yield entry
+        self._together.listed(found, files)
 
     async def readlink(self, path: bytes) -> bytes:
         """SSH_FXP_READLINK"""
@@ -194,29 +206,53 @@ class Files(asyncssh.SFTPServer):
         if self.batch.at(found) is not None:
             await self._flush()
         there = await self._far.found(found)
-        item = Item(Kind.READ, found, asked, there)
-        authorization = await self._may_read(item)
+        request, together = await self._may_read(Item(Kind.READ, found, asked, there))
         handle = await self._far.raw.open(found, asyncssh.FXF_READ, SFTPAttrs())
         try:
             await self._still_there(found)
         except BaseException:
             await self._far.raw.close(handle)
-            await self._asking.finished(authorization.request, status=1, note="it was not read: the path has changed")
+            if together is None:
+                await self._asking.finished(request, status=1, note="it was not read: the path has changed")
             raise
-        self._note(f"get {names.shown(found)}, {there.words}")
-        return Reading(item, authorization.request, handle)
+        return Reading(Item(Kind.READ, found, asked, there), request, handle, together)
 
-    async def _may_read(self, item: Item) -> Authorization:
+    async def _may_read(self, item: Item) -> tuple[Request, Leave | None]:
+        """The request that lets it be read, and with which others. Raises SFTPError."""
         match item.found.there:
             case There.NOTHING:
                 self._look(item.path, item.asked)
                 raise asyncssh.SFTPNoSuchFile("no such file")
             case There.FILE:
-                return await self._leave([item])
+                together = self._together.leave_for(item.path) or await self._ask_together(item)
+                if together is None:
+                    return (await self._leave([item])).request, None
+                if together.request is None:
+                    raise asyncssh.SFTPPermissionDenied(f"bastion: {together.reason}")
+                return together.request, together
             case There.DIRECTORY:
                 raise asyncssh.SFTPFailure("that is a directory")
             case _:
                 raise asyncssh.SFTPPermissionDenied("bastion: neither a file nor a directory, so it is not opened")
+
+    async def _ask_together(self, item: Item) -> Leave | None:
+        """About all that its directory's listing has, where policy says the same of all as of this one; None: about this
+        one only."""
+        if self.client is not Client.COLLECTED or item.asked != item.path:
+            return None
+        files = self._together.list_for(item.path)
+        verdict = self._asking.judged([item])[0] if len(files) > 1 else Verdict.DENY
+        if verdict is Verdict.DENY or self._asking.judged(files)[0] is not verdict:
+            return None
+        answer = await self._asking.ask(files)
+        paths = {each.path for each in files} - {item.path}
+        if isinstance(answer, Refusal):
+            self.refusals.append(answer)
+            leave = Leave(None, answer.reason, paths)
+        else:
+            leave = Leave(answer.request, "", paths)
+        self._together.add(leave)
+        return leave
 
     async def _still_there(self, path: bytes) -> None:
         """The file that was opened is the one that was asked about, as far as a path can tell."""
@@ -351,25 +387,29 @@ class Files(asyncssh.SFTPServer):
                     raise
 
     async def _close_read(self, reading: Reading) -> None:
-        note = "" if reading.whole else "not read in order"
         with contextlib.suppress(asyncssh.Error):
             await self._far.raw.close(reading.handle)
-        if reading.request is not None:
-            given = reading.given, reading.sha256
-            await self._asking.finished(reading.request, status=0, note=note, given=given)
+        words = f"sha256 {reading.sha256}" if reading.whole else "not read in order"
+        self._note(f"get {names.shown(reading.item.path)} {reading.given} bytes {words}")
+        if reading.together is not None:
+            reading.together.add(reading.item.path, reading.given, reading.sha256)
+            return
+        note = "" if reading.whole else "not read in order"
+        given = reading.given, reading.sha256
+        await self._asking.finished(reading.request, status=0, note=note, given=given)
 
     async def _close_written(self, writing: Writing) -> None:
         if writing.broken:
             raise Conflict(writing.broken)
         staged = writing.staged
-        sha256 = await asyncio.to_thread(staged.seal)
+        sha256 = staged.seal() if staged.size <= SMALL else await asyncio.to_thread(staged.seal)
         found, before = await self._before(writing.path) if writing.found.there is There.FILE else (writing.found, None)
         if found.sha256 == sha256 and not writing.set:
             staged.drop()
             self._note(f"put {names.shown(writing.path)}, which had this content already")
             return
         after = staged.read(0, SIDE_LIMIT + 1)
-        difference = await asyncio.to_thread(compare, before, after)
+        difference = await _compared(before, after)
         item = Item(
             Kind.WRITE,
             writing.path,
@@ -454,7 +494,7 @@ class Files(asyncssh.SFTPServer):
         if there.there is There.FILE and there.size <= SIDE_LIMIT:
             self._takes_changes()
             there, before = await self._before(found)
-            item = replace(item, found=there, difference=await asyncio.to_thread(compare, before, None))
+            item = replace(item, found=there, difference=await _compared(before, None))
         await self._change(item)
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
@@ -538,6 +578,12 @@ class Files(asyncssh.SFTPServer):
         """The client is done: hold what was collected. Raises SFTPError."""
         await self._flush()
 
+    async def over(self) -> None:
+        """The channel ends: nothing more is read together. Raises StoreError."""
+        for leave in self._together.granted:
+            if leave.request is not None:
+                await self._asking.finished(leave.request, status=0, given=(leave.given, leave.sha256))
+
     async def _leave(self, items: Sequence[Item]) -> Authorization:
         answer = await self._asking.ask(items)
         if isinstance(answer, Refusal):
@@ -555,7 +601,7 @@ class Files(asyncssh.SFTPServer):
             self._note(f"{item.kind.value} {names.shown(item.path)} {item.sha256}".rstrip())
         applier = Applier(self._far, request.id, contents, self._area.staging.file_limit)
         applied = await applier.apply(items)
-        written = [item for item in items if item.sha256][: applied.done]
+        written = [item for item in applied.made if item.sha256]
         taken = sum(item.size for item in written), bundle_hash(written) if written else ""
         await self._asking.finished(request, status=1 if applied.trouble else 0, note=applied.note, taken=taken)
         if applied.trouble:
@@ -573,6 +619,13 @@ class Files(asyncssh.SFTPServer):
                     await self._close_read(opened)
             case Writing():
                 opened.staged.drop()
+
+
+async def _compared(before: bytes | None, after: bytes | None) -> Difference:
+    """In a thread where it could take long."""
+    if before is None or after is None or len(before) + len(after) < 1024:
+        return compare(before, after)
+    return await asyncio.to_thread(compare, before, after)
 
 
 def decoded(attrs: SFTPAttrs) -> Attributes:

@@ -9,6 +9,7 @@ from typing import Any
 from bastion.model import Request
 from bastion.sftp.changes import AS_IT_IS, Attributes, Found, Item
 from bastion.sftp.staging import Staged
+from bastion.sftp.together import Leave
 
 
 @dataclass(slots=True, eq=False)
@@ -16,9 +17,11 @@ class Reading:
     """A file that is open on the target, for reading."""
 
     item: Item
-    request: Request | None
-    """The one that lets it be read; None where that is for more than this file."""
+    request: Request
+    """The one that lets it be read."""
     handle: bytes
+    together: Leave | None = None
+    """Where that is for more than this file."""
     given: int = 0
     """Bytes that the agent got."""
     whole: bool = True
@@ -28,6 +31,8 @@ class Reading:
 
     def add(self, offset: int, data: bytes) -> None:
         """The agent gets these bytes."""
+        if not data:
+            return
         self.given += len(data)
         if offset != self._next:
             self.whole = False

@@ -228,6 +228,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
             self._task = None
             await handler.stop()
             files.batch.drop()
+            await files.over()
         return self._outcome(files, handler.trouble)
 
     def _outcome(self, files: Files, trouble: str) -> do.Exit:
