@@ -90,8 +90,10 @@ class Questions(Outflow):
         `status`: the last command's, which the question leaves as it was."""
         mark = ids.nonce()
         question = asking.question(item, kind, mark, status)
-        answer = await self._ask(question, depth, mark) if question is not None else None
-        return (asking.context(answer), asking.plain(answer)) if answer is not None else ((), False)
+        if question is None:
+            return (), False
+        answer = await self._ask(question, depth, mark) or b""
+        return asking.context(answer, mark), asking.plain(answer, mark)
 
     async def _who(self, kind: str, depth: int) -> str:
         """Who and where one is in an inner shell, as that says itself."""

@@ -61,6 +61,23 @@ async def test_the_approver_is_shown_what_the_shell_makes_of_it(ours: Ours) -> N
         await sh.line("echo st''atus $?", r"status 1\r?\n")
 
 
+async def test_what_type_does_not_say(ours: Ours) -> None:
+    """A remembered path, variables, and words that nobody knows beforehand."""
+    async with shell(ours) as sh:
+        await sh.line("hash -p /tmp/evil cat; export LD_LIBRARY_PATH=/tmp/lib; f() { :; }; x=f")
+        await sh.prompted()
+        for typed, name, text in (
+            ("cat /etc/hostname", "means", "cat is hashed: /tmp/evil"),
+            ("ls", "variables", 'LD_LIBRARY_PATH="/tmp/lib"'),
+            ("$x", "functions", "f"),
+        ):
+            sh.type(f"{typed}\r")
+            info = await info_of(ours, typed.encode())
+            assert text in dict(info.context)[name]
+            await ours.ana.vote(info, Choice.DENY, "no")
+            await sh.prompted()
+
+
 async def test_raw_is_granted_for_a_time_and_ended_by_a_person(ours: Ours) -> None:
     async with shell(ours) as sh:
         sh.type("cat\r")
