@@ -71,8 +71,12 @@ class Admin:
         return self.directory.targets[name]
 
     def _write(self, kind: str, body: Body) -> None:
+        self.note(Draft(kind, self._actor, body))
+
+    def note(self, draft: Draft) -> None:
+        """Write one entry. Raises StoreError."""
         try:
-            self._ledger.append(Draft(kind, self._actor, body)).result(DURABLE_SECONDS)
+            self._ledger.append(draft).result(DURABLE_SECONDS)
         except RecorderError as error:
             raise StoreError(f"the ledger cannot be written: {error.message}", error.hint) from None
         except TimeoutError:
@@ -101,6 +105,12 @@ def reading(config: Config) -> Iterator[Reader]:
         raise StoreError(error.message, error.hint or "`bastion init DIR` makes a store") from None
     with reader:
         yield reader
+
+
+def note_view(config: Config, actor: str, body: Body, session: str, request: str) -> None:
+    """Write `access.viewed`: somebody looks at something where no daemon runs. Raises Conflict, StoreError."""
+    with administering(config, actor) as admin:
+        admin.note(Draft("access.viewed", actor, body, session=session, request=request))
 
 
 @contextlib.contextmanager

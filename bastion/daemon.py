@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +25,7 @@ from typing import Any
 
 import asyncssh
 
-from bastion import __version__, audit, host_authority, ledgerkey
+from bastion import __version__, audit, covering, host_authority, ledgerkey
 from bastion.anchoring import Anchoring
 from bastion.audit import Audit, Draft
 from bastion.broker import Broker
@@ -46,7 +45,6 @@ from bastion.keeper import Keeper
 from bastion.model import Identity, Verdict
 from bastion.notify.notifier import Notifier
 from bastion.notify.watching import Watching
-from bastion.policy.masking import Masks
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
@@ -215,7 +213,7 @@ class Daemon:
             render=renderer.render,
         )
         in_force.alert = broker.alert = notifier.alert = house.alert
-        watching_queue = Watching(broker, notifier, clock, Masks(secrets.token_bytes(32)).line)
+        watching_queue = Watching(broker, notifier, clock, covering.visible_line)
         house.audience.add(watching_queue.hear)
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))

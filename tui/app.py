@@ -21,8 +21,8 @@ from textual.binding import Binding, BindingType
 
 from bastion import errors
 from bastion.control import wire
+from bastion.covering import visible_line
 from bastion.model import Choice
-from bastion.policy.visible import visible_line
 from tui import deciding, keys, messages
 from tui.background import Background, told
 from tui.editing import Edit

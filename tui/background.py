@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bastion.control import wire
-from bastion.policy.visible import visible
+from bastion.covering import visible
 from tui.difference import difference
 from tui.live import Live
 from tui.paper import LABEL, Row, field_rows

@@ -14,8 +14,9 @@ import hashlib
 from functools import lru_cache
 
 from bastion.control import wire
+from bastion.covering import describe, visible
 from bastion.model import Choice, RequestKind, StdinMode
-from bastion.policy.visible import Visible, describe, visible
+from bastion.policy.visible import Visible
 from tui.background import Background, background_rows, terminal_rows
 from tui.items import Item
 from tui.paper import BLANK, PLAIN, Document, Row, Rows, Source, banner_rows, field_rows, source, title_row

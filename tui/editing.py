@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bastion.control import wire
+from bastion.covering import visible
 from bastion.model import RequestKind, State
-from bastion.policy.visible import visible
 from tui.items import Item
 from tui.paper import Row, field_rows
 from tui.words import amount, cell, risk, tier_badge

@@ -21,8 +21,8 @@ from textual.message import Message
 
 from bastion import errors
 from bastion.control import wire
+from bastion.covering import visible
 from bastion.model import Choice
-from bastion.policy.visible import visible
 from tui import messages
 from tui.editing import Edit
 from tui.view import DECIDED_LIMIT, SESSIONS_LIMIT

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bastion.control import wire
-from bastion.policy.visible import visible
+from bastion.covering import visible
 from recorder.screen import Screen
 from tui.words import cell, plain
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bastion.control import wire
-from bastion.policy.visible import visible
+from bastion.covering import visible
 from tui.paper import BLANK, Document, Row, Rows, field_rows, title_row
 from tui.words import cell, clock_time, duration
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from bastion.control import wire
-from bastion.policy.visible import visible
+from bastion.covering import visible
 from tui.items import Item
 from tui.paper import Parts
 from tui.words import SECOND, cell, clock_time, duration

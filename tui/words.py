@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bastion.control import wire
+from bastion.covering import visible, visible_line
 from bastion.model import State, Tier
-from bastion.policy.visible import CUT, visible, visible_line
+from bastion.policy.visible import CUT
 
 SECOND = 1_000_000
 """Microseconds; all times of the protocol are in microseconds since the epoch."""

@@ -334,7 +334,9 @@ def as_entry(row: LedgerLine) -> dict[str, Any]:
         raise BastionError(f"entry {row.seq} cannot be read") from None
     if not isinstance(entry, dict):
         raise BastionError(f"entry {row.seq} cannot be read")
-    return {**entry, "leaf": row.leaf}
+    from bastion import covering
+
+    return {**covering.value(entry), "leaf": row.leaf}
 
 
 def _about(row: dict[str, Any]) -> str:

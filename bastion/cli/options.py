@@ -43,6 +43,12 @@ _REACH = (
 _JSON = click.option("--json", "json", is_flag=True, help="Print JSON (docs/json.md).")
 
 
+REVEAL = click.option(
+    "--reveal", is_flag=True, help="With the secrets that are covered otherwise; the ledger notes it."
+)
+"""For verbs that show what agents and targets sent."""
+
+
 def reach_options(function: F) -> F:
     """`--config`, `--bastion`, `--key`, `--host-key`, as they are."""
     for option in reversed(_REACH):

@@ -41,7 +41,7 @@ def silence() -> None:
 
 def shown(data: bytes | str) -> str:
     """On one line, and harmless."""
-    from bastion.policy.visible import visible
+    from bastion.covering import visible
 
     return visible(data, newlines=False)
 
@@ -94,7 +94,7 @@ def room(taken: int) -> int:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
     """Columns. On a terminal the last one is cut to fit, and says how much is missing."""
-    from bastion.policy.visible import visible_line
+    from bastion.covering import visible_line
 
     whole = list(rows)
     left = [[shown(cell) for cell in row[:-1]] for row in whole]
@@ -123,7 +123,7 @@ def span(micros: int) -> str:
 
 def block(data: bytes | str, *, file: IO[str] | None = None) -> None:
     """The complete text, harmless, each of its lines behind a bar."""
-    from bastion.policy.visible import visible
+    from bastion.covering import visible
 
     for line in visible(data).split("\n"):
         if line:
@@ -140,20 +140,28 @@ def size_of(data: bytes) -> str:
 
 
 def structure(value: Any) -> Any:
-    """A wire struct as JSON values: bytes as `NAME_base64` beside a readable `NAME`."""
+    """A wire struct as JSON values: bytes as `NAME_base64` beside a readable `NAME`. Secrets are covered, in the base64
+    by as many stars; `covered` then names the fields that lost something."""
     import base64
 
     import msgspec
 
+    from bastion import covering
+
     made: dict[str, Any] = {}
+    covered: list[str] = []
     for name in value.__struct_fields__:
         field = getattr(value, name)
         if isinstance(field, bytes):
-            made[name] = field.decode("utf-8", "replace")
-            made[f"{name}_base64"] = base64.b64encode(field).decode()
+            over = covering.overwritten(field)
+            made[name] = covering.text(field.decode("utf-8", "replace"))
+            made[f"{name}_base64"] = base64.b64encode(over).decode()
+            covered += [name] if over != field else []
         else:
-            made[name] = msgspec.to_builtins(field)
-    return made
+            plain = msgspec.to_builtins(field)
+            made[name] = covering.value(plain)
+            covered += [name] if made[name] != plain else []
+    return {**made, "covered": covered} if covered else made
 
 
 def progress(text: str) -> None:

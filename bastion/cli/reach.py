@@ -148,10 +148,11 @@ async def source(settings: Settings) -> AsyncIterator[Source]:
     try:
         local = await local_client(spot.config)
     except Unreachable:
-        from bastion.admin import reading
+        from bastion.admin import note_view, reading
 
-        with reading(spot.config) as reader:
-            offline = StoreSource(reader)
+        config = spot.config
+        with reading(config) as reader:
+            offline = StoreSource(reader, lambda *what: note_view(config, local_name(), *what))
             try:
                 yield offline
             finally:

@@ -19,8 +19,8 @@ from bastion.cli.options import Settings
 from bastion.cli.replayscreen import leave_behind
 from bastion.cli.sources import Source
 from bastion.control import wire
+from bastion.covering import revealing, visible
 from bastion.errors import Conflict, NotFound, StoreError
-from bastion.policy.visible import visible
 from recorder import asciicast, page, paint
 from recorder import replay as playing
 from recorder.errors import RecorderError
@@ -33,7 +33,7 @@ PAGE_LIMIT = 64 << 20
 """Characters of a cast in one page: the player parses it whole, and browsers' tabs end at some GiB."""
 
 
-async def last(settings: Settings, wanted: str) -> tuple[wire.SessionInfo, Screen | None]:
+async def last(settings: Settings, wanted: str, *, reveal: bool = False) -> tuple[wire.SessionInfo, Screen | None]:
     """A session and what its screen shows at the end; None when nothing was recorded."""
     async with reach.source(settings) as source:
         info = await source.session(wanted)
@@ -42,7 +42,7 @@ async def last(settings: Settings, wanted: str) -> tuple[wire.SessionInfo, Scree
             head = next(frames, None)
             return playing.last_screen(itertools.chain([head], frames)) if head is not None else None
 
-        return info, await _with_frames(source, info, render)
+        return info, await _with_frames(source, info, render, reveal=reveal)
 
 
 def safe_row(screen: Screen, y: int) -> str:
@@ -50,7 +50,7 @@ def safe_row(screen: Screen, y: int) -> str:
     return paint.safe("".join(cell.data for cell in screen.row(y))).rstrip()
 
 
-async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> None:
+async def export(settings: Settings, wanted: str, form: str, file: IO[str], *, reveal: bool = False) -> None:
     """Write the recording. Raises NotFound when nothing was recorded."""
     async with reach.source(settings) as source:
         info = await source.session(wanted)
@@ -81,7 +81,8 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str]) -> N
             for line in lines:
                 file.write(line)
 
-        await _with_frames(source, info, write)
+        with revealing(reveal):
+            await _with_frames(source, info, write, reveal=reveal)
         file.flush()
 
 
@@ -112,11 +113,11 @@ def _item(request: wire.RequestInfo, at: int | None) -> page.Command:
     return page.Command(visible(request.command), about, request.tier, at)
 
 
-async def watch(settings: Settings, wanted: str) -> None:
+async def watch(settings: Settings, wanted: str, *, reveal: bool = False) -> None:
     """Show a session's output as it comes, until the session ends."""
     async with reach.daemon(settings, why="watching takes one") as client:
         await client.call(wire.Subscribe, type(None))
-        info = await client.call(wire.WatchSession, wire.SessionInfo, session=wanted)
+        info = await client.call(wire.WatchSession, wire.SessionInfo, session=wanted, reveal=reveal)
         view = _view(settings)
         try:
             async for push in client.pushes():
@@ -192,14 +193,16 @@ def _draw(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _with_frames(source: Source, info: wire.SessionInfo, work: Callable[[Iterator[Frame]], T]) -> T:
+async def _with_frames(
+    source: Source, info: wire.SessionInfo, work: Callable[[Iterator[Frame]], T], *, reveal: bool = False
+) -> T:
     """Run `work` in a thread over all frames of a session. Raises what it raises."""
     loop = asyncio.get_running_loop()
 
     def frames() -> Iterator[Frame]:
         after = 0
         while True:
-            page = asyncio.run_coroutine_threadsafe(source.frames(info.id, after), loop).result()
+            page = asyncio.run_coroutine_threadsafe(source.frames(info.id, after, reveal=reveal), loop).result()
             if not page:
                 return
             after += len(page)

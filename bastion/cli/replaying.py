@@ -39,6 +39,8 @@ class Wishes:
     at: int = 0
     request: str = ""
     search: str = ""
+    reveal: bool = False
+    """With the secrets in it."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Replay:
     touched: bool = False
     """A key was pressed: at the end it stays."""
     done: bool = False
+    reveal: bool = False
+    """With the secrets in it."""
 
     def know(self, about: wire.TimelineInfo) -> None:
         """Take what is known of the recording by now."""
@@ -78,7 +82,7 @@ class Replay:
             self.told = "there is none"
             return
         self.player.leave()
-        found = await self.source.moment(self.info.id, goal.at_us, goal.frame)
+        found = await self.source.moment(self.info.id, goal.at_us, goal.frame, reveal=self.reveal)
         frames = [Frame(each.at, each.kind, each.data) for each in found.frames]
         at = goal.at_us if goal.frame < 0 else None
         self.player.arrive(found.screen, frames, found.first, found.target, at)
@@ -87,7 +91,7 @@ class Replay:
         """Read on, if the player asks for it."""
         first = self.player.wants
         if first is not None:
-            page = await self.source.frames(self.info.id, first)
+            page = await self.source.frames(self.info.id, first, reveal=self.reveal)
             self.player.give((Frame(each.at, each.kind, each.data) for each in page), first)
 
     async def find(self, text: str) -> None:
@@ -115,7 +119,7 @@ async def replay(settings: Settings, wanted: str, wishes: Wishes) -> None:
         if not about.frames:
             raise NotFound(f"nothing was recorded of session {info.id}")
         size = (about.columns, about.lines) if about.terminal else None
-        run = Replay(source, info, about, Player(size, speed=wishes.speed, idle=wishes.idle))
+        run = Replay(source, info, about, Player(size, speed=wishes.speed, idle=wishes.idle), reveal=wishes.reveal)
         run.know(about)
         await _open(run, wishes)
         run.player.play(on=True)
@@ -158,7 +162,7 @@ async def _marker(run: Replay, request: str) -> int:
         if mark.name == request:
             return mark.frame
     first = 0
-    while page := await run.source.frames(run.info.id, first):
+    while page := await run.source.frames(run.info.id, first, reveal=run.reveal):
         for number, frame in enumerate(page, first):
             if frame.kind == "marker" and frame.data.partition(b" ")[0] == request.encode():
                 return number

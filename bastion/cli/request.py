@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from bastion.cli import output, queueing, reach
-from bastion.cli.options import Settings, remote_verb
+from bastion.cli.options import REVEAL, Settings, remote_verb
 from bastion.errors import Conflict, NotAllowed, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ for verb in (queueing.edit, queueing.escalate, queueing.snooze):
 @click.option("--limit", type=click.IntRange(0, 1000), default=LIST_LIMIT, show_default=True, help="Ended ones.")
 @remote_verb
 def list_(settings: Settings, state: str | None, limit: int) -> None:
-    """List requests, the newest last: all that are held, and the newest that ended."""
+    """List requests, the newest last: all that are held, and the newest that ended. Secrets are covered."""
 
     async def work() -> list[RequestInfo]:
         async with reach.source(settings) as source:
@@ -58,19 +58,25 @@ def list_(settings: Settings, state: str | None, limit: int) -> None:
 
 @command.command("show")
 @click.argument("request", metavar="ID")
+@REVEAL
 @remote_verb
-def show(settings: Settings, request: str) -> None:
-    """Show one request: the complete command, and all that a decision binds."""
+def show(settings: Settings, request: str, reveal: bool) -> None:
+    """Show one request: the complete command, and all that a decision binds.
+
+    A secret in it is covered by its kind, its length and a hash, so that two that differ look different.
+    """
+    from bastion.covering import revealing
 
     async def work() -> RequestInfo:
         async with reach.source(settings) as source:
-            return await source.request(request)
+            return await source.request(request, reveal=reveal)
 
     info = reach.run(work())
-    if settings.json:
-        output.as_json(output.structure(info))
-    else:
-        describe(info)
+    with revealing(reveal):
+        if settings.json:
+            output.as_json(output.structure(info))
+        else:
+            describe(info)
 
 
 @command.command("approve")
@@ -241,7 +247,7 @@ def line(settings: Settings, info: RequestInfo) -> None:
     if settings.json:
         output.stream(output.to_json(output.structure(info)))
         return
-    from bastion.policy.visible import visible_line
+    from bastion.covering import visible_line
 
     state = f"{info.state} ({output.shown(info.status)})" if info.status else info.state
     words = f"{output.when(info.decided or info.created)}  {info.id}  {state:9}  {risk(info)}  "
@@ -262,7 +268,7 @@ def risk(info: RequestInfo) -> str:
 def describe(info: RequestInfo, *, file: IO[str] | None = None) -> None:
     """Everything that an approver decides by; nothing of it is cut."""
     from bastion.cli.details import request_rows
-    from bastion.policy.visible import visible
+    from bastion.covering import visible
 
     for name, text in request_rows(info):
         lines = visible(text).split("\n") if isinstance(text, bytes) else [output.shown(text)]

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from bastion.cli import output, reach
-from bastion.cli.options import Settings, reach_verb, remote_verb
+from bastion.cli.options import REVEAL, Settings, reach_verb, remote_verb
 from bastion.errors import Conflict, StoreError, UsageError
 from bastion.model import State, Tier
 
@@ -66,12 +66,13 @@ def list_(settings: Settings, limit: int) -> None:
 
 @command.command("show")
 @click.argument("session", metavar="ID")
+@REVEAL
 @remote_verb
-def show(settings: Settings, session: str) -> None:
+def show(settings: Settings, session: str, reveal: bool) -> None:
     """Show one session and its last screen."""
     from bastion.cli import recordings
 
-    info, screen = reach.run(recordings.last(settings, session))
+    info, screen = reach.run(recordings.last(settings, session, reveal=reveal))
     closed = f"{output.when(info.closed)}, after {output.span(info.closed - info.opened)}" if info.closed else "-"
     lines = [recordings.safe_row(screen, y) for y in range(screen.lines)] if screen is not None else []
     while lines and not lines[-1]:
@@ -96,8 +97,9 @@ def show(settings: Settings, session: str) -> None:
 
 @command.command("watch")
 @click.argument("session", metavar="ID")
+@REVEAL
 @remote_verb
-def watch(settings: Settings, session: str) -> None:
+def watch(settings: Settings, session: str, reveal: bool) -> None:
     """Watch a running session live, from now on, until it ends or you interrupt.
 
     On a terminal it is drawn as the agent's terminal would show it; elsewhere its text is printed, and with --json one
@@ -105,7 +107,7 @@ def watch(settings: Settings, session: str) -> None:
     """
     from bastion.cli import recordings
 
-    reach.run(recordings.watch(settings, session))
+    reach.run(recordings.watch(settings, session, reveal=reveal))
 
 
 @command.command("search")
@@ -138,6 +140,7 @@ def search(settings: Settings, text: str, **given: Any) -> int:
 @click.option("--at", metavar="TIME", help="Begin there: seconds, M:SS or H:MM:SS from the recording's beginning.")
 @click.option("--request", metavar="ID", help="Begin where this request began to run.")
 @click.option("--search", metavar="TEXT", help="Begin where the session shows this; n and N go to the other places.")
+@REVEAL
 @reach_verb
 def replay(
     settings: Settings,
@@ -147,6 +150,7 @@ def replay(
     at: str | None,
     request: str | None,
     search: str | None,
+    reveal: bool,
 ) -> None:
     """Replay a recording on this terminal. What the target sent is rendered first and never reaches it as it is.
 
@@ -164,7 +168,7 @@ def replay(
         raise UsageError(f"--idle is a number of seconds, not {idle:g}")
     if sum(each is not None for each in (at, request, search)) > 1:
         raise UsageError("--at, --request and --search are two places", "give one of them")
-    wishes = replaying.Wishes(speed, idle, place(at or "0"), request or "", search or "")
+    wishes = replaying.Wishes(speed, idle, place(at or "0"), request or "", search or "", reveal)
     if not sys.stdout.isatty():
         raise UsageError("a replay needs a terminal", "`bastion session export ID --format txt` gives the text")
     reach.run(replaying.replay(settings, session, wishes))
@@ -176,8 +180,9 @@ def replay(
     "--format", "form", type=click.Choice(FORMATS), required=True, help="asciicast v3, v2, text, or one HTML page."
 )
 @click.option("--output", "path", metavar="FILE", type=click.Path(path_type=Path), help="A new file; else stdout.")
+@REVEAL
 @reach_verb
-def export(settings: Settings, session: str, form: str, path: Path | None) -> None:
+def export(settings: Settings, session: str, form: str, path: Path | None, reveal: bool) -> None:
     """Write a recording for asciinema (cast: version 3, cast2: version 2), as text, or as a page with a player.
 
     The page (html) is one file that loads nothing from elsewhere: open it in a browser. A cast holds what the target
@@ -186,11 +191,11 @@ def export(settings: Settings, session: str, form: str, path: Path | None) -> No
     from bastion.cli import recordings
 
     if path is None:
-        reach.run(recordings.export(settings, session, form, sys.stdout))
+        reach.run(recordings.export(settings, session, form, sys.stdout, reveal=reveal))
         return
     with _new_file(path) as file:
         try:
-            reach.run(recordings.export(settings, session, form, file))
+            reach.run(recordings.export(settings, session, form, file, reveal=reveal))
         except BaseException:
             path.unlink(missing_ok=True)  # nothing half written stays
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from bastion.admin import load_directory
@@ -11,12 +12,16 @@ from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.control.client import Client
 from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info, whitelist_info
-from bastion.errors import NotFound
+from bastion.errors import NotAllowed, NotFound
 from bastion.renderer import Renderer
 from recorder.reader import Reader
 
 LEDGER_PAGE = 1000
 """Entries asked for at once: the daemon's own limit."""
+
+
+Note = Callable[[dict[str, object], str, str], None]
+"""(body, session, request): write `access.viewed`."""
 
 
 class Source(Protocol):
@@ -25,8 +30,8 @@ class Source(Protocol):
     async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
         """Held ones and the newest `limit` that ended, newest last."""
 
-    async def request(self, wanted: str) -> wire.RequestInfo:
-        """Raises NotFound or Conflict."""
+    async def request(self, wanted: str, *, reveal: bool = False) -> wire.RequestInfo:
+        """`reveal`: its secrets will be shown, which is noted. Raises NotFound or Conflict."""
 
     async def sessions(self, limit: int) -> list[wire.SessionInfo]:
         """The newest, newest last."""
@@ -34,13 +39,13 @@ class Source(Protocol):
     async def session(self, wanted: str) -> wire.SessionInfo:
         """Raises NotFound or Conflict."""
 
-    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
-        """A page of a recording, from frame number `after`; empty at the end."""
+    async def frames(self, session: str, after: int, *, reveal: bool = False) -> list[wire.FrameInfo]:
+        """A page of a recording, from frame number `after`; empty at the end. `reveal`: with its secrets, noted."""
 
     async def timeline(self, session: str) -> wire.TimelineInfo:
         """What is known of a recording; what is not rendered yet is rendered from now on. Raises StoreError."""
 
-    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
+    async def moment(self, session: str, at: int, frame: int = -1, *, reveal: bool = False) -> wire.MomentInfo:
         """What leads to a moment of it. Raises StoreError."""
 
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
@@ -85,8 +90,8 @@ class DaemonSource:
     async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
         return await self._client.requests(state, limit)
 
-    async def request(self, wanted: str) -> wire.RequestInfo:
-        return await self._client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
+    async def request(self, wanted: str, *, reveal: bool = False) -> wire.RequestInfo:
+        return await self._client.call(wire.ShowRequest, wire.RequestInfo, request=wanted, reveal=reveal)
 
     async def sessions(self, limit: int) -> list[wire.SessionInfo]:
         return await self._client.call(wire.ListSessions, list[wire.SessionInfo], limit=limit)
@@ -94,14 +99,18 @@ class DaemonSource:
     async def session(self, wanted: str) -> wire.SessionInfo:
         return await self._client.call(wire.ShowSession, wire.SessionInfo, session=wanted)
 
-    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
-        return await self._client.call(wire.ReadRecording, list[wire.FrameInfo], session=session, after=after)
+    async def frames(self, session: str, after: int, *, reveal: bool = False) -> list[wire.FrameInfo]:
+        return await self._client.call(
+            wire.ReadRecording, list[wire.FrameInfo], session=session, after=after, reveal=reveal
+        )
 
     async def timeline(self, session: str) -> wire.TimelineInfo:
         return await self._client.call(wire.ReadTimeline, wire.TimelineInfo, session=session)
 
-    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
-        return await self._client.call(wire.ReadMoment, wire.MomentInfo, session=session, at=at, frame=frame)
+    async def moment(self, session: str, at: int, frame: int = -1, *, reveal: bool = False) -> wire.MomentInfo:
+        return await self._client.call(
+            wire.ReadMoment, wire.MomentInfo, session=session, at=at, frame=frame, reveal=reveal
+        )
 
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult:
         fields = {name: getattr(question, name) for name in question.__struct_fields__ if name != "id"}
@@ -152,19 +161,25 @@ class DaemonSource:
 class StoreSource:
     """Reads the store of a bastion whose daemon does not run."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, note: Note | None = None) -> None:
+        """`note` writes an entry that says what was looked at; without it nothing can be revealed."""
         self._reader = reader
         self._archive = Archive(reader)
         self._renderer: Renderer | None = None
         self._mine = reader.directory.stat().st_uid == os.geteuid()
         """Files of root's among the daemon's would be in its way, and a trap for root."""
+        self._note = note
+        self._noted: set[tuple[str, str]] = set()
 
     async def requests(self, state: str, limit: int) -> list[wire.RequestInfo]:
         rows = await self._archive.requests(limit)
         return [row for row in rows if not state or row.state == state]
 
-    async def request(self, wanted: str) -> wire.RequestInfo:
-        return await self._archive.request(wanted)
+    async def request(self, wanted: str, *, reveal: bool = False) -> wire.RequestInfo:
+        info = await self._archive.request(wanted)
+        if reveal:
+            self._reveal("request", info.session, info.id)
+        return info
 
     async def sessions(self, limit: int) -> list[wire.SessionInfo]:
         return await self._archive.sessions(limit)
@@ -172,8 +187,17 @@ class StoreSource:
     async def session(self, wanted: str) -> wire.SessionInfo:
         return await self._archive.session(wanted)
 
-    async def frames(self, session: str, after: int) -> list[wire.FrameInfo]:
-        return await self._archive.frames(session, after)
+    async def frames(self, session: str, after: int, *, reveal: bool = False) -> list[wire.FrameInfo]:
+        if reveal:
+            self._reveal("recording", session, "")
+        return await self._archive.frames(session, after, reveal=reveal)
+
+    def _reveal(self, what: str, session: str, request: str) -> None:
+        if self._note is None:
+            raise NotAllowed("nothing can be revealed here", "the ledger could not note it")
+        if (what, session or request) not in self._noted:
+            self._noted.add((what, session or request))
+            self._note({"what": what, "revealed": True}, session, request)
 
     async def timeline(self, session: str) -> wire.TimelineInfo:
         found = await self._archive.timeline(session)
@@ -183,8 +207,10 @@ class StoreSource:
             self._renderer.render(session)
         return found
 
-    async def moment(self, session: str, at: int, frame: int = -1) -> wire.MomentInfo:
-        return await self._archive.moment(session, at, frame)
+    async def moment(self, session: str, at: int, frame: int = -1, *, reveal: bool = False) -> wire.MomentInfo:
+        if reveal:
+            self._reveal("recording", session, "")
+        return await self._archive.moment(session, at, frame, reveal=reveal)
 
     async def close(self) -> None:
         """End what was started for it."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command(settings: Settings) -> None:
     """The approver's console: what is held, everything about it, a key to approve, a key to deny."""
     from bastion.control.client import Client
+    from bastion.covering import visible
     from bastion.errors import BastionError
-    from bastion.policy.visible import visible
     from tui import keys
     from tui.app import BastionConsole
 

@@ -83,17 +83,18 @@ class Archive:
         """One session; the id may be shortened while unique. Raises NotFound."""
         return await self._read(lambda: self.session_now(wanted))
 
-    async def frames(self, session: str, after: int) -> list[FrameInfo]:
-        """Frames of a recording from number `after`, about PAGE_BYTES of them; empty at the end."""
-        return await self._read(lambda: self.frames_now(session, after))
+    async def frames(self, session: str, after: int, *, reveal: bool = False) -> list[FrameInfo]:
+        """Frames of a recording from number `after`, about PAGE_BYTES of them; empty at the end. Secrets in them are
+        overwritten unless `reveal`."""
+        return await self._read(lambda: self.frames_now(session, after, reveal=reveal))
 
     async def timeline(self, session: str) -> TimelineInfo:
         """What is known of a recording. Raises StoreError."""
         return await self._read(lambda: self.moments.timeline(session))
 
-    async def moment(self, session: str, at: int, frame: int) -> MomentInfo:
-        """What leads to a moment of it. Raises StoreError."""
-        return await self._read(lambda: self.moments.moment(session, at, frame))
+    async def moment(self, session: str, at: int, frame: int, *, reveal: bool = False) -> MomentInfo:
+        """What leads to a moment of it; secrets are overwritten unless `reveal`. Raises StoreError."""
+        return await self._read(lambda: self.moments.moment(session, at, frame, reveal=reveal))
 
     async def lines(self, after: int, limit: int) -> list[LedgerLine]:
         """Entries with seq > after."""
@@ -173,9 +174,9 @@ class Archive:
             raise NotFound(f"no session {wanted!r}")
         return info
 
-    def frames_now(self, session: str, after: int) -> list[FrameInfo]:
+    def frames_now(self, session: str, after: int, *, reveal: bool = False) -> list[FrameInfo]:
         """See `frames`. Raises StoreError."""
-        return self.moments.frames(session, after)
+        return self.moments.frames(session, after, reveal=reveal)
 
     def lines_now(self, after: int, limit: int) -> list[LedgerLine]:
         """See `lines`. Raises StoreError."""

@@ -5,6 +5,7 @@ A vote counts by its signature, not by the connection that brought it: see contr
 
 from __future__ import annotations
 
+from bastion.audit import Draft
 from bastion.control import statements, wire
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
 from bastion.control.server import Connection
@@ -41,9 +42,14 @@ class Deciding:
         rows = [*(ended[-limit:] if limit else []), *held]
         return _page([info for info in rows if not call.state or info.state == call.state], call.after)
 
-    async def show_request(self, call: wire.ShowRequest, _: Connection) -> object:
+    async def show_request(self, call: wire.ShowRequest, connection: Connection) -> object:
         """wire.ShowRequest"""
-        return await self._find_request(call.request)
+        info = await self._find_request(call.request)
+        if call.reveal:
+            body = {"what": "request", "revealed": True}
+            draft = Draft("access.viewed", connection.caller.name, body, session=info.session, request=info.id)
+            await self._house.audit.write(draft)
+        return info
 
     async def _find_request(self, wanted: str) -> wire.RequestInfo:
         live = {info.id: info for info in self._house.broker.infos()}

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+from bastion import overwriting
 from bastion.control.wire import FrameInfo, MarkInfo, MomentInfo, TimelineInfo
 from bastion.errors import StoreError
 from recorder import keyframe, replay
@@ -104,7 +105,7 @@ class Known:
             self._marked += 1
         return done
 
-    def nearest(self, chunk: int, frame: int) -> tuple[bytes, int]:
+    def nearest(self, chunk: int, frame: int, *, reveal: bool) -> tuple[bytes, int]:
         """The last screen before that frame of the recording, and where it stands; empty and 0: there is none."""
         chunk = min(chunk, self.derived.refresh())
         for number in range(chunk, max(-1, chunk - BACK_LIMIT), -1):
@@ -114,7 +115,10 @@ class Known:
             if link and value["end"]:
                 places.append((link.first + link.frames, value["end"]["screen"]))
             for place, screen in reversed(places):
-                if place <= frame and len(packed := keyframe.pack(screen)) <= SCREEN_LIMIT:
+                if place > frame:
+                    continue
+                packed = keyframe.pack(screen if reveal else overwriting.screen(screen))
+                if len(packed) <= SCREEN_LIMIT:
                     return packed, place
         return b"", 0
 
@@ -132,6 +136,38 @@ class Known:
                     return found
             first, number = link.first + link.frames, number + 1
         return found
+
+    def told(self, first: int, frames: list[Frame], *, reveal: bool) -> list[FrameInfo]:
+        """These frames, the first of which has that number, as messages; secrets in them are overwritten unless
+        `reveal`, also those that began before or go on behind them."""
+        if not reveal and frames:
+            lead, behind = self._before(first), self._behind(first + len(frames))
+            covered = overwriting.frames([*lead, *frames, *behind])
+            frames = covered[len(lead) : len(lead) + len(frames)]
+        return [FrameInfo(at=frame.at_us, kind=frame.kind, data=frame.data) for frame in frames]
+
+    def _before(self, first: int) -> list[Frame]:
+        """What leads to that frame, as far as secrets go; less where it cannot be had."""
+        found: list[Frame] = []
+        number = self.spine.chunk_of(first - 1) if first > 0 else -1
+        while number >= 0 and len(found) < overwriting.LEAD_FRAMES:
+            try:
+                frames = self.spine.read(self._reader, number)[: max(0, first - self.spine.links[number].first)]
+            except RecorderError:
+                break
+            found = [*frames, *found]
+            if len(shorter := overwriting.last(found)) < len(found):
+                return shorter
+            number -= 1
+        return found
+
+    def _behind(self, first: int) -> list[Frame]:
+        """What goes on from that frame, likewise."""
+        try:
+            found = self.read(first, min(first + overwriting.LEAD_FRAMES, self.spine.frames))
+        except RecorderError:
+            return []
+        return overwriting.first(found)
 
     def behind(self, at: int) -> tuple[int, int]:
         """The chunk and the number of the first frame later than `at`."""
@@ -192,16 +228,16 @@ class Moments:
                 chunks=len(known.spine.links), rendered=rendered, stopped=stopped[1] if stopped else "",
             )  # fmt: skip
 
-    def moment(self, session: str, at: int, frame: int = -1) -> MomentInfo:
+    def moment(self, session: str, at: int, frame: int = -1, *, reveal: bool = False) -> MomentInfo:
         """Raises StoreError."""
         known = self._of(session)
         with known.guard:
             try:
-                return self._moment(known, at, frame)
+                return self._moment(known, at, frame, reveal=reveal)
             except RecorderError as error:
                 raise StoreError(error.message, error.hint) from None
 
-    def _moment(self, known: Known, at: int, frame: int) -> MomentInfo:
+    def _moment(self, known: Known, at: int, frame: int, *, reveal: bool) -> MomentInfo:
         if at > known.spine.until_us or frame >= known.spine.frames or not known.spine.links:
             known.refresh()
         if not known.spine.links:
@@ -212,14 +248,15 @@ class Moments:
         else:
             chunk, target = known.behind(at)
         if known.terminal:
-            screen, first = known.nearest(chunk, target)
+            screen, first = known.nearest(chunk, target, reveal=reveal)
             frames = known.read(first, target)
         else:
             screen = b""
             first, frames = known.tail(chunk, target)
-        return MomentInfo(screen=screen, first=first, frames=told(frames), target=target, at=max(0, at))
+        shown = known.told(first, frames, reveal=reveal)
+        return MomentInfo(screen=screen, first=first, frames=shown, target=target, at=max(0, at))
 
-    def frames(self, session: str, after: int) -> list[FrameInfo]:
+    def frames(self, session: str, after: int, *, reveal: bool = False) -> list[FrameInfo]:
         """Frames from number `after`, about PAGE_BYTES of them; empty at the end of what is durable.
 
         Raises StoreError at the chunk that cannot be had; what came before it is read.
@@ -233,11 +270,6 @@ class Moments:
                     except RecorderError:
                         if after >= known.spine.frames:
                             raise
-                return told(known.read(after, known.spine.frames))
+                return known.told(after, known.read(after, known.spine.frames), reveal=reveal)
             except RecorderError as error:
                 raise StoreError(error.message, error.hint) from None
-
-
-def told(frames: list[Frame]) -> list[FrameInfo]:
-    """Frames as messages."""
-    return [FrameInfo(at=frame.at_us, kind=frame.kind, data=frame.data) for frame in frames]

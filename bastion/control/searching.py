@@ -11,6 +11,8 @@ kept: what a search does not get through, the next one goes on with, and the hit
 hit belongs to the request whose marker, written by the bastion, came last before it; a line that a request shows twice
 is one hit.
 
+Secrets are neither shown nor found (policy/secrets.py): a search that finds one would tell it letter by letter.
+
 Not found: text across the end of a line or of the terminal's width, and what was wiped away within one frame. The
 screen of a governed shell's request that another one overlapped with may be taken for the other's.
 """
@@ -30,6 +32,7 @@ import msgspec
 from bastion.control import wire
 from bastion.control.archive import SEARCH_SECONDS, Archive
 from bastion.errors import BastionError
+from bastion.policy.secrets import overwrite
 from recorder import derived, indexer
 from recorder.derived import Derived
 from recorder.entry import Entry
@@ -224,7 +227,7 @@ class Search:
     def _hit(
         self, info: wire.SessionInfo, request: wire.RequestInfo | None, moment: int, at: int, where: str, line: str
     ) -> Iterator[wire.SearchHit]:
-        question = self._question
+        question, line = self._question, overwrite_text(line)
         tier, decision = (request.tier, request.state) if request is not None else ("", "")
         place = line.casefold().find(self._wanted)
         if (
@@ -250,6 +253,13 @@ class Search:
 
     def _note(self, text: str) -> None:
         self._notes.append(text)
+
+
+def overwrite_text(line: str) -> str:
+    """The line with secrets overwritten: what is covered is neither shown nor found."""
+    data = line.encode("utf-8", "surrogatepass")
+    covered = overwrite(data)
+    return line if covered == data else covered.decode("utf-8", "replace")
 
 
 def cut(line: str, place: int, length: int) -> str:

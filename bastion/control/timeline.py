@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bastion.control.wire import MarkInfo, RequestInfo, SessionInfo
+from bastion.covering import visible, visible_line
 from bastion.model import State, Tier
-from bastion.policy.visible import visible, visible_line
 
 SIGNS: dict[str, str] = {
     State.HELD: "?", State.APPROVED: "+", State.ALLOWED: "=", State.DENIED: "x", State.REFUSED: "x",

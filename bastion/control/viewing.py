@@ -13,7 +13,12 @@ from bastion.control import wire
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
 from bastion.control.server import Caller, Connection
 from bastion.directory import pick
-from bastion.errors import Conflict, NotFound
+from bastion.errors import Conflict, NotAllowed, NotFound
+from bastion.model import Role
+from bastion.overwriting import Live
+
+REVEALS = frozenset({Role.AUDITOR, Role.ADMIN})
+"""Who may see the secrets in a recording. Who decides sees those of the requests that they decide on."""
 
 
 class Viewing:
@@ -22,8 +27,8 @@ class Viewing:
     def __init__(self, house: House) -> None:
         self._house = house
         self._searching = asyncio.Semaphore(1)  # one at a time: it renders, and renders on one of the host's cores
-        self._seen: set[tuple[int, str]] = set()
-        """Recordings that each connection has read of."""
+        self._seen: set[tuple[int, str, bool]] = set()
+        """Recordings that each connection has read of, and whether with the secrets in them."""
         self._watching: dict[tuple[int, str], Callable[[], None]] = {}
 
     async def subscribe(self, _: wire.Subscribe, connection: Connection) -> object:
@@ -64,8 +69,8 @@ class Viewing:
     async def read_recording(self, call: wire.ReadRecording, connection: Connection) -> object:
         """wire.ReadRecording"""
         info = await self._find_session(call.session)
-        await self._note_recording(connection, info.id)
-        return await self._house.archive.frames(info.id, call.after)
+        await self._note_recording(connection, info.id, reveal=call.reveal)
+        return await self._house.archive.frames(info.id, call.after, reveal=call.reveal)
 
     async def read_timeline(self, call: wire.ReadTimeline, connection: Connection) -> object:
         """wire.ReadTimeline"""
@@ -79,16 +84,17 @@ class Viewing:
     async def read_moment(self, call: wire.ReadMoment, connection: Connection) -> object:
         """wire.ReadMoment"""
         info = await self._find_session(call.session)
-        await self._note_recording(connection, info.id)
-        return await self._house.archive.moment(info.id, call.at, call.frame)
+        await self._note_recording(connection, info.id, reveal=call.reveal)
+        return await self._house.archive.moment(info.id, call.at, call.frame, reveal=call.reveal)
 
-    async def _note_recording(self, connection: Connection, session: str) -> None:
-        """Once a connection: whoever looks again, looks on."""
-        spot = (id(connection), session)
+    async def _note_recording(self, connection: Connection, session: str, *, reveal: bool = False) -> None:
+        """Once a connection: whoever looks again, looks on. Raises NotAllowed."""
+        _check_reveal(reveal, connection.caller)
+        spot = (id(connection), session, reveal)
         if spot not in self._seen:
             self._seen.add(spot)
             connection.on_close(lambda: self._seen.discard(spot))
-            await self._note_view(connection.caller, session, "recording")
+            await self._note_view(connection.caller, session, "recording", revealed=reveal)
 
     async def search_sessions(self, call: wire.SearchSessions, connection: Connection) -> object:
         """wire.SearchSessions"""
@@ -102,13 +108,12 @@ class Viewing:
         info = await self._find_session(call.session)
         if info.state != "open":
             raise Conflict(f"session {info.id} is {info.state}", "`bastion session replay` shows it")
-        await self._note_view(connection.caller, info.id, "live")
+        _check_reveal(call.reveal, connection.caller)
+        await self._note_view(connection.caller, info.id, "live", revealed=call.reveal)
         spot = (id(connection), info.id)
         if spot not in self._watching:
             try:
-                stop = self._house.sessions.watch(
-                    info.id, lambda frame: connection.push(wire.SessionOutput(session=info.id, frame=frame))
-                )
+                stop = self._house.sessions.watch(info.id, _pushing(info.id, connection, reveal=call.reveal))
             except KeyError:
                 raise Conflict(f"session {info.id} has just ended") from None
             self._watching[spot] = stop
@@ -125,8 +130,9 @@ class Viewing:
         if stop is not None:
             stop()
 
-    async def _note_view(self, caller: Caller, session: str, what: str) -> None:
-        await self._house.audit.write(Draft("access.viewed", caller.name, {"what": what}, session=session))
+    async def _note_view(self, caller: Caller, session: str, what: str, *, revealed: bool = False) -> None:
+        body = {"what": what, **({"revealed": True} if revealed else {})}
+        await self._house.audit.write(Draft("access.viewed", caller.name, body, session=session))
 
     async def kill_session(self, call: wire.KillSession, connection: Connection) -> object:
         """wire.KillSession"""
@@ -161,3 +167,21 @@ class Viewing:
     async def list_ledger(self, call: wire.ListLedger, _: Connection) -> object:
         """wire.ListLedger"""
         return await self._house.archive.lines(call.after, min(max(call.limit, 1), LIST_LIMIT))
+
+
+def _check_reveal(reveal: bool, caller: Caller) -> None:
+    """May they see secrets that a recording holds? Raises NotAllowed."""
+    if reveal and not caller.local and not caller.roles & REVEALS:
+        raise NotAllowed(f"{caller.name} may not see what is covered", "needs the role auditor or admin")
+
+
+def _pushing(session: str, connection: Connection, *, reveal: bool) -> Callable[[wire.FrameInfo], None]:
+    live = Live()
+
+    def push(frame: wire.FrameInfo) -> None:
+        if not reveal:
+            frame = wire.FrameInfo(at=frame.at, kind=frame.kind, data=live.cover(frame.kind, frame.data))
+        if frame.data:
+            connection.push(wire.SessionOutput(session=session, frame=frame))
+
+    return push

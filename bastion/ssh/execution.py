@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from bastion.covering import visible_line
 from bastion.errors import BastionError
 from bastion.gate import events as ev
 from bastion.model import Request, StdinMode, Target, script_hash
 from bastion.policy.scripts import guarded
-from bastion.policy.visible import visible_line
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
 from bastion.ssh.services import Services

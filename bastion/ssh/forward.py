@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import asyncssh
 
+from bastion.covering import visible_line
 from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import effects as do
@@ -43,7 +44,6 @@ from bastion.model import (
     Verdict,
 )
 from bastion.policy.forwards import Destination, command
-from bastion.policy.visible import visible_line
 from bastion.ssh import algorithms
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.pump import Side, Upstream

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+from bastion.covering import visible_line
 from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import notices
@@ -15,7 +16,6 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.model import Decision, Request, StdinMode
 from bastion.policy.aside import there
-from bastion.policy.visible import visible_line
 from bastion.ssh import nesting
 from bastion.ssh.aside import Aside
 from bastion.ssh.dealings import Dealings

@@ -70,3 +70,5 @@ class ReadMoment(Call, frozen=True, kw_only=True, tag="read-moment"):
     """Microseconds since the recording began; beyond the end: the end."""
     frame: int = -1
     """Not negative: instead of `at`."""
+    reveal: bool = False
+    """As in ReadRecording."""

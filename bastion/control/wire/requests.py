@@ -157,6 +157,8 @@ class ShowRequest(Call, frozen=True, kw_only=True, tag="show-request"):
     """-> RequestInfo. `request` may be shortened while unique."""
 
     request: str
+    reveal: bool = False
+    """The caller shows it with the secrets in it: noted. The bytes are the same, since a digest is over all of them."""
 
 
 class CastVote(Call, frozen=True, kw_only=True, tag="cast-vote"):

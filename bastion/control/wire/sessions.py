@@ -92,6 +92,8 @@ class ReadRecording(Call, frozen=True, kw_only=True, tag="read-recording"):
 
     session: str
     after: int = 0
+    reveal: bool = False
+    """With the secrets in it; for auditors and admins, and noted."""
 
 
 class SearchSessions(Call, frozen=True, kw_only=True, tag="search-sessions"):
@@ -119,6 +121,8 @@ class WatchSession(Call, frozen=True, kw_only=True, tag="watch-session"):
     """-> SessionInfo; then SessionOutput is pushed until it ends or the connection closes."""
 
     session: str
+    reveal: bool = False
+    """As in ReadRecording."""
 
 
 class UnwatchSession(Call, frozen=True, kw_only=True, tag="unwatch-session"):

@@ -1,0 +1,80 @@
+"""A planted key: masked wherever people look, there for who may ask, noted when they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import make_house
+from tests.e2e.test_evidence import shells
+from tests.support.house import House
+from tests.support.sshd import Sshd
+
+pytestmark = pytest.mark.e2e
+
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
+SECRET = KEY[4:]
+
+
+@pytest.fixture
+def house(tmp_path: Path, sshd: Sshd) -> Iterator[House]:
+    made = make_house(tmp_path / "house", sshd)
+    made.start()
+    yield made
+    made.stop()
+
+
+async def test_a_planted_key_is_covered_in_every_view(house: House, tmp_path: Path) -> None:
+    ana = await house.local()
+    octal = "".join(f"\\0{ord(char):o}" for char in f"A{SECRET}")  # the command's own text does not have it
+    command = f"printf AKI; sleep 0.05; printf '%b\\n' '{octal}'; echo PGPASSWORD=hunter2"
+    ssh = await house.ssh("web-1", command)
+    info = await house.decide(ana)
+    done = await house.finish(ssh)
+    assert KEY.encode() in done.stdout  # the agent gets what its command prints: no policy says otherwise
+    assert info.command.decode() == command  # the approver's client has the bytes that the digest covers
+    away, local = shells(house)
+    views = (
+        ("request", "list"),
+        ("request", "list", "--json"),
+        ("request", "show", info.id),
+        ("session", "show", info.session),
+        ("session", "export", info.session, "--format", "cast"),
+        ("session", "export", info.session, "--format", "html"),
+        ("session", "search", "AKI", "--json"),
+        ("ledger", "list", "--json"),
+    )
+    for shell, some in ((away, views[:1]), (local, views)):
+        for words in some:
+            found = shell(*words)
+            assert (found.status, found.err) == (0, ""), (words, found.err)
+            assert SECRET not in found.out, words
+            assert "hunter2" not in found.out, words
+    assert local("session", "search", SECRET).status == 1
+    shown = local("request", "show", info.id, "--json").json
+    assert shown["covered"] == ["command"]
+    assert "⟨secret password, 7 bytes, #" in shown["command"]
+    # who may, asks
+    assert "hunter2" in local("request", "show", info.id, "--reveal").out
+    assert KEY in local("session", "export", info.session, "--format", "txt", "--reveal").out
+    refused = away("session", "export", info.session, "--format", "txt", "--reveal")
+    assert (refused.status, refused.out) == (1, "")
+    assert "needs the role auditor or admin" in refused.err
+    viewed = [
+        (entry["body"]["what"], entry["body"].get("revealed", False))
+        for entry in local("ledger", "list", "--json").json
+        if entry["type"] == "access.viewed"
+    ]
+    assert viewed.count(("request", True)) == 1
+    assert viewed.count(("recording", True)) == 1
+    assert ("recording", False) in viewed
+    await ana.close()
+    house.stop()
+    assert SECRET not in local("session", "export", info.session, "--format", "txt").out
+    assert KEY in local("session", "export", info.session, "--format", "txt", "--reveal").out
+    last = json.loads(local("ledger", "list", "--json", "--limit", "1").out)[0]
+    assert (last["type"], last["body"]) == ("access.viewed", {"what": "recording", "revealed": True})
+    assert local("ledger", "verify").status == 0
