@@ -20,7 +20,7 @@ class Batch:
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.contents: dict[str, Staged] = {}
-        self._spare: list[Staged] = []
+        self._kept: set[Staged] = set()
         self._at: dict[bytes, int] = {}
         """Resolved paths to places in `items`."""
         self._spelled: dict[bytes, bytes] = {}
@@ -44,12 +44,9 @@ class Batch:
         self._size += len(names.shown(item.path)) + ITEM_BYTES
         if item.asked != item.path:
             self._size += len(names.shown(item.asked))
-        if staged is None:
-            return
-        if item.sha256 in self.contents:
-            self._spare.append(staged)
-        else:
-            self.contents[item.sha256] = staged
+        if staged is not None:
+            self._kept.add(staged)
+            self.contents.setdefault(item.sha256, staged)
 
     def at(self, path: bytes) -> Item | None:
         """What is to be made or set at a resolved path."""
@@ -76,10 +73,15 @@ class Batch:
             rest.append(name)
         return None
 
+    def holds(self, staged: Staged) -> bool:
+        """Whether it is kept here."""
+        return staged in self._kept
+
     def drop(self) -> None:
         """Remove the staged files."""
-        for staged in (*self.contents.values(), *self._spare):
+        for staged in self._kept:
             staged.drop()
+        self._kept.clear()
 
 
 ITEM_BYTES = 320

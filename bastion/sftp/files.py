@@ -80,6 +80,9 @@ class Files(asyncssh.SFTPServer):
         self._asked: list[str] = []
         self.batch = Batch()
         self._together = Together()
+        self._unwritten: dict[bytes, str] = {}
+        """The file whose writing was refused last, and why: paramiko does not look at the answer to `close`, but at the
+        file behind it, and is told there."""
         self.refusals: list[Refusal] = []
         """What was refused or failed after it was acknowledged, or is reported only so."""
 
@@ -147,6 +150,8 @@ class Files(asyncssh.SFTPServer):
 
     async def _attributes(self, path: bytes, asked: bytes, *, follow: bool) -> SFTPAttrs:
         self._look(path, asked)
+        if reason := self._unwritten.pop(path, ""):
+            raise asyncssh.SFTPPermissionDenied(reason)
         item = self.batch.at(path)
         attrs = None
         if item is None or item.kind is Kind.SETSTAT:
@@ -236,8 +241,9 @@ class Files(asyncssh.SFTPServer):
                 raise asyncssh.SFTPPermissionDenied("bastion: neither a file nor a directory, so it is not opened")
 
     async def _ask_together(self, item: Item) -> Leave | None:
-        """About all that its directory's listing has, where policy says the same of all as of this one; None: about this
-        one only."""
+        """About all that its directory's listing has, where policy says the same of all as of this one.
+
+        None: about this one only."""
         if self.client is not Client.COLLECTED or item.asked != item.path:
             return None
         files = self._together.list_for(item.path)
@@ -379,12 +385,14 @@ class Files(asyncssh.SFTPServer):
             case Writing():
                 try:
                     await self._close_written(file_obj)
-                except (BastionError, OSError, Moved) as error:
-                    file_obj.staged.drop()
-                    raise asyncssh.SFTPFailure(f"bastion: {error}") from None
-                except BaseException:
-                    file_obj.staged.drop()
+                except asyncssh.SFTPError as error:
+                    self._unwritten = {file_obj.path: error.reason}
                     raise
+                except (BastionError, OSError, Moved) as error:
+                    raise asyncssh.SFTPFailure(f"bastion: {error}") from None
+                finally:
+                    if not self.batch.holds(file_obj.staged):
+                        file_obj.staged.drop()
 
     async def _close_read(self, reading: Reading) -> None:
         with contextlib.suppress(asyncssh.Error):
@@ -405,7 +413,6 @@ class Files(asyncssh.SFTPServer):
         sha256 = staged.seal() if staged.size <= SMALL else await asyncio.to_thread(staged.seal)
         found, before = await self._before(writing.path) if writing.found.there is There.FILE else (writing.found, None)
         if found.sha256 == sha256 and not writing.set:
-            staged.drop()
             self._note(f"put {names.shown(writing.path)}, which had this content already")
             return
         after = staged.read(0, SIDE_LIMIT + 1)
@@ -444,7 +451,11 @@ class Files(asyncssh.SFTPServer):
         self._takes_changes()
         if attrs.size is not None:
             writing = await self._open_to_write(path, asyncssh.FXF_WRITE, SFTPAttrs())
-            await self.fsetstat(writing, attrs)
+            try:
+                await self.fsetstat(writing, attrs)
+            except BaseException:
+                writing.staged.drop()
+                raise
             await self.close(writing)
             return
         found, asked = await self._target(path)
@@ -557,12 +568,7 @@ class Files(asyncssh.SFTPServer):
             if self.batch.full:
                 await self._flush()
             return
-        contents = {item.sha256: staged} if staged is not None else {}
-        try:
-            await self._settle([item], contents)
-        finally:
-            if staged is not None:
-                staged.drop()
+        await self._settle([item], {item.sha256: staged} if staged is not None else {})
 
     async def _flush(self) -> None:
         """Hold what was collected, now."""
