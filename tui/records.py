@@ -163,7 +163,7 @@ def _ledger(answers: Answers, now: int) -> list[Record]:
                     ("when", clock_time(at)),
                     ("about", visible(about) or "the bastion"),
                     ("leaf", visible(line.leaf)),
-                    *((visible(str(name))[:24], visible(_plain(value))) for name, value in _items(body)),
+                    *((cell(str(name), 24), visible(_plain(value))) for name, value in _items(body)),
                 ),
                 "bad" if "refused" in kind or "failed" in kind else "value",
             )
@@ -251,17 +251,17 @@ def detail(record: Record | None, empty: str, width: int) -> Document:
 
 def policy_document(policy: wire.PolicyInfo, explained: bool, width: int) -> Document:
     """The policy in force: its text with line numbers, or what it says in plain words."""
-    rows: list[Row] = [title_row(f"policy {visible(policy.name)}", f"sha256 {visible(policy.digest)[:16]}", width)]
+    rows: list[Row] = [title_row(f"policy {cell(policy.name, 40)}", f"sha256 {cell(policy.digest, 16)}", width)]
     for freeze in policy.freezes:
         rows += field_rows("FROZEN", visible(f"{freeze.name or 'everything'}: {freeze.reason}"), width, "alarm")
     if explained:
         for place, words in policy.sentences:
-            rows += field_rows(visible(place).rpartition(":")[2] if place else "", visible(words), width)
+            rows += field_rows(cell(place.rpartition(":")[2], 10), visible(words), width)
         return Document([Rows(rows)])
     if not policy.texts:
         rows += field_rows("", "No policy file: whatever is not on the whitelist is held.", width, "quiet")
     for name, text in policy.texts:
-        rows.append(title_row(visible(name), "", width))
+        rows.append(title_row(cell(name, 60), "", width))
         for number, line in enumerate(text.split("\n"), 1):
             rows += field_rows(f"{number:>5}", visible(line), width)
     return Document([Rows(rows)])
