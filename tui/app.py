@@ -71,6 +71,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
     """Pushes are drawn together when they come faster than this."""
     BELL_SECONDS = 1.0
     """At most one bell in this time."""
+    LEAST = (40, 12)
+    """Columns and rows of a window in which something can be decided: a phone's has about 45 by 20."""
     FREEZE_SECONDS = 10.0
     """Freezes are asked for this often: nothing is pushed of them."""
     TOLD_SECONDS = 12.0
@@ -156,6 +158,18 @@ class BastionConsole(Sealed, inherit_bindings=False):
         active = self.screen.active_bindings.get(event.key)
         if active is None or active.binding.id != "request.confirm":
             self.view.guard.disarm()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Rows are elsewhere now, whoever did it; and there may be too little room to read what one decides on."""
+        columns, rows = self.LEAST
+        small = event.size.width < columns or event.size.height < rows
+        self.view.cramped = f"the window is too small to decide in: {columns} columns and {rows} rows" if small else ""
+        self.view.guard.display_changed(self.clock())
+
+    def on_app_focus(self) -> None:
+        """The person comes back to this window: what they see is new to them, and the key or click may be meant for
+        another one."""
+        self.view.guard.display_changed(self.clock())
 
     # --- what the connection says
 

@@ -73,7 +73,9 @@ def _past(info: wire.BackgroundInfo, now: int, width: int) -> list[Row]:
     if not info.past:
         return field_rows("past", f"nothing like it among {amount(info.looked_at, 'earlier request')}", width)
     counts = f"exactly this: approved {info.same_approved} and denied {info.same_denied} times"
-    rows = field_rows("past", f"{counts}, of {amount(info.looked_at, 'earlier request')}", width)
+    if not info.same_approved + info.same_denied:
+        counts = "exactly this was never decided before"
+    rows = field_rows("past", f"{counts}, among {amount(info.looked_at, 'earlier request')}", width)
     for each in info.past:
         badge = state_badge(each.state)
         by = f" by {names(each.by)}" if each.by else ""

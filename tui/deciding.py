@@ -265,7 +265,7 @@ def snooze(view: View, me: str, now: float, wall: int) -> Outcome:
 
 def freeze(view: View, me: str, now: float) -> Outcome:
     """The key that freezes everything."""
-    words = view.guard.refusal(now, harmless=True) or view.powerless
+    words = view.guard.refusal(now, harmless=True) or view.powerless or view.cramped
     return Refused(words or "not connected: nothing was done") if words or not me else AskFreeze()
 
 
@@ -284,8 +284,8 @@ def kill(view: View, me: str, now: float) -> Outcome:
         return Refused(words)
     if not me:
         return Refused("not connected: nothing was done")
-    if view.powerless:
-        return Refused(view.powerless)
+    if view.powerless or view.cramped:
+        return Refused(view.powerless or view.cramped)
     current = view.current
     session = view.sessions.get(current.info.session) if isinstance(current, Item) else current
     if session is None:
@@ -316,6 +316,7 @@ def stands(view: View, item: Item, me: str) -> str:
         (item.gone, "the bastion does not know this request any more"),
         (not item.held, f"too late: it was {ending(item.info)}"),
         (not me, "not connected: nothing was sent"),
+        (bool(view.cramped), view.cramped),
         (item.id in view.voting, "your vote on it is under way"),
     )
     return next((words for fails, words in checks if fails), "")

@@ -105,7 +105,7 @@ def headline(current: Item | wire.SessionInfo | None, now: int, width: int) -> t
     left = ((f" {state} ", style), (f" {cell(info.id, 12)}  ", "strong"), (f"{tier.glyph} {risk(info)}", tier.style))
     if not current.held:
         return left, ()
-    votes = f"{approvals(info)} of {amount(info.approvals, 'approval')} " if info.approvals > 1 or info.votes else ""
+    votes = f"  {approvals(info)} of {amount(info.approvals, 'approval')} " if info.approvals > 1 or info.votes else ""
     remaining = info.expires - now
     cells = max(0, min(30, width - 62))
     meter = f"[{bar(remaining, info.expires - info.created, cells)}] " if cells > 4 else ""

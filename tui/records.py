@@ -156,7 +156,7 @@ def _ledger(answers: Answers, now: int) -> list[Record]:
         rows.append(
             Record(
                 str(line.seq),
-                (str(line.seq), clock_time(at)[:19], kind, actor, f"{about} {said}".strip()),
+                (str(line.seq), clock_time(at)[5:19], kind, actor, f"{about} {said}".strip()),
                 (
                     ("entry", f"{line.seq}: {visible(kind)}"),
                     ("by", visible(actor)),
@@ -196,7 +196,7 @@ LISTINGS = {
         Listing(
             "ledger",
             "LEDGER",
-            (Column("SEQ", 8), Column("WHEN (UTC)", 19), Column("ENTRY", 20), Column("BY", 14), Column("ABOUT", FILL)),
+            (Column("SEQ", 7), Column("WHEN (UTC)", 14), Column("ENTRY", 18), Column("BY", 10), Column("ABOUT", FILL)),
             (("ledger", wire.ListLedger, list[wire.LedgerLine]),),
             _ledger,
             "There is nothing here.",

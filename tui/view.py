@@ -52,6 +52,8 @@ class View:
         self.guard = Guard()
         self.me = ""
         """Who looks, as the bastion knows them; of the last connection."""
+        self.cramped = ""
+        """Why nobody can decide in this window; empty where they can."""
         self.powerless = ""
         """Why this person can do nothing but look; empty where they can."""
         self.barred = ""

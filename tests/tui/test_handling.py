@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from textual import events
 
 from bastion import errors
 from bastion.control import wire
@@ -256,3 +257,46 @@ async def test_without_signatures_protecting_keys_still_work(console: Open) -> N
         await it.press("y")
         await it.told("was ended")
         assert bastion.votes == []
+
+
+# --- the window itself
+
+
+async def test_a_resize_holds_keys_back(console: Open) -> None:
+    """The rows are elsewhere: by a person, or by a tmux that somebody else attaches to."""
+    async with console(one()) as it:
+        await it.press("end")
+        it.wait_seconds(5)
+        await it.pilot.resize_terminal(100, 30)
+        await it.press("a", after=0.3)
+        assert it.bastion.votes == []
+        await it.told("the screen had just changed")
+        await it.press("a")
+        await it.told("counts")
+
+
+async def test_coming_back_to_the_window_holds_keys_back(console: Open) -> None:
+    async with console(one()) as it:
+        it.wait_seconds(5)
+        it.app.post_message(events.AppBlur())
+        it.app.post_message(events.AppFocus())
+        await it.pilot.pause()
+        await it.press("a", after=0.3)
+        assert it.bastion.votes == []
+        await it.press("a")
+        await it.told("counts")
+
+
+@pytest.mark.parametrize("size", [(20, 5), (39, 24), (80, 11)])
+async def test_nothing_is_decided_where_it_cannot_be_read(console: Open, size: tuple[int, int]) -> None:
+    async with console(one(), size=size) as it:
+        before = len(it.bastion.calls)
+        for key in ("a", "A", "d", "e", "f", "x", "s", "greater_than_sign"):
+            await it.press("end", key, "y", "enter")
+            assert len(it.app.screen_stack) == 2, key
+        kinds = (wire.SnoozeRequest, wire.EscalateRequest, wire.SetFreeze, wire.KillSession, wire.TryEdit)
+        assert not [call for call in it.bastion.calls[before:] if isinstance(call, kinds)]
+        assert it.bastion.votes == []
+        await it.pilot.resize_terminal(80, 24)
+        await it.press("home", "a")
+        await it.told("counts")

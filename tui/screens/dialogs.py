@@ -107,7 +107,7 @@ class EscalateScreen(DenyScreen):
 
     VERB = "ASK OTHERS TO DECIDE"
     ASKS = "what should they know?"
-    KEYS = " Enter asks the next group that policy names, and tells everybody; Esc goes back"
+    KEYS = " Enter asks policy's next group and tells everybody, Esc goes back"
     EMPTY = " a few words, please: they have not seen it yet"
 
     def _problem(self) -> str:

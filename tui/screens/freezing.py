@@ -60,9 +60,7 @@ class FreezeScreen(ModalScreen[Freezing | None], inherit_bindings=False):
         if not self.query("#dialog-keys"):
             return
         self.query_one("#dialog-title", Bar).draw(((" FREEZE EVERYTHING", "alarm"),))
-        words = (
-            " Nothing new runs on any target, approved or not, until somebody lifts it (screen 6, or bastion unfreeze)."
-        )
+        words = " Nothing new runs on any target until somebody lifts it: screen 6"
         self.query_one("#dialog-subject", Bar).draw(((words, "value"),))
         running = sum(not one.closed for one in self.app.view.sessions.values())
         choice = (
@@ -71,7 +69,7 @@ class FreezeScreen(ModalScreen[Freezing | None], inherit_bindings=False):
             else (f" what runs in {amount(running, 'open session')} goes on", "value")
         )
         self.query_one("#dialog-choice", Bar).draw((choice,))
-        keys = (" Enter freezes, Tab switches what becomes of open sessions, Esc goes back without", "quiet")
+        keys = (" Enter freezes, Tab: open sessions too or not, Esc goes back", "quiet")
         if not self.app.link.up:
             keys = (" Esc closes: not connected", "alarm")
         elif self._empty:
