@@ -3,6 +3,7 @@ there is room again. The disk is a tmpfs of a few MiB under the bastion's state 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -86,6 +87,13 @@ async def test_it_goes_on_when_there_is_room_again(small: House, tmp_path: Path)
     assert verify(house.config.store).verdict is Verdict.OK
 
 
+def remount(disk: Path, how: str) -> bool:
+    """Whether the disk is that now."""
+    return (
+        subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=False, capture_output=True).returncode == 0
+    )
+
+
 def fill(path: Path) -> None:
     """Leave no byte free."""
     with path.open("wb", buffering=0) as file:
@@ -101,3 +109,53 @@ def fill(path: Path) -> None:
 def house_entries(house: House) -> list[bytes]:
     with Reader.open(house.config.store) as reader:
         return [entry.bytes for entry in reader.entries()]
+
+
+async def test_a_disk_that_turns_read_only_and_back(small: House, tmp_path: Path) -> None:
+    """As the kernel does after an error of the device (ext4's errors=remount-ro)."""
+    house = small
+    house.start()
+    root = await house.local()
+    await house.whitelist(root, f"echo x >> {tmp_path}/marker".encode())
+    before = house_entries(house)
+    if not remount(house.work, "ro"):  # files that are open for writing keep it from turning
+        house.stop()
+        assert remount(house.work, "ro")
+        with pytest.raises(AssertionError):
+            house.start()
+        assert "cannot be" in house.log.read_text()
+    outcome = await house.run("web-1", f"echo x >> {tmp_path}/marker")
+    assert outcome.status != 0
+    assert not (tmp_path / "marker").exists()
+    house.stop()
+    assert remount(house.work, "rw")
+    house.start()
+    assert (await house.run("web-1", f"echo x >> {tmp_path}/marker")).status == 0
+    house.stop()
+    assert verify(house.config.store).verdict is Verdict.OK
+    assert house_entries(house)[: len(before)] == before
+
+
+async def test_a_sync_that_fails_while_it_runs(house: House, tmp_path: Path) -> None:
+    """strace makes every fdatasync of the daemon fail from now on: nothing may run that is not durable."""
+    house.start()
+    root = await house.local()
+    command = f"echo x >> {tmp_path}/marker"
+    await house.whitelist(root, command.encode())
+    assert (await house.run("web-1", command)).status == 0
+    tracer = await asyncio.create_subprocess_exec(
+        *("strace", "-f", "-o", "/dev/null", "-e", "inject=fsync,fdatasync:error=EIO", "-p", str(house.pid)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert tracer.stderr is not None
+    assert b"attached" in await tracer.stderr.readline()
+    outcome = await house.run("web-1", command)
+    assert outcome.status != 0
+    assert (tmp_path / "marker").read_text() == "x\n"
+    wait_until(lambda: house.dead, "a bastion that cannot record stops")
+    await tracer.communicate()
+    house.stop()
+    house.start()
+    assert (await house.run("web-1", command)).status == 0
+    house.stop()
+    assert verify(house.config.store).verdict is Verdict.OK
