@@ -56,6 +56,13 @@ class Mailbox(Generic[E]):
         self._events.append(event)
         self._wake.set()
 
+    def post_newest(self, event: E) -> None:
+        """It happened, and makes one of its kind right before it meaningless: a flood of them is one."""
+        if self._events and type(self._events[-1]) is type(event):
+            self._events[-1] = event
+        else:
+            self.post(event)
+
     def post_first(self, event: E) -> None:
         """It happened before all the others."""
         self._events.appendleft(event)

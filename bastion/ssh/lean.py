@@ -14,13 +14,19 @@ These are changes of one connection's class, on the object that asyncssh made: i
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
 
-PIECE = 64 << 10
-"""Bytes that asyncssh is given at once: two packets of the usual size. Less gave no more."""
+PIECE, PIECE_LEAST = 64 << 10, 2 << 10
+"""Bytes that asyncssh is given at once, at most: two packets of the usual size. Less gave no more, for bulk; of the
+smallest packets 64 KiB hold a thousand, each as much work as a large one, so that a piece is made smaller which takes
+longer than TURN_SECONDS."""
+
+TURN_SECONDS = 0.004
+"""That one piece should take at most. A person notices 50 ms, and several connections may have one each."""
 
 
 class _Lean:
@@ -28,6 +34,7 @@ class _Lean:
 
     _left: memoryview | None = None
     """Of what was received, and waits for its turn; the socket is paused meanwhile."""
+    _piece = PIECE
 
     def send_packet(self, pkttype: int, *args: bytes, **more: Any) -> None:
         """Send it, unless it says nothing."""
@@ -40,20 +47,29 @@ class _Lean:
             self._left = memoryview(bytes(self._left) + data)
             return
         transport: Any = self._transport  # type: ignore[attr-defined]
-        if len(data) <= PIECE or not hasattr(transport, "set_protocol"):
-            super().data_received(data, datatype)  # type: ignore[misc]
+        if len(data) <= self._piece or not hasattr(transport, "set_protocol"):
+            self._take(data)
             return
         self._left = memoryview(data)
         transport.pause_reading()
         self._next_piece()
+
+    def _take(self, data: bytes) -> None:
+        begun = time.perf_counter()  # uvloop's clock stands still within a turn
+        super().data_received(data)  # type: ignore[misc]
+        if time.perf_counter() - begun > TURN_SECONDS:
+            self._piece = max(PIECE_LEAST, len(data) // 2)
+        elif len(data) >= self._piece:
+            self._piece = min(PIECE, self._piece * 2)
 
     def _next_piece(self) -> None:
         left, transport = self._left, self._transport  # type: ignore[attr-defined]
         if left is None or transport is None:
             self._left = None
             return
-        super().data_received(bytes(left[:PIECE]))  # type: ignore[misc]
-        self._left = left = self._left[PIECE:] if self._left is not None else None
+        size = self._piece
+        self._take(bytes(left[:size]))
+        self._left = left = self._left[size:] if self._left is not None else None
         if left is not None and len(left):
             self._loop.call_soon(self._next_piece)  # type: ignore[attr-defined]
             return

@@ -59,7 +59,7 @@ class AgentSide(asyncssh.SSHServerSession[bytes]):
     def window_changed(self, columns: int, rows: int) -> None:
         """RFC 4254 section 6.7."""
         if len(self._events) < EVENTS_QUEUED:
-            self._events.post(sv.WindowChanged(columns, rows))
+            self._events.post_newest(sv.WindowChanged(columns, rows))
 
     def signal_received(self, signal: str) -> None:
         """RFC 4254 section 6.9."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ import asyncssh
 import pytest
 import uvloop
 
-from bastion.ssh.lean import PIECE, lean
+from bastion.ssh.lean import PIECE, PIECE_LEAST, TURN_SECONDS, _Lean, lean
 from tests.support.sshd import Sshd
 
 MIB = 24
@@ -98,3 +99,61 @@ async def test_a_connection_that_ends_between_two_pieces(tmp_path: object) -> No
                 await made.wait_closed()
     finally:
         sshd.stop()
+
+
+class _Slow:
+    """Stands where asyncssh's connection does: each byte takes its time."""
+
+    def __init__(self, transport: object) -> None:
+        self._transport, self._loop = transport, asyncio.get_running_loop()
+        self.taken: list[int] = []
+        self.slow = True
+
+    def data_received(self, data: bytes, datatype: object = None) -> None:
+        self.taken.append(len(data))
+        if self.slow:
+            end = time.perf_counter() + 2 * TURN_SECONDS
+            while time.perf_counter() < end:
+                pass
+
+
+class _Pausable:
+    """A transport that counts."""
+
+    def __init__(self) -> None:
+        self.paused = 0
+
+    def set_protocol(self, _protocol: object) -> None:
+        """What makes it a socket's."""
+
+    def pause_reading(self) -> None:
+        self.paused += 1
+
+    def resume_reading(self) -> None:
+        self.paused -= 1
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class _Both(_Lean, _Slow):
+    pass
+
+
+async def test_what_is_much_work_is_taken_in_smaller_pieces() -> None:
+    """A thousand small packets are as much work as a thousand large ones."""
+    transport = _Pausable()
+    one = _Both(transport)
+    one.data_received(bytes(4 * PIECE))
+    while one._left is not None:
+        assert transport.paused == 1
+        await asyncio.sleep(0)
+    assert sum(one.taken) == 4 * PIECE
+    assert one.taken[0] == PIECE
+    assert min(one.taken) <= 4 * PIECE_LEAST
+    assert transport.paused == 0
+    one.slow = False
+    while one._piece < PIECE:  # and in larger ones again
+        one.data_received(bytes(PIECE))
+        while one._left is not None:
+            await asyncio.sleep(0)
