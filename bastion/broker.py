@@ -69,6 +69,8 @@ class Broker:
         self.timeout = timeout
         self.alert: Callable[[str, str], None] = lambda kind, text: None
         """(kind, sentence): tells every console."""
+        self.watched: Callable[[RequestInfo], bool] = lambda info: True
+        """Whether somebody watches the queue who may decide it."""
         self._filed: dict[str, Filed] = {}
         self._subscribers: set[Callable[[RequestInfo], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -172,6 +174,7 @@ class Broker:
         old.waiter = old.edited = None
         self._change(old, state=State.WITHDRAWN.value, decided=entries[2].t, decision_reason=why, edited=request.id)
         self._publish(new)
+        self._look(new)
         if new.edited is not None:
             new.edited(request, leaf)
         self._forget_oldest()
@@ -206,8 +209,31 @@ class Broker:
         others = [each for each in filed.info.snoozed if each[0] != by]
         now = self._clock.wall()
         self._change(filed, snoozed=[*others, (by, until)] if until > now else others)
+        self._look(filed)
         await self._audit.write(audit.snoozed(filed.info, by, max(until, 0)))
         return filed.info
+
+    def look_for_people(self) -> None:
+        """Somebody came or left: what nobody who is there may decide goes on, where policy says so."""
+        for pending in self._desk.held():
+            if (filed := self._filed.get(pending.request.id)) is not None:
+                self._look(filed)
+
+    def may_approve(self, request_id: str, by: str) -> bool:
+        """Whether policy lets them approve it as it stands. Raises NotFound."""
+        return self._desk.may_approve(request_id, by)
+
+    def _look(self, filed: Filed) -> None:
+        info = filed.info
+        waits = any(not seconds and group not in info.escalated for seconds, group in info.escalation)
+        if not waits or info.state != State.HELD.value or self.watched(info):
+            return
+        request = self._desk.get(info.id).request
+        for group in self._desk.escalate_absent(info.id):
+            written = self._audit.queue(audit.escalated(request, group, info.proposal))
+            self._change(filed, escalated=[*filed.info.escalated, group])
+            self.alert("presence.absent", f"{info.id} goes to group {group}: nobody watches who may decide it")
+            self._spawn(self._settle(written, f"escalation of {info.id}"), f"escalate {info.id}")
 
     def _held(self, request_id: str) -> Filed:
         """Raises NotFound, Conflict."""
@@ -249,6 +275,7 @@ class Broker:
         filed = Filed(history.info_of(request, State.HELD, proposal), tell, edited)
         self._filed[request.id] = filed
         self._publish(filed)
+        self._look(filed)
         self._forget_oldest()
         self._set_timer()
 

@@ -48,6 +48,7 @@ from bastion.notify.watching import Watching
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
+from bastion.presence import Presence
 from bastion.recovery import take_up
 from bastion.renderer import Renderer
 from bastion.sessions import Sessions
@@ -210,8 +211,11 @@ class Daemon:
             policy=services.policy,
             longest_grant=int(config.longest_grant_seconds),
             notifier=notifier,
+            presence=Presence(clock),
             render=renderer.render,
         )
+        house.presence.changed, house.presence.missed = house.came_or_left, broker.look_for_people
+        broker.watched = house.watched
         in_force.alert = broker.alert = notifier.alert = house.alert
         watching_queue = Watching(broker, notifier, clock, covering.visible_line)
         house.audience.add(watching_queue.hear)
@@ -244,6 +248,7 @@ class Daemon:
         grants.start()
         notifier.start()
         watching_queue.start()
+        house.presence.look_later()  # whoever had a console open comes back first
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)
         anchoring.start()
@@ -258,6 +263,7 @@ class Daemon:
             if self._failure:
                 house.alert("ledger.failed", self._failure)
             watching_queue.close()
+            house.presence.close()
             await renderer.close()
             await self._wind_down(acceptor, services, connections, control, anchoring, grants)
             await notifier.close()

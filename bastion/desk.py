@@ -198,7 +198,7 @@ class Desk:
         gone: list[tuple[Pending, str]] = []
         for pending in self.held():
             for seconds, group in pending.request.escalation:
-                if now >= pending.held_since + seconds and group not in pending.escalated:
+                if seconds and now >= pending.held_since + seconds and group not in pending.escalated:
                     pending.escalated.append(group)
                     gone.append((pending, group))
         return gone
@@ -228,6 +228,15 @@ class Desk:
                 pending.escalated.append(group)
                 return group
         return ""
+
+    def escalate_absent(self, request_id: str) -> list[str]:
+        """Groups that policy names for when nobody is there, which get it now."""
+        pending = self.get(request_id)
+        gone = [
+            group for seconds, group in pending.request.escalation if not seconds and group not in pending.escalated
+        ]
+        pending.escalated += gone
+        return gone
 
     def begin_edit(self, request_id: str, now: float) -> Pending:
         """Keep it as it is until `replace` or `end_edit`. Raises Conflict unless it is held, and by nobody else."""
@@ -293,7 +302,7 @@ class Desk:
             each.held_since + seconds
             for each in self.held()
             for seconds, group in each.request.escalation
-            if group not in each.escalated
+            if seconds and group not in each.escalated
         ]
         times += [
             each.void_after

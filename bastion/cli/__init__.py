@@ -38,6 +38,7 @@ NOUNS = {
     "unfreeze": "Lift a freeze.",
     "group": "Named sets of approvers, for rules.",
     "request": "What agents ask for, and deciding it.",
+    "status": "Who watches, what waits, what is wrong.",
     "stats": "How deciding goes: review times, habits, what asks most.",
     "notify": "Channels that tell people: how they stand, a test.",
     "session": "What agents did: list, watch, replay, end.",

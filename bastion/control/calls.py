@@ -34,6 +34,7 @@ class Calls:
     """The table of one daemon."""
 
     def __init__(self, house: House) -> None:
+        self._presence = house.presence
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
         channels, figures = Channels(house), Figures(house)
@@ -49,6 +50,7 @@ class Calls:
             wire.SnoozeRequest: (DECIDES, editing.snooze_request),
             wire.ListChannels: (EVERYBODY, channels.list_channels),
             wire.TryChannels: (DECIDES, channels.try_channels),
+            wire.ListPresence: (EVERYBODY, figures.list_presence),
             wire.ShowStats: (EVERYBODY, figures.show_stats),
             wire.Subscribe: (EVERYBODY, viewing.subscribe),
             wire.ListSessions: (EVERYBODY, viewing.list_sessions),
@@ -99,6 +101,7 @@ class Calls:
         if not caller.local and not roles & caller.roles:
             where = "on the bastion's own host only" if roles is LOCAL else f"needs the role {_or(roles)}"
             raise NotAllowed(f"{caller.name} may not do this", where)
+        self._presence.asked(caller.name)
         return await handler(call, connection)
 
 

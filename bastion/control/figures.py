@@ -1,4 +1,4 @@
-"""Calls that tell how deciding goes: figures out of the ledger."""
+"""Calls that tell how deciding goes: figures out of the ledger, and who watches."""
 
 from __future__ import annotations
 
@@ -20,3 +20,7 @@ class Figures:
         """wire.ShowStats"""
         async with self._counting:
             return await self._house.archive.stats(call)
+
+    async def list_presence(self, _: wire.ListPresence, __: Connection) -> object:
+        """wire.ListPresence"""
+        return self._house.presence.infos()

@@ -17,6 +17,7 @@ from bastion.model import Assessment, Request, Target
 from bastion.notify.notifier import Notifier
 from bastion.policy.judge import Judgement
 from bastion.policy.rules import Policy
+from bastion.presence import Presence
 from bastion.sessions import Sessions
 
 LIST_LIMIT = 1000
@@ -54,11 +55,29 @@ class House:
     longest_grant: int
     """Seconds."""
     notifier: Notifier
+    presence: Presence
     render: Callable[[str], None] = lambda _: None
     """Have a session's recording rendered now."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
     """Who hears of alerts."""
+
+    crowd: set[Callable[[wire.PresenceChanged], None]] = field(default_factory=set)
+    """Who hears of who watches."""
+
+    def came_or_left(self, people: list[wire.PresenceInfo]) -> None:
+        """Tell every console who watches."""
+        for tell in list(self.crowd):
+            tell(wire.PresenceChanged(people=people))
+
+    def watched(self, info: wire.RequestInfo) -> bool:
+        """Whether somebody watches who may decide it, and has not put it aside."""
+        now = self.clock.wall()
+        aside = {by for by, until in info.snoozed if until > now}
+        return any(
+            name not in aside and (local or self.broker.may_approve(info.id, name))
+            for name, local in self.presence.deciders()
+        )
 
     def alert(self, kind: str, text: str) -> None:
         """Tell every console."""

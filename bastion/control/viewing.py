@@ -42,7 +42,13 @@ class Viewing:
                 connection.push(wire.SessionChanged(session=session))
         hear: Callable[[wire.Alert], None] = connection.push
         house.audience.add(hear)
+        house.crowd.add(connection.push)
+        connection.on_close(lambda: house.crowd.discard(connection.push))
         connection.on_close(lambda: house.audience.discard(hear))
+        caller = connection.caller
+        connection.on_close(
+            house.presence.enter(caller.name, decides=Role.APPROVER in caller.roles, local=caller.local)
+        )
         connection.on_close(house.broker.subscribe(lambda info: connection.push(wire.RequestChanged(request=info))))
         connection.on_close(house.sessions.subscribe(lambda info: connection.push(wire.SessionChanged(session=info))))
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from bastion.model import Verdict
 from bastion.policy.judge import Judgement
 from bastion.policy.rules import (
+    WHEN_ABSENT,
     Action,
     Condition,
     Field,
@@ -74,7 +75,7 @@ def _terms(policy: Policy) -> Iterator[tuple[Where, str]]:
             _sentence(timeout.where, f"is denied when nobody decides within {span(timeout.seconds)}{what}"),
         )
     for later in policy.clauses.escalations:
-        yield later.where, _sentence(later.where, f"after {span(later.seconds)} group {later.group} may decide, too")
+        yield later.where, _sentence(later.where, f"{_when(later.seconds)} group {later.group} may decide, too")
     for forward in policy.clauses.forwards:
         places = ", ".join(map(str, forward.destinations))
         what = f"a person may let a connection go from the target to {places}, for {span(forward.seconds)} at most"
@@ -145,9 +146,14 @@ def judgement(said: Judgement) -> Iterator[str]:
             verb = "approves" if said.approvals == 1 else "approve"
             yield f"is held until {people}{group} {verb}, {span(said.timeout)} at most"
             for later in said.escalation:
-                yield f"after {span(later.seconds)} group {later.group} may decide, too"
+                yield f"{_when(later.seconds)} group {later.group} may decide, too"
     yield f"because: {said.reason}"
     yield f"rule: {said.rule}"
+
+
+def _when(seconds: int) -> str:
+    """From when on a further group may decide."""
+    return f"after {span(seconds)}" if seconds != WHEN_ABSENT else "when nobody watches the queue who may decide,"
 
 
 def span(seconds: int) -> str:

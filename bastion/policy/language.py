@@ -32,6 +32,7 @@ from bastion.policy.rules import (
     FORWARD_SECONDS,
     TIMEOUT_LEAST,
     TIMEOUT_MOST,
+    WHEN_ABSENT,
     Action,
     Approvals,
     BreakGlass,
@@ -361,9 +362,14 @@ class _Reader:
         self._add("timeouts", Timeout(where, seconds, selectors))
 
     def _escalate(self, cursor: _Cursor, around: _Around) -> None:
-        if not cursor.word("after"):
-            raise cursor.fail("`after` and a time")
-        seconds = _time(cursor, 1, TIMEOUT_MOST)
+        if cursor.word("when"):
+            if not cursor.word("absent"):
+                raise cursor.fail("`absent`")
+            seconds = WHEN_ABSENT
+        elif cursor.word("after"):
+            seconds = _time(cursor, 1, TIMEOUT_MOST)
+        else:
+            raise cursor.fail("`after` and a time, or `when absent`")
         if not cursor.word("to"):
             raise cursor.fail("`to` and a group")
         group = _group(cursor)

@@ -120,12 +120,17 @@ class Timeout:
     """`timeout approve` was written: lint refuses it, and nothing obeys it."""
 
 
+WHEN_ABSENT = 0
+"""Seconds of an escalation that waits for no time, but for nobody to be there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Escalation:
     """Who may decide, too, after a while."""
 
     where: Where
     seconds: int
+    """WHEN_ABSENT: as soon as nobody watches the queue who may decide it."""
     group: str
 
 

@@ -59,6 +59,9 @@ from bastion.control.wire.estate import RevokeIdentity as RevokeIdentity
 from bastion.control.wire.estate import TargetInfo as TargetInfo
 from bastion.control.wire.figures import ApproverInfo as ApproverInfo
 from bastion.control.wire.figures import AskingInfo as AskingInfo
+from bastion.control.wire.figures import ListPresence as ListPresence
+from bastion.control.wire.figures import PresenceChanged as PresenceChanged
+from bastion.control.wire.figures import PresenceInfo as PresenceInfo
 from bastion.control.wire.figures import ShowStats as ShowStats
 from bastion.control.wire.figures import StatsInfo as StatsInfo
 from bastion.control.wire.figures import TallyInfo as TallyInfo

@@ -93,3 +93,26 @@ class ShowStats(Call, frozen=True, kw_only=True, tag="show-stats"):
     """Microseconds since the epoch."""
     commands: int = 10
     """How many of those that ask most."""
+
+
+class PresenceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who watches the queue."""
+
+    name: str
+    """An identity's, or `local:UID`."""
+    decides: bool
+    """Has the role for it; policy may want others for a certain request."""
+    consoles: int
+    since: int
+    active: int
+    """When they last asked for something: an open console is no reader."""
+
+
+class ListPresence(Call, frozen=True, kw_only=True, tag="list-presence"):
+    """-> list[PresenceInfo]."""
+
+
+class PresenceChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="presence-changed"):
+    """Pushed after `subscribe`: everybody who watches."""
+
+    people: list[PresenceInfo]

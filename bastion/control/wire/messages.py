@@ -33,7 +33,7 @@ from bastion.control.wire.estate import (
     RemoveTarget,
     RevokeIdentity,
 )
-from bastion.control.wire.figures import ShowStats
+from bastion.control.wire.figures import ListPresence, PresenceChanged, ShowStats
 from bastion.control.wire.queue import EditRequest, EscalateRequest, SnoozeRequest, TryEdit
 from bastion.control.wire.record import LedgerHead, ListLedger, ProveHead
 from bastion.control.wire.replay import ReadMoment, ReadTimeline
@@ -72,6 +72,7 @@ AnyCall = (
     | ListChannels
     | TryChannels
     | ShowStats
+    | ListPresence
     | Subscribe
     | ListSessions
     | ShowSession
@@ -154,12 +155,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
 
     kind: str
     """`policy.failed`, `policy.loaded`, `request.escalated`, `request.expired`, `emergency`, `freeze.set`,
-    `freeze.lifted`, `recorder.failed`, `notify.dead`."""
+    `freeze.lifted`, `presence.absent`, `recorder.failed`, `notify.dead`."""
     text: str
     at: int
 
 
-Push = RequestChanged | SessionChanged | SessionOutput | Alert
+Push = RequestChanged | SessionChanged | SessionOutput | Alert | PresenceChanged
 
 FAILURES = {
     each.__name__: each

@@ -197,3 +197,11 @@ def test_includes_end() -> None:
         parse(policy('include "0"'), "f", including(many))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at most"):
         parse(policy('include "a"'), "f", including({"a": "#" * FILE_LIMIT}))  # type: ignore[arg-type]
+
+
+def test_escalation_when_nobody_is_there() -> None:
+    from bastion.policy.rules import WHEN_ABSENT
+
+    text = policy('group x "a"\nescalate when absent to x\nescalate after 30s to x')
+    (one, two) = parse(text).clauses.escalations
+    assert (one.seconds, one.group, two.seconds) == (WHEN_ABSENT, "x", 30)
