@@ -36,6 +36,7 @@ from bastion.model import (
     Verdict,
 )
 from bastion.model import State as RequestState
+from bastion.policy.ansible import described
 from bastion.policy.judge import Judgement
 from bastion.policy.tools import fed
 from bastion.policy.transfers import pushes_to
@@ -162,11 +163,15 @@ class Gate:
             rollback=intent.rollback,
             task=intent.task,
             emergency=intent.emergency,
-            assessment=self._assess(self._command, bytes(self._stdin)),
+            assessment=self._described(self._assess(self._command, bytes(self._stdin)), bytes(self._stdin)),
             approvals=where.approvals,
             created=now,
             expires=now + where.timeout * 1_000_000,
         )
+
+    def _described(self, found: Assessment, program: bytes) -> Assessment:
+        """With what an Ansible payload says, where the program is one."""
+        return described(found, program, lambda line: self._assess(line, b"")) if program else found
 
     # --- judged ---------------------------------------------------------------------------------------------------
 
@@ -178,7 +183,8 @@ class Gate:
     def _judged(self, event: ev.NoTwinFound) -> list[do.Effect]:
         asked = self._asked()
         if event.script:
-            asked = replace(asked, script=event.script, script_code=event.script_code)
+            found = self._described(asked.assessment, event.script_code)
+            asked = replace(asked, script=event.script, script_code=event.script_code, assessment=found)
         judgement = self._judge(asked, event.now)
         request = self.request = judgement.settle(asked)
         proposed = do.RecordProposed(request, judgement)
