@@ -141,6 +141,15 @@ def shell_lost(request: Request, status: int) -> Notice:
     )
 
 
+def by_lines(request: Request) -> Notice:
+    """The command may be a shell, and it is not governed."""
+    return Notice(
+        "lines",
+        f"{request.id}  what it starts is not governed as a shell: each line for it is held by itself",
+        {"request": request.id},
+    )
+
+
 def withdrawn(request: Request, reason: str) -> Notice:
     """The request was taken back."""
     return Notice("withdrawn", f"{request.id}  {visible_line(reason, 200)}", {"request": request.id})

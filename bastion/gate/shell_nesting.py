@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from bastion.gate import effects as do
 from bastion.gate.nested import Nesting, nesting
+from bastion.gate.ungoverned import Leads, leads_to
 from bastion.model import Request, TtyMode
 from bastion.policy.visible import visible_line
 
@@ -33,6 +34,15 @@ GOVERNED = (
     "mode view, raw or none, or where its control channel cannot be had, it runs as typed"
 )
 TOO_DEEP = f"{DEPTH_MOST} shells are open inside each other: this one runs as typed, and lines for it are held as input"
+
+BY_LINES = (
+    "seems to start a shell that cannot be governed: it runs as typed, and each line for it is held as its input; "
+    "where it is, and what its words mean there, is not known"
+)
+ELSEWHERE = (
+    "leads to another host, where no policy or grant of the bastion holds, and is not governed: each line for it is "
+    "held as its input. A registered target is reached through the bastion (ssh TARGET@bastion)"
+)
 
 
 def governed(item: bytes) -> Nesting | None:
@@ -91,11 +101,13 @@ class Nests:
         """What the approver is told of an item beside what the shell says."""
         told: list[tuple[str, str]] = []
         if self.levels:
-            # the commands, which people approved; not what the target says of itself
-            inside = " > ".join(visible_line(level.request.command, 60) for level in self.levels)
-            told.append(("inside", inside))
+            # the commands, which people approved; what the target says of itself comes apart, and says so
+            told.append(("inside", " > ".join(visible_line(level.request.command, 60) for level in self.levels)))
+            told.append(("there", f"{self.levels[-1].who or 'nobody'}, as that shell says"))
         if governed(item) is not None:
             told.append(("nested", GOVERNED if self.depth < DEPTH_MOST else TOO_DEEP))
+        elif (leads := leads_to(item)) is not None:
+            told.append(("nested", ELSEWHERE if leads is Leads.AWAY else BY_LINES))
         return tuple(told)
 
     def where(self) -> str:

@@ -22,6 +22,7 @@ from bastion.gate.shell_core import Waiting
 from bastion.gate.shell_prompt import AtPrompt
 from bastion.gate.shell_states import State
 from bastion.gate.talk import Talk
+from bastion.gate.ungoverned import leads_to
 from bastion.model import State as RequestState
 from bastion.model import StdinMode, TtyMode, Verdict
 
@@ -55,7 +56,10 @@ class Running(AtPrompt):
         if mode is TtyMode.NONE:
             self.state = State.NONE
             return keys
-        return [*keys, *self._take_lines()]
+        said: list[sd.Effect] = []
+        if not self._nests.coming and leads_to(authorization.request.command) is not None:
+            said.append(do.Say(notices.by_lines(authorization.request)))
+        return [*keys, *said, *self._take_lines()]
 
     def _take_lines(self) -> list[sd.Effect]:
         self.state = State.LINE

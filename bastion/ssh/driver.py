@@ -12,7 +12,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import asyncssh
 
@@ -27,6 +27,10 @@ from bastion.ssh.driver_shell import START_SECONDS, OneShell, Running
 
 INNER_SAID = 4096
 """Bytes that are kept of what a control program of an inner shell says; it has one line of a hundred."""
+
+PROMPT_SECONDS = 0.5
+"""How long an unfinished line of an inner shell that starts is kept: it is its prompt, which nobody shall see, unless
+it is a question of a start-up file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class _Inner:
     where: asyncio.Future[tuple[str, int]]
     """Directory of its pipe, process id of its control program."""
     made: frames.Made | None = None
+    line: bytearray = field(default_factory=bytearray)
+    """What its start-up files printed since the last whole line."""
 
 
 class Driver(OneShell):
@@ -136,17 +142,17 @@ class Driver(OneShell):
         if self._inner is not None and not self._inner.where.done():
             self._inner.where.set_exception(OSError("the shell ended"))
 
-    def received(self, role: str, data: bytes, *, error: bool) -> None:
+    def received(self, channel: Channel, data: bytes, *, error: bool) -> None:
         """driver_channels.Owner"""
-        super().received(role, data, error=error)
-        if role == "N" and not self._over:
-            self._inner_said(data, error=error)
+        super().received(channel, data, error=error)
+        if self._inner is not None and channel is self._inner.control and not self._over:
+            self._inner_said(self._inner, data, error=error)
 
-    def closed(self, role: str, status: int | None) -> None:
+    def closed(self, channel: Channel) -> None:
         """driver_channels.Owner"""
-        super().closed(role, status)
-        if role == "N" and not self._over:
-            self._inner_closed()
+        super().closed(channel)
+        if channel.role == "N" and not self._over:
+            self._inner_closed(channel)
 
     def _marked(self, mark: frames.Mark, *, error: bool) -> None:
         inner = self._inner
@@ -175,25 +181,42 @@ class Driver(OneShell):
                 return
         super()._interrupted(whose)
 
+    def _output(self, data: bytes, *, error: bool) -> None:
+        inner = self._inner
+        if inner is None or inner.made is None or error:
+            super()._output(data, error=error)
+            return
+        inner.line += data
+        end = inner.line.rfind(b"\n") + 1
+        if end:
+            super()._output(bytes(inner.line[:end]), error=error)
+            del inner.line[:end]
+        if inner.line:
+            self._loop.call_later(PROMPT_SECONDS, self._show, inner)
+
+    def _show(self, inner: _Inner) -> None:
+        line, inner.line = bytes(inner.line), bytearray()
+        if line and not self._over:
+            super()._output(line, error=False)
+
     # --- a shell in the shell -----------------------------------------------------------------------------------------
 
-    def _inner_said(self, data: bytes, *, error: bool) -> None:
-        inner = self._inner
-        if inner is None or inner.where.done():
+    def _inner_said(self, inner: _Inner, data: bytes, *, error: bool) -> None:
+        if inner.where.done():
             return
         inner.said += data[: INNER_SAID - len(inner.said)]
         match = re.search(rb"^P;(\d{39});(/[a-z/]+/\.bastion-[0-9a-f]+);(\d{1,10})$", bytes(inner.said), re.MULTILINE)
         if match is not None and not error and match[1].decode() == inner.nonce:
             inner.where.set_result((match[2].decode(), int(match[3])))
 
-    def _inner_closed(self) -> None:
+    def _inner_closed(self, channel: Channel) -> None:
         """A control channel of an inner shell has ended: rightly, if that was over."""
-        if self._inner is not None and self._inner.control.channel is None:
+        if self._inner is not None and channel is self._inner.control:
             if not self._inner.where.done():
                 self._inner.where.set_exception(OSError("the control program ended"))
             elif self._inner.made is not None:
                 self._fail("the control channel of the inner shell ended before it was ready")
-        elif self._control.role == "N" and self._control.channel is None:
+        elif any(channel is each for each in self._controls()):
             self._fail("the control channel of the inner shell ended, so the shell cannot be trusted any more")
 
     def _inner_made(self, inner: _Inner, made: frames.Made) -> None:
@@ -208,7 +231,8 @@ class Driver(OneShell):
         inner.control.write(text)
 
     def _enter(self, inner: _Inner, cwd: str) -> None:
-        """Commands go to the inner shell from now on."""
+        """Commands go to the inner shell from now on. Its own prompt, the unfinished line, goes nowhere."""
+        inner.line.clear()
         self._outer.append(_Outer(self._control, self._made, self._running, self._interrupts))
         self._control, self._made, self._interrupts = inner.control, inner.made, inner.interrupts
         self._inner = self._running = None
@@ -234,6 +258,7 @@ class Driver(OneShell):
     def _abandon(self, inner: _Inner) -> None:
         """It does not come up any more."""
         self._inner = None
+        self._show(inner)
         if not inner.where.done():
             inner.where.set_exception(OSError("the shell ended"))
             inner.where.exception()  # seen, should nobody wait for it yet

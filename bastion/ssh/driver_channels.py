@@ -51,11 +51,11 @@ class Terminal:
 class Owner(Protocol):
     """Who has the channels."""
 
-    def received(self, role: str, data: bytes, *, error: bool) -> None:
-        """Something came."""
+    def received(self, channel: Channel, data: bytes, *, error: bool) -> None:
+        """Something came on it."""
 
-    def closed(self, role: str, status: int | None) -> None:
-        """It is closed; the exit status of its program, if there was one."""
+    def closed(self, channel: Channel) -> None:
+        """It is closed. It may be one that was dropped before, and has a successor."""
 
     def writable(self, yes: bool) -> None:
         """The terminal takes more input, or it does not for now."""
@@ -67,6 +67,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     def __init__(self, owner: Owner, role: str) -> None:
         self.owner, self.role = owner, role
         self.status: int | None = None
+        """Exit status of its program, once it said so."""
         self.channel: asyncssh.SSHClientChannel[bytes] | None = None
         """While it is open."""
 
@@ -74,7 +75,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self.channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        self.owner.received(self.role, data, error=datatype is not None)
+        self.owner.received(self, data, error=datatype is not None)
 
     def eof_received(self) -> bool:
         return True
@@ -92,7 +93,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.channel = None
-        self.owner.closed(self.role, self.status)
+        self.owner.closed(self)
 
     def write(self, data: bytes) -> None:
         """Send, if it is open."""

@@ -218,11 +218,11 @@ class OneShell:
         if self._over:
             channel.close()
 
-    def received(self, role: str, data: bytes, *, error: bool) -> None:
+    def received(self, channel: Channel, data: bytes, *, error: bool) -> None:
         """driver_channels.Owner"""
         if self._over:
             return
-        if role == "T":
+        if channel is self._tty:
             for item in self._marks[error].feed(data):
                 if isinstance(item, bytes):
                     self._output(item, error=error)
@@ -232,29 +232,29 @@ class OneShell:
             if spoofed >= max(1, 2 * self._spoofs_told) and not self._over:  # a flood of them is told a few times
                 self._spoofs_told = spoofed
                 self._listener.tell(ev.SpoofSeen(spoofed))
-        elif role == "K":
+        elif channel.role == "K":
             self._control_said(data)
-        elif role == "O" and not error:
+        elif channel is self._observer.channel and not error:
             self._observer.said(data)
 
-    def closed(self, role: str, status: int | None) -> None:
+    def closed(self, channel: Channel) -> None:
         """driver_channels.Owner"""
         if self._over:
             return
-        if role == "T":
+        if channel is self._tty:
             for error, marks in self._marks.items():
                 if rest := marks.close():
                     self._output(rest, error=error)
             if self._ready:
-                self._fail("the shell on the target ended", status)
+                self._fail("the shell on the target ended", channel.status)
             else:
-                self._fail(f"the target starts no governed shell{self._early.words()}", status)
-        elif role == "K":
+                self._fail(f"the target starts no governed shell{self._early.words()}", channel.status)
+        elif channel.role == "K":
             if self._tty.channel is not None and self._ready:
                 self._fail("the control channel on the target ended, so the shell cannot be trusted any more")
             elif not self._ready:
                 self._fail(f"the target starts no control channel{self._early.words()}")
-        elif role == "O":
+        elif channel is self._observer.channel:
             self._observer.closed()
 
     def writable(self, yes: bool) -> None:

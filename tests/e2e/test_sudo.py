@@ -151,3 +151,50 @@ async def test_a_password_for_a_command_with_a_terminal(ours: Ours, tmp_path: Pa
     assert holding(opened, PASSWORD.encode()) == []
     lines = (opened / "payloads.jsonl").read_text().splitlines()
     assert not any(PASSWORD.encode() in base64.b64decode(json.loads(line)["data"]) for line in lines)
+
+
+async def test_a_shell_behind_sudo_is_governed(ours: Ours, account: str) -> None:
+    """With sudo's use_pty it has a terminal of its own."""
+    async with shell(ours) as sh:
+        await sh.line("sudo -k")
+        await sh.line("sudo -i", "assword[^\r\n]*: ")
+        sh.type(PASSWORD + "\r")
+        await sh.approve(f"password of {len(PASSWORD)} characters for sudo")
+        await sh.sees(r">root@[^\r\n>]*:/root\$ ")
+        sh.type("id -un\r")
+        info = await ours.house.held(ours.ana, b"id -un")
+        told = dict(info.context)
+        assert told["inside"] == "sudo -i"
+        assert told["there"].startswith("root@")
+        await sh.approve("id -un")
+        await sh.sees("root\r\n")
+        await sh.line("cd /usr/lib; x=inner; (exit 7)")
+        await sh.line('echo "<$?-$x-$PWD>"', "<7-inner-/usr/lib>\r\n")
+        await sh.line("sh -c 'echo g''o; exec sleep 30'", "go\r\n")
+        sh.type("\x03")
+        await sh.line("echo st''atus $?", "status 130\r\n")
+        await sh.line("cat", "approved")  # a line that is left over is nobody's command
+        sh.type(f"touch /tmp/{account}-X\r\x04")
+        await ours.ana.vote(
+            await ours.house.held(ours.ana, f"touch /tmp/{account}-X\n".encode()), Choice.DENY, "not this"
+        )
+        await sh.sees("not this")
+        sh.type("\x04")
+        await sh.line("exit 3")
+        await sh.line("echo $?-$(id -un)", f"3-{account}\r\n")
+        assert PASSWORD.encode() not in sh.client.output
+        assert not Path(f"/tmp/{account}-X").exists()
+
+
+async def test_interrupted_at_its_password_sudo_opens_no_shell(ours: Ours, account: str) -> None:
+    async with shell(ours) as sh:
+        await sh.line("sudo -k")
+        await sh.line("sudo -s", "assword[^\r\n]*: ")
+        sh.type("\x03")
+        await sh.line("echo $(id -un)", f"\n{account}\r\n")
+        await sh.line("sudo -i", "assword[^\r\n]*: ")
+        for _ in range(3):
+            sh.type("wrong\r")
+            await sh.approve("password of 5 characters for sudo")
+            await sh.sees("ry again|incorrect password")
+        await sh.line("echo $?-$(id -un)", f"1-{account}\r\n")

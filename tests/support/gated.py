@@ -71,6 +71,11 @@ class Driven:
         request = self.held
         return self.do(ev.Decided(Decision(request.id, request.digest, state, ("ana",), "no", mode), 1.0))
 
+    def decide_and_begin(self) -> list[sd.Effect]:
+        """Approve what is held, and begin it."""
+        (run,) = [each for each in self.decide() if isinstance(each, sd.RunLine)]
+        return self.do(sv.CommandBegan(run.nonce))
+
     def run(self, line: str, mode: TtyMode | None = None) -> str:
         """Type, approve, begin; returns the nonce."""
         self.type(line + "\r")

@@ -71,7 +71,18 @@ def test_the_approver_is_told() -> None:
     assert "governed shell" in dict(shell.held.context)["nested"]
     shell = Driven()
     shell.type("su bob\r")
+    assert "cannot be governed" in dict(shell.held.context)["nested"]
+    assert any("not governed" in each.notice.text for each in shell.decide_and_begin() if isinstance(each, do.Say))
+    shell = Driven()
+    shell.type("ssh web-2\r")
+    assert "another host" in dict(shell.held.context)["nested"]
+    shell = Driven()
+    shell.type("id\r")
     assert "nested" not in dict(shell.held.context)
+    shell.decide(RequestState.DENIED)
+    inside(shell, "sudo -i")
+    shell.type("id\r")
+    assert dict(shell.held.context)["there"] == "root@box, as that shell says"
 
 
 @pytest.mark.parametrize("mode", [TtyMode.RAW, TtyMode.VIEW, TtyMode.NONE])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -14,8 +16,10 @@ import pytest
 from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
+from bastion.ssh import driver_channels
 from bastion.ssh import nesting as lines
 from bastion.ssh.driver_channels import DriverError, ShellOver
+from tests.support.gated import Driven
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
 from tests.support.sshd import Sshd
@@ -39,7 +43,10 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         (programs / name).chmod(0o755)
     target = plain_home(tmp_path_factory.mktemp("target"))
     for name in (".bashrc", ".bash_profile"):
-        (target.work / "home" / name).write_text(f"export PATH={programs}:$PATH\n")
+        (target.work / "home" / name).write_text(
+            f"export PATH={programs}:$PATH\necho welcome\nPS1='prompt> '\n"
+            "[ -z \"$ASKS\" ] || { printf 'sure? '; read ANSWER </dev/tty; }\n"
+        )
     target.start()
     yield target
     target.stop()
@@ -56,7 +63,7 @@ async def enter(shell: Governed, command: str) -> str:
         lambda: shell.failed or len(shell.of(ev.DriverReady)) > ready or len(done(shell, nonce)) > 0,
         f"{command} is ready",
     )
-    assert len(shell.of(ev.DriverReady)) > ready, (shell.events, bytes(shell.text))
+    assert len(shell.of(ev.DriverReady)) > ready, (shell.events[-3:], bytes(shell.text))
     return nonce
 
 
@@ -68,6 +75,14 @@ async def leave(shell: Governed, nonce: str, status: int) -> int | None:
     """Exit the nested shell; the status of the command that started it."""
     await shell.begin(f"exit {status}")
     return await shell.finished(nonce)
+
+
+def line_at(depth: int, number: int) -> sd.RunLine:
+    """An approved line for the shell of that depth."""
+    driven = Driven()
+    driven.type("true\r")
+    (run,) = [each for each in driven.decide() if isinstance(each, sd.RunLine)]
+    return replace(run, nonce=f"late{number}", depth=depth)
 
 
 COMMANDS = ["bash", "bash -l", "sh", "docker exec -it web sh", "docker exec -it web bash", "kubectl exec -it pod -- sh"]
@@ -98,6 +113,95 @@ async def test_state_inside_and_outside(sshd: Sshd, tmp_path: Path, command: str
         assert shell.cwd != str(tmp_path)
         assert shell.failed is None
         assert not shell.of(ev.SpoofSeen)
+
+
+async def test_its_own_prompt_is_not_shown_and_what_it_prints_is(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        shell.text.clear()
+        nonce = await enter(shell, "bash")
+        assert bytes(shell.text) == b"welcome\r\n"
+        assert (await shell.run("echo on"))[1] == b"on\r\n"
+        await leave(shell, nonce, 0)
+
+
+async def test_a_question_of_its_start_up_files_is_shown(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        await shell.run("export ASKS=1")
+        how = nesting(b"bash")
+        assert how is not None
+        await shell.driver.nest("n", how)
+        await shell.says(b"sure? ")
+        shell.driver.send(b"yes\n")
+        await until(lambda: shell.driver.depth == 1, "it is up")
+        assert (await shell.run("echo on $ANSWER"))[1].endswith(b"on yes\r\n")
+
+
+@pytest.mark.parametrize("shell_", ["bash", "sh"])
+async def test_a_shell_that_ends_in_the_moment_of_a_command(sshd: Sshd, tmp_path: Path, shell_: str) -> None:
+    """It is killed about when the frame is written: whatever becomes of that command, it never runs outside."""
+    where = tmp_path / "where"
+    async with governed(sshd) as shell:
+        await shell.run("level=outer")
+        for number in range(12):
+            nonce = await enter(shell, shell_)
+            await shell.run("level=inner")
+            assert shell.driver._made is not None
+            pid = shell.driver._made.pid
+            loop = asyncio.get_running_loop()
+            loop.call_later((number - 3) * 0.001, os.kill, pid, signal.SIGKILL)
+            with contextlib.suppress(ShellOver):
+                await lines.run(shell.driver, line_at(1, number), f"echo $level >>{where}".encode())
+            assert await shell.finished(nonce) == 137
+            assert shell.driver.depth == 0
+        assert (await shell.run("echo $level"))[1].endswith(b"outer\r\n")
+        assert shell.failed is None
+    assert not where.exists() or set(where.read_text().split()) == {"inner"}
+
+
+async def test_it_becomes_another_program(sshd: Sshd) -> None:
+    """What it became reads lines that are held as input, and its end is that of the line that started it."""
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        await shell.begin("exec sh -c 'read x; echo got $x; exit 4'")
+        shell.driver.send(b"this\n")
+        assert await shell.finished(nonce) == 4
+        assert b"got this" in shell.text
+        assert shell.driver.depth == 0
+        assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
+
+
+async def test_nothing_of_it_lies_about(sshd: Sshd) -> None:
+    """Its pipe has no name any more, and no command has it."""
+    async with governed(sshd) as shell:
+        before = {*Path("/tmp").glob(".bastion-*")}
+        await enter(shell, "bash")
+        assert {*Path("/tmp").glob(".bastion-*")} <= before
+        assert b"bastion" in (await shell.run("ls -l /proc/$$/fd"))[1]  # the shell itself has
+        text = (await shell.run("ls -l /proc/self/fd"))[1]
+        assert b"/dev/pts/" in text
+        assert b"bastion" not in text
+
+
+async def test_a_channel_that_was_dropped_may_close_late(sshd: Sshd) -> None:
+    """It is not the one that came in its place: neither is what the observer says lost, and with it that a password is
+    asked for, nor is the control channel of the next inner shell."""
+    async with governed(sshd) as shell:
+        driver = shell.driver
+        assert await driver.observe() is not None
+        before = driver._observer.channel
+        driver._observer.renew()
+        looks = asyncio.create_task(driver.observe())
+        await until(lambda: driver._observer._answer is not None, "it looks")
+        driver.closed(before)
+        assert await looks is not None
+        old = driver_channels.Channel(driver, "N")
+        how = nesting(b"bash")
+        assert how is not None
+        starts = asyncio.create_task(driver.nest("n", how, b"echo as typed"))
+        await until(lambda: driver._inner is not None, "it starts")
+        driver.closed(old)
+        await starts
+        await until(lambda: driver.depth == 1, "it is up")
 
 
 async def test_three_deep_and_out_at_once(sshd: Sshd) -> None:
