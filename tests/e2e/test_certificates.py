@@ -139,6 +139,33 @@ async def test_a_governed_shell(house: House, ana: Client, tmp_path: Path) -> No
         await client.close()
 
 
+async def test_a_shell_in_the_shell(house: House, ana: Client) -> None:
+    """Its control program stands in the same certificate; that of one in a container does not, so it runs as typed."""
+    client = await ssh_client.start(house.ssh_command("web-1", options=("-tt",)), terminal=True)
+    try:
+        await client.sees(rb"\$ \Z")
+        client.send(b"X=outer\r")
+        await house.decide(ana, command=b"X=outer")
+        client.send(b"bash\r")
+        await house.decide(ana, command=b"bash")
+        client.send(b"echo in''side-$X; exit 3\r")
+        await house.decide(ana, command=b"echo in''side-$X; exit 3")
+        await client.sees(rb"inside-\r\n")
+        client.send(b"echo ba''ck-$X-$?\r")
+        await house.decide(ana, command=b"echo ba''ck-$X-$?")
+        await client.sees(rb"back-outer-3\r\n")
+        client.send(b"docker exec -it no-such-container sh; echo en''d\r")
+        await house.decide(ana, command=b"docker exec -it no-such-container sh; echo en''d")
+        await client.sees(rb"end\r\n")
+        client.send(b"docker exec -it no-such-container sh\r")
+        await house.decide(ana, command=b"docker exec -it no-such-container sh")
+        client.send(b"echo sti''ll-$X\r")
+        await house.decide(ana, command=b"echo sti''ll-$X")
+        await client.sees(rb"still-outer\r\n")
+    finally:
+        await client.close()
+
+
 async def test_without_a_terminal(house: House, ana: Client) -> None:
     process = await house.ssh("web-1", options=("-T",), stdin=b"")
     finishing = asyncio.create_task(house.finish(process, b"echo out; echo err >&2\n(exit 4)\n"))

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from asyncssh.packet import String, UInt32
 
 from bastion.control import wire
 from bastion.model import Choice
 from tests.bypass.adapters.ours import Ours
+from tests.bypass.test_floods import channel_of
 from tests.support.client import Client
 from tests.support.house import ROOT
 from tests.support.ports import until
@@ -247,6 +249,78 @@ async def test_a_target_that_gives_no_terminals(ours: Ours) -> None:
         ours._sshd.stop()
         ours._sshd._extra = ours._sshd._extra.removesuffix("\nPermitTTY no")
         ours._sshd.start()
+
+
+@pytest.mark.parametrize("name", ["dbclient", "plink"])
+async def test_other_clients(ours: Ours, tmp_path: Path, name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.fail(f"{name} is missing: `./dev test` installs it")
+    house, words = ours.house, "stty size; read x; echo got-$x; exit 4"
+    key, converted = str(house.work / "agent-7"), str(tmp_path / "key")
+    if name == "dbclient":
+        await program("dropbearconvert", "openssh", "dropbear", key, converted)
+        command = ["dbclient", "-y", "-y", "-t", "-i", converted, "-p", str(house.port), "web-1@127.0.0.1", words]
+    else:
+        await program("puttygen", key, "-O", "private", "-o", converted)
+        shown = await program("ssh-keygen", "-lf", str(house.config.state / "host_key.pub"))
+        command = ["plink", "-batch", "-ssh", "-t", "-hostkey", shown.split()[1], "-i", converted]
+        command += ["-P", str(house.port), "web-1@127.0.0.1", words]
+    client = await Client.start(command, terminal=True)
+    try:
+        await approve(ours, words)
+        await client.sees(rb"30 100\r\n")
+        client.send(b"typed\r")
+        await approve(ours, "typed\n")
+        await client.sees(rb"got-typed\r\n")
+        assert await client.ends() == 4
+    finally:
+        await client.close()
+
+
+async def program(*words: str) -> str:
+    process = await asyncio.create_subprocess_exec(*words, stdout=-1, stderr=-1)
+    stdout, stderr = await process.communicate()
+    assert process.returncode == 0, stderr
+    return stdout.decode()
+
+
+MOST = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shown"),
+    [
+        (b"xterm", (0, 0), b"24 80\r\nxterm\r\n"),
+        (b"xterm", (MOST, MOST), b"10000 10000\r\nxterm\r\n"),
+        (b"", (80, 24), b"24 80\r\ndumb\r\n"),
+        (b"x\x1b]0;title\x07", (80, 24), b"24 80\r\ndumb\r\n"),
+        (b"../../etc/passwd", (80, 24), b"24 80\r\ndumb\r\n"),
+        (b"x" * 1000, (80, 24), b"24 80\r\ndumb\r\n"),
+    ],
+)
+async def test_odd_terminals(ours: Ours, name: bytes, size: tuple[int, int], shown: bytes) -> None:
+    """What a client may say of its terminal; its modes are not the target's affair."""
+    modes = b"\x35\x00\x00\x00\x00" + b"\xff" * 64  # ECHO off, then nothing that there is
+    async with await ours.connect() as connection:
+        channel = await channel_of(connection, window=1 << 20)
+        sizes = (UInt32(size[0]), UInt32(size[1]), UInt32(0), UInt32(MOST))
+        assert not await channel._make_request(b"window-change", *sizes)  # there is none yet
+        assert await channel._make_request(b"pty-req", String(name), *sizes, String(modes))
+        assert not await channel._make_request(b"pty-req", String(b"vt100"), *sizes, String(b""))
+        assert await channel._make_request(b"exec", String(b"stty size; echo $TERM; stty -a | grep -o ' echo '"))
+        assert not await channel._make_request(b"exec", String(b"id"))
+        assert not await channel._make_request(b"shell")
+        assert not await channel._make_request(b"pty-req", String(b"vt100"), *sizes, String(b""))
+        for _ in range(2000):
+            channel._send_request(b"window-change", *sizes)
+        info = await ours.house.held(ours.ana)
+        assert info.command.startswith(b"stty size")
+        await ours.ana.vote(info, Choice.APPROVE, "fine")
+        said = bytearray()
+        channel._session.data_received = lambda data, kind: said.extend(data) if kind is None else None
+        channel.resume_reading()
+        await until(lambda: b" echo " in said, "it has run")
+        assert bytes(said).startswith(shown)
 
 
 def bastion(ours: Ours, *words: str) -> str:

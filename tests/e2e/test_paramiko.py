@@ -28,6 +28,9 @@ client.connect("127.0.0.1", int(port), "web-1", key_filename=key, allow_agent=Fa
 channel = client.get_transport().open_session()
 if what == "exec":
     channel.exec_command("echo from-exec; exit 3")
+elif what == "terminal":
+    channel.get_pty("vt\x1b[2J100", 300, 40)
+    channel.exec_command("stty size; echo $TERM; exit 5")
 else:
     channel.get_pty()
     channel.invoke_shell()
@@ -50,6 +53,7 @@ async def ours() -> AsyncIterator[Ours]:
     ("what", "command", "text", "status"),
     [
         ("exec", b"echo from-exec; exit 3", b"from-exec", 3),
+        ("terminal", b"stty size; echo $TERM; exit 5", b"40 300\r\ndumb", 5),
         ("shell", b"echo from''-shell; exit 4", b"from-shell", 4),
     ],
 )
