@@ -36,6 +36,7 @@ from tui.screens.dialogs import RememberScreen
 from tui.screens.freezing import Freezing
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
 from tui.sealed import Sealed
 from tui.themes import THEMES
@@ -406,6 +407,10 @@ class BastionConsole(Sealed, inherit_bindings=False):
     def watch_session(self, session: str) -> None:
         """Shows a session live."""
         self.push_screen(WatchScreen(session))
+
+    def replay_session(self, session: str, request: str = "") -> None:
+        """Plays a session's recording, from a request on if one is named."""
+        self.push_screen(ReplayScreen(session, request))
 
     def show_help(self) -> None:
         self.push_screen(HelpScreen())

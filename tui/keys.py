@@ -47,6 +47,7 @@ DECIDE = (
     Key("request.snooze", "s", "snooze", "", "put it aside for 30 s, for yourself only; again: take it back"),
     Key("request.escalate", "greater_than_sign", "escalate", "", "ask the next group that policy names to decide it"),
     Key("session.watch", "w", "watch", "watch", "watch its session live"),
+    Key("session.replay", "v", "replay", "", "view its session's recording, from where the request began"),
     Key("session.kill", "x", "kill", "kill", "end its session at once, or only the keys that pass to it (asks first)"),
 )
 LISTS = (
@@ -92,6 +93,33 @@ WATCH = (
     Key("watch.quit", "q", "app.quit", "quit", "leave"),
 )
 
+REPLAY = (
+    Key("replay.pause", "space", "change('pause')", "play/pause", "play, or stand still"),
+    Key("replay.faster", "plus,equals_sign", "change('faster')", "", "faster"),
+    Key("replay.slower", "minus", "change('slower')", "", "slower"),
+    Key("replay.idle", "i", "change('idle')", "", "limit pauses to 2 s, or not"),
+    Key("replay.earlier", "left,h", "move('back')", "", "5 s back"),
+    Key("replay.later", "right,l", "move('forward')", "", "5 s forth"),
+    Key("replay.next", "right_square_bracket,tab", "move('next')", "next command", "to the next command"),
+    Key("replay.previous", "left_square_bracket,shift+tab", "move('previous')", "previous", "to the command before"),
+    Key("replay.search", "slash", "ask('search')", "search", "search this session, and go there"),
+    Key("replay.hit", "n", "move('hit')", "", "next place that was found"),
+    Key("replay.hit_back", "N", "move('hit_back')", "", "place before that was found"),
+    Key("replay.place", "g", "ask('place')", "", "to a time, such as 1:23.5"),
+    Key("replay.begin", "home", "move('begin')", "", "to the beginning"),
+    Key("replay.end", "end,G", "move('end')", "", "to the end"),
+    Key("replay.frame", "full_stop", "move('frame')", "", "one frame further"),
+    Key("replay.list", "c", "list", "commands", "list of commands in the place of the screen, where it is narrow"),
+    Key("replay.pan_left", "shift+left", "pan(-1, 0)", "", "more of a screen that does not fit: left"),
+    Key("replay.pan_right", "shift+right", "pan(1, 0)", "", "right"),
+    Key("replay.pan_up", "shift+up", "pan(0, -1)", "", "up"),
+    Key("replay.pan_down", "shift+down", "pan(0, 1)", "", "down"),
+    Key("replay.pan_end", "p", "pan(0, 0)", "", "the part with the cursor again"),
+    Key("replay.leave", "escape,v", "back", "back", "back to the lists"),
+    Key("replay.help", "question_mark", "help", "help", "this page"),
+    Key("replay.quit", "q", "back", "", "back to the lists"),
+)
+
 RECORDS = (
     Key("records.back", "escape,q", "back", "back", "back to the lists"),
     Key("records.up", "up,k", "move(-1)", "", "row up"),
@@ -118,6 +146,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Read", TEXT),
     ("Console", CONSOLE),
     ("While watching", WATCH),
+    ("Replay", REPLAY),
     ("Ledger, whitelist, grants", RECORDS),
     ("Policy", POLICY),
 )
@@ -126,6 +155,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
 TOGETHER: tuple[tuple[tuple[Key, ...], ...], ...] = (
     (DECIDE, LISTS, SCREENS, TEXT, CONSOLE),
     (WATCH,),
+    (REPLAY,),
     (RECORDS, TEXT),
     (POLICY, TEXT),
 )

@@ -9,25 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bastion.cli import reach
 from bastion.cli.options import Settings
-from bastion.cli.place import place
 from bastion.cli.replayscreen import HELP, KEYS, View, drawing, leave_behind, typing, write
-from bastion.cli.sources import Source
-from bastion.control import timeline, wire
-from bastion.control.timeline import Command
-from bastion.errors import BastionError, NotFound, UsageError
-from recorder.frames import Frame
-from recorder.player import CHANGES, MOVES, Goal, Mark, Player
+from bastion.control.replaying import Replay
+from bastion.control.timeline import place
+from bastion.errors import NotFound, UsageError
+from recorder.player import CHANGES, MOVES, Goal
 
 AT_SLACK = 1_000_000
 """Microseconds behind the last frame that still count as its end: times are typed rounded."""
 REFRESH_SECONDS = 1.0
 """Between two looks at what is rendered by now, or recorded."""
-REQUESTS_LIMIT = 2000
-"""Commands of a session that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,87 +39,27 @@ class Wishes:
 
 
 @dataclass(slots=True)
-class Replay:
-    """One replay: everything that changes."""
+class Typed(Replay):
+    """One that a person has keys for."""
 
-    source: Source
-    info: wire.SessionInfo
-    about: wire.TimelineInfo
-    player: Player
-    requests: list[wire.RequestInfo] = field(default_factory=list)
-    listed: list[Command] = field(default_factory=list)
-    told: str = ""
-    """A sentence for the row of words."""
     typed: str | None = None
     """What is typed behind `/` or `g`; the first character says which."""
     touched: bool = False
     """A key was pressed: at the end it stays."""
     done: bool = False
-    reveal: bool = False
-    """With the secrets in it."""
-
-    def know(self, about: wire.TimelineInfo) -> None:
-        """Take what is known of the recording by now."""
-        self.about = about
-        player = self.player
-        if about.frames > player.frame and about.until > player.until_us:
-            player.more()
-        player.until_us = max(player.until_us, about.until)
-        known = {mark.frame: mark for mark in player.marks}
-        known |= {mark.frame: Mark(mark.frame, mark.at, mark.request) for mark in about.marks}
-        player.marks = [known[frame] for frame in sorted(known)]
-        marks = [wire.MarkInfo(frame=mark.frame, at=mark.at_us, request=mark.name) for mark in player.marks]
-        self.listed = timeline.commands(self.info, self.requests, marks)
-
-    async def go(self, goal: Goal | None) -> None:
-        """Go there; None: there is no such place."""
-        if goal is None:
-            self.told = "there is none"
-            return
-        self.player.leave()
-        found = await self.source.moment(self.info.id, goal.at_us, goal.frame, reveal=self.reveal)
-        frames = [Frame(each.at, each.kind, each.data) for each in found.frames]
-        at = goal.at_us if goal.frame < 0 else None
-        self.player.arrive(found.screen, frames, found.first, found.target, at)
-
-    async def fetch(self) -> None:
-        """Read on, if the player asks for it."""
-        first = self.player.wants
-        if first is not None:
-            page = await self.source.frames(self.info.id, first, reveal=self.reveal)
-            self.player.give((Frame(each.at, each.kind, each.data) for each in page), first)
-
-    async def find(self, text: str) -> None:
-        """Search this session, and go to the next hit."""
-        question = wire.SearchSessions(id=0, text=text, session=self.info.id, limit=1000)
-        try:
-            found = await self.source.search(question)
-        except BastionError as error:
-            self.told = str(error)
-            return
-        self.player.hits = sorted({hit.offset for hit in found.hits})
-        count = len(self.player.hits)
-        notes = "".join(f"; {note}" for note in found.notes)
-        self.told = f"{count} place{'' if count == 1 else 's'} with {text!r}{notes}: n, N"
-        goal = self.player.to_hit(1) or self.player.to_hit(-1)
-        if goal is not None:
-            await self.go(goal)
 
 
 async def replay(settings: Settings, wanted: str, wishes: Wishes) -> None:
     """Replay on this terminal, then leave the last screen behind. Raises NotFound when there is no such place."""
     async with reach.source(settings) as source:
         info = await source.session(wanted)
-        about = await source.timeline(info.id)
-        if not about.frames:
+        run = await Typed.of(source, info, speed=wishes.speed, idle=wishes.idle, reveal=wishes.reveal)
+        if not run.about.frames:
             raise NotFound(f"nothing was recorded of session {info.id}")
-        size = (about.columns, about.lines) if about.terminal else None
-        run = Replay(source, info, about, Player(size, speed=wishes.speed, idle=wishes.idle), reveal=wishes.reveal)
-        run.know(about)
         await _open(run, wishes)
         run.player.play(on=True)
         with typing() as keys, drawing():
-            loading = asyncio.create_task(_load(run), name="requests of the session")
+            loading = asyncio.create_task(run.load(), name="requests of the session")
             try:
                 await _play(run, keys)
             finally:
@@ -134,7 +69,7 @@ async def replay(settings: Settings, wanted: str, wishes: Wishes) -> None:
         leave_behind(run.player.screen)
 
 
-async def _open(run: Replay, wishes: Wishes) -> None:
+async def _open(run: Typed, wishes: Wishes) -> None:
     """Go where the replay begins. Raises NotFound."""
     if wishes.request:
         found = await run.source.request(wishes.request)
@@ -156,13 +91,13 @@ async def _open(run: Replay, wishes: Wishes) -> None:
             )
 
 
-async def _marker(run: Replay, request: str) -> int:
+async def _marker(run: Typed, request: str) -> int:
     """The number of the frame where that request begins; -1 when there is none. Looks where nothing is rendered yet."""
     for mark in run.player.marks:
         if mark.name == request:
             return mark.frame
     first = 0
-    while page := await run.source.frames(run.info.id, first, reveal=run.reveal):
+    while page := await run.source.frames(run.info.id, first):
         for number, frame in enumerate(page, first):
             if frame.kind == "marker" and frame.data.partition(b" ")[0] == request.encode():
                 return number
@@ -170,17 +105,7 @@ async def _marker(run: Replay, request: str) -> int:
     return -1
 
 
-async def _load(run: Replay) -> None:
-    """The session's requests, while it plays already."""
-    for name in run.info.requests[:REQUESTS_LIMIT]:
-        with contextlib.suppress(BastionError):
-            run.requests.append(await run.source.request(name))
-        if len(run.requests) % 50 == 0:
-            run.know(run.about)
-    run.know(run.about)
-
-
-async def _play(run: Replay, keys: asyncio.Queue[bytes]) -> None:
+async def _play(run: Typed, keys: asyncio.Queue[bytes]) -> None:
     view = View()
     looked = time.monotonic()
     while not run.done:
@@ -190,10 +115,9 @@ async def _play(run: Replay, keys: asyncio.Queue[bytes]) -> None:
         if run.player.wants is None and wait is None and run.player.at_end and not run.touched:
             write(view.draw(run))
             return  # as a recording always ended here; whoever pressed a key goes on
-        unfinished = run.about.rendered < run.about.chunks and not run.about.stopped
-        if now - looked >= REFRESH_SECONDS and (unfinished or run.info.state == "open"):
+        if now - looked >= REFRESH_SECONDS and run.growing:
             looked = now
-            run.know(await run.source.timeline(run.info.id))
+            await run.look()
         write(view.draw(run))
         pause = REFRESH_SECONDS if wait is None else min(wait, REFRESH_SECONDS)
         if run.player.wants is not None and not run.player.at_end:
@@ -206,7 +130,7 @@ async def _play(run: Replay, keys: asyncio.Queue[bytes]) -> None:
         await press(run, key)
 
 
-async def press(run: Replay, key: bytes) -> None:
+async def press(run: Typed, key: bytes) -> None:
     """What a key does."""
     run.touched, player = True, run.player
     if run.typed is not None:
@@ -231,7 +155,7 @@ async def press(run: Replay, key: bytes) -> None:
         run.told = HELP if name == "help" else "? tells the keys"
 
 
-async def _type(run: Replay, key: bytes) -> None:
+async def _type(run: Typed, key: bytes) -> None:
     """A character of what is searched for, or of a time."""
     typed = run.typed or ""
     if key in (b"\r", b"\n"):

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from bastion.cli import output
-from bastion.control import timeline, wire
+from bastion.control import timeline
 from bastion.control.timeline import Command, Parts
 from recorder import paint
 from recorder.player import Player
@@ -50,10 +50,12 @@ class Shown(Protocol):
     """What is drawn of a replay."""
 
     player: Player
-    about: wire.TimelineInfo
     listed: list[Command]
     told: str
     typed: str | None
+
+    @property
+    def notice(self) -> str: ...
 
 
 class View:
@@ -102,13 +104,9 @@ class View:
         return [timeline.line(run.listed, player.position_us, player.until_us, columns), words]
 
     def _more(self, run: Shown) -> str:
-        about, player = run.about, run.player
-        if player.refused:
-            return "a keyframe was refused: rendered from the beginning"
-        if about.stopped:
-            return f"not rendered to the end: {output.shown(about.stopped)}"
-        if about.rendered < about.chunks:
-            return f"{about.rendered * 100 // about.chunks} % rendered"
+        player = run.player
+        if run.notice:
+            return run.notice
         if player.screen.columns > self._size[0] or player.screen.lines > self._size[1]:
             return f"cut: {player.screen.columns}x{player.screen.lines}"
         return "? keys"

@@ -159,7 +159,7 @@ def replay(
     [ ] command before, next    / search, n N its hits    g to a time    q quit    ? help
     """
     from bastion.cli import replaying
-    from bastion.cli.place import place
+    from bastion.control.timeline import place
     from recorder.replay import SPEED_LEAST, SPEED_MOST
 
     if not SPEED_LEAST <= speed <= SPEED_MOST:

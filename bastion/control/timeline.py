@@ -6,11 +6,13 @@ sign says what became of it, its style how it was rated; a command that never ra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bastion.control.wire import MarkInfo, RequestInfo, SessionInfo
 from bastion.covering import visible, visible_line
+from bastion.errors import UsageError
 from bastion.model import State, Tier
 
 SIGNS: dict[str, str] = {
@@ -22,6 +24,7 @@ SIGNS: dict[str, str] = {
 LEGEND = "+ approved  = allowed  x denied  o expired  ~ withdrawn  ? held"
 
 STYLES: dict[str, str] = {Tier.HIGH: "high", Tier.MEDIUM: "medium", Tier.LOW: "low", Tier.UNRATED: "unrated"}
+_PLACE = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,2}):)?([0-9]{1,9})(?:\.([0-9]{1,6}))?", re.ASCII)
 _WORST = ("high", "unrated", "medium", "low")
 
 Parts = tuple[tuple[str, str], ...]
@@ -142,3 +145,13 @@ def status(
         (f"{more}  " if more else "", "warning"),
         (rest, "value"),
     )
+
+
+def place(text: str) -> int:
+    """A moment as people type it: `83.5`, `1:23.5` or `0:01:23.5` in microseconds. Raises UsageError."""
+    match = _PLACE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no time", "83.5, 1:23.5 and 0:01:23.5 are the same one")
+    hours, minutes, seconds, part = match.groups()
+    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
+    return whole * 1_000_000 + int((part or "").ljust(6, "0"))

@@ -11,11 +11,13 @@ from tui import keys
 from tui.screens.help import HelpScreen, help_document
 from tui.screens.main import MainScreen
 from tui.screens.records import PolicyScreen, RecordsScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
 
 SCREENS = {
     MainScreen: (keys.DECIDE, keys.LISTS, keys.SCREENS, keys.TEXT, keys.CONSOLE),
     WatchScreen: (keys.WATCH,),
+    ReplayScreen: (keys.REPLAY,),
     HelpScreen: (keys.TEXT,),
     RecordsScreen: (keys.RECORDS, keys.TEXT),
     PolicyScreen: (keys.POLICY, keys.TEXT),

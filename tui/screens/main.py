@@ -330,6 +330,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
         else:
             self.app.watch_session(session)
 
+    def action_replay(self) -> None:
+        current = self.app.view.current
+        session = current.info.session if isinstance(current, Item) else current.id if current else ""
+        if not session:
+            self.app.tell("no session is selected", "warning")
+            self.draw()
+        else:
+            self.app.replay_session(session, current.id if isinstance(current, Item) else "")
+
     def action_help(self) -> None:
         self.app.show_help()
 

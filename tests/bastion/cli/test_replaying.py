@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bastion import audit
-from bastion.cli.place import place
 from bastion.cli.replayscreen import KEYS, split_keys, styled
+from bastion.control.timeline import place
 from bastion.errors import UsageError
 from recorder.ledger import Ledger
 from recorder.screen import Screen
