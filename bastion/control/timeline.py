@@ -40,8 +40,8 @@ class Command:
     """Microseconds since the recording began."""
     frame: int
     """Of its marker; -1: it never ran, or that part is not rendered yet."""
-    text: str
-    """Harmless, on one line."""
+    command: bytes
+    """As it was sent: not harmless yet."""
     sign: str
     style: str
     about: str
@@ -59,7 +59,7 @@ def commands(session: SessionInfo, requests: Sequence[RequestInfo], marks: Seque
                 request=request.id,
                 at=mark.at if mark is not None else max(0, request.created - session.opened),
                 frame=mark.frame if mark is not None else -1,
-                text=visible(request.command, newlines=False),
+                command=request.command,
                 sign=SIGNS.get(request.state, "*"),
                 style=STYLES.get(request.tier, "unrated"),
                 about=about(request),
@@ -125,7 +125,7 @@ def clock(micros: int) -> str:
 def row(command: Command, width: int, *, now: bool) -> Parts:
     """A line of the list of commands."""
     mark, place = (">" if now else " "), f"{clock(command.at):>8} " if width >= 40 else ""
-    text = visible_line(command.text, max(1, width - len(place) - 4))
+    text = visible_line(command.command, max(1, width - len(place) - 4))
     return (
         (f"{mark}{command.sign} ", command.style),
         (place, "quiet"),

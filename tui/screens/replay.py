@@ -7,7 +7,9 @@ and the widgets. Reading a recording is an entry of the ledger, made by the bast
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -33,6 +35,10 @@ from tui.words import cell
 if TYPE_CHECKING:
     from tui.app import BastionConsole
 
+Job = Callable[[], Coroutine[Any, Any, None]]
+"""Something that takes a call to the bastion."""
+JOBS_LIMIT = 32
+"""Keys that wait for their turn."""
 PAN = 8
 """Columns and lines that a screen which does not fit moves at a time."""
 
@@ -88,6 +94,7 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         self.problem = ""
         self._asking = ""
         """What is typed for: `search` or `place`."""
+        self._jobs: deque[Job] = deque()
         self._busy = False
         self._looked = 0.0
 
@@ -104,28 +111,29 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
     def on_mount(self) -> None:
         self.query_one(Input).display = False
         self.set_interval(self.WORK_SECONDS, self._work)
-        self._run(self._begin())
+        self._run(self._begin)
         self.call_after_refresh(self.draw)
 
     # --- playing
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        """One thing at a time; whatever it is, the console stays up and says it."""
+    def _run(self, job: Job) -> None:
+        """One thing after another: what is pressed meanwhile waits, and nothing is lost."""
+        if len(self._jobs) < JOBS_LIMIT:
+            self._jobs.append(job)
+        if not self._busy:
+            self._busy = True
+            self.run_worker(self._run_all(), name=f"replay {self.session}")
 
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception as error:  # noqa: BLE001 - see above
-                self.problem = words_of(error)
-            finally:
-                self._busy = False
-            self.draw()
-
-        if self._busy:
-            work.close()
-            return
-        self._busy = True
-        self.run_worker(guarded(), name=f"replay {self.session}")
+    async def _run_all(self) -> None:
+        try:
+            while self._jobs:
+                try:
+                    await self._jobs.popleft()()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
+                    self.problem = words_of(error)
+                self.draw()
+        finally:
+            self._busy = False
 
     async def _begin(self) -> None:
         feed = self.app.feed
@@ -151,10 +159,10 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         before = (player.frame, player.position_us)
         player.advance(now, self.WORK_BYTES)
         if player.wants is not None and not player.at_end:
-            self._run(replay.fetch())
+            self._run(replay.fetch)
         elif replay.growing and now - self._looked > self.LOOK_SECONDS:
             self._looked = now
-            self._run(replay.look())
+            self._run(replay.look)
         if (player.frame, player.position_us) != before:
             self.draw()
 
@@ -212,7 +220,7 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
             self._told("")
             player = self.replay.player
             if name == "pause" and player.at_end:
-                self._run(self.replay.go(Goal(0)))
+                self._run(partial(self.replay.go, Goal(0)))
                 player.play(on=True)
             else:
                 CHANGES[name](player)
@@ -224,7 +232,10 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
             player = self.replay.player
             if name == "frame":
                 player.play(on=False)
-            self._run(self.replay.go(MOVES[name](player)))
+            self._run(partial(self._move, self.replay, name))
+
+    async def _move(self, replay: Replay, name: str) -> None:
+        await replay.go(MOVES[name](replay.player))  # from where it is when its turn comes
 
     def action_pan(self, columns: int, lines: int) -> None:
         self.query_one(CellsView).pan(columns * PAN, lines * PAN)
@@ -259,10 +270,10 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         self._told("")
         if what == "search":
             self._told("searching ...")
-            self._run(replay.find(text))
+            self._run(partial(replay.find, text))
         else:
             try:
-                self._run(replay.go(replay.player.to_time(timeline.place(text))))
+                self._run(partial(replay.go, replay.player.to_time(timeline.place(text))))
             except UsageError as error:
                 self.problem = str(error)
         self.draw()

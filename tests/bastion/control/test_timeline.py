@@ -11,7 +11,7 @@ from tui.samples import NOW, S, request, session
 
 
 def command(at: int, *, frame: int = 1, style: str = "low", sign: str = "+") -> Command:
-    return Command(f"r-{at}", at, frame, f"cmd {at}", sign, style, "about")
+    return Command(f"r-{at}", at, frame, b"cmd %d" % at, sign, style, "about")
 
 
 def text(parts: timeline.Parts) -> str:
@@ -38,8 +38,8 @@ def test_commands_stand_where_they_began_or_were_proposed() -> None:
         ("r-denied", 20 * S, -1, "x", "high"),
         ("r-ran", 60 * S, 7, "+", "medium"),
     ]
-    assert "\x1b" not in found[1].text
-    assert "\n" not in found[2].text
+    assert text(row(found[1], 60, now=False)) == " x   0:20.0 rm ⟨ESC⟩[31m"
+    assert text(row(found[2], 60, now=False)) == " +   1:00.0 ls⏎-l"
     assert found[2].about == "medium risk, approved, held 12 s, exit 0"
 
 
