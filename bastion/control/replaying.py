@@ -12,8 +12,8 @@ from typing import Protocol, Self
 
 from bastion.control import timeline, wire
 from bastion.control.timeline import Command
-from bastion.errors import BastionError
 from bastion.covering import visible
+from bastion.errors import BastionError
 from recorder.frames import Frame
 from recorder.player import Goal, Mark, Player
 
@@ -27,9 +27,7 @@ class Recordings(Protocol):
     """Where recordings come from. Every call may raise BastionError."""
 
     async def timeline(self, session: str) -> wire.TimelineInfo: ...
-    async def moment(
-        self, session: str, at: int, frame: int = -1, *, reveal: bool = False
-    ) -> wire.MomentInfo: ...
+    async def moment(self, session: str, at: int, frame: int = -1, *, reveal: bool = False) -> wire.MomentInfo: ...
     async def frames(self, session: str, after: int, *, reveal: bool = False) -> list[wire.FrameInfo]: ...
     async def search(self, question: wire.SearchSessions) -> wire.SearchResult: ...
     async def request(self, wanted: str) -> wire.RequestInfo: ...

@@ -21,8 +21,8 @@ from textual.widgets import Footer, Input
 
 from bastion.control import timeline, wire
 from bastion.control.replaying import Replay
-from bastion.errors import UsageError
 from bastion.covering import visible_line
+from bastion.errors import UsageError
 from recorder.player import CHANGES, MOVES, Goal
 from tui import keys
 from tui.feed import Feed, words_of

@@ -11,7 +11,7 @@ import pytest
 
 from bastion import errors
 from bastion.control import wire
-from bastion.control.moments import Moments, told
+from bastion.control.moments import Moments
 from recorder.indexer import Writer
 from recorder.ledger import Ledger
 from recorder.reader import Reader
@@ -40,7 +40,7 @@ class Recorded(Bastion):
             [session(state="closed", closed=NOW, end="done", opened=NOW - 9 * S, requests=[r.id for r in requests])],
         )
         self.moments = Moments(reader)
-        self.recording = told(list(reader.frames(ID)))
+        self.recording = self.moments.frames(ID, 0)
         self.found: list[int] = []
 
     def look(self, call: Any) -> Any:
