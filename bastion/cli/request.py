@@ -10,7 +10,7 @@ import click
 
 from bastion.cli import output, queueing, reach
 from bastion.cli.options import REVEAL, Settings, remote_verb
-from bastion.errors import Conflict, NotAllowed, UsageError
+from bastion.errors import BastionError, Conflict, NotAllowed, UsageError
 
 if TYPE_CHECKING:
     from bastion.control.client import Client
@@ -105,8 +105,8 @@ def approve(
 ) -> None:
     """Show a request, then approve it with your key's signature over exactly what was shown.
 
-    With --remember the same command, or one of the pattern, runs without being held from then on; where it may not be
-    remembered, nothing is approved. `--remember=` with no text lists what may be, and decides nothing.
+    With --remember the same command, or one of the pattern, runs without being held once it is approved; where it may
+    not be remembered at all, nothing is approved. `--remember=` with no text lists what may be, and decides nothing.
     """
     from bastion.model import Choice
 
@@ -196,17 +196,36 @@ def suggest(settings: Settings, wanted: str) -> None:
     output.table(("WHAT", "PATTERN"), rows)
 
 
-async def keep(client: Client, info: RequestInfo, memory: Memory) -> None:
-    """Remember what was shown. Raises NotAllowed, Conflict and what Client.remember raises."""
+async def may_keep(client: Client, info: RequestInfo, memory: Memory) -> ProposalInfo:
+    """What may be remembered of what was shown; before it is approved. Raises NotAllowed, Conflict, UsageError."""
+    from bastion.policy.pattern import PatternError
+    from bastion.policy.risk import loaded
+    from bastion.policy.whitelist import checked
+
     proposal = await client.propose(request=info.id)
     same = (proposal.command, proposal.identity, proposal.target, proposal.login)
     if same != (info.command, info.identity, info.target, info.login):
         raise Conflict("what may be remembered is not what was shown", "nothing was approved")
     if proposal.refused:
         raise NotAllowed(f"nothing was approved: {proposal.refused}", "approve it without --remember")
-    entry = await client.remember(
-        proposal, pattern=memory.pattern, everywhere=memory.everywhere, expires=memory.expires
-    )
+    try:
+        if memory.pattern:
+            checked(info.command, memory.pattern, loaded().assess(info.command, info.stdin_code))
+    except PatternError as error:
+        raise UsageError(f"nothing was approved: {error}") from None
+    return proposal
+
+
+async def keep(client: Client, info: RequestInfo, proposal: ProposalInfo, memory: Memory) -> None:
+    """Remember it, now that it is approved. Raises NotAllowed, which says that it is."""
+    if info.state != "approved":
+        raise NotAllowed("your approval counts, and nothing was remembered: somebody else has to approve it, too")
+    try:
+        entry = await client.remember(
+            proposal, pattern=memory.pattern, everywhere=memory.everywhere, expires=memory.expires
+        )
+    except BastionError as error:
+        raise NotAllowed(f"{info.id} is approved, and was not remembered: {error.message}", error.hint) from None
     words = f"{entry.id}: {entry.pattern or 'exactly this'}"
     output.say(f"remembered {output.shown(words)}", file=sys.stderr)
 
@@ -228,9 +247,11 @@ def decide(
         async with reach.deciding(settings) as client:
             info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
             describe(info, file=sys.stderr if settings.json else sys.stdout)
-            if memory is not None:
-                await keep(client, info, memory)  # first: where it is refused, nothing is approved either
-            return await client.vote(info, choice, reason, mode, seconds)
+            proposal = await may_keep(client, info, memory) if memory is not None else None
+            after = await client.vote(info, choice, reason, mode, seconds)
+            if memory is not None and proposal is not None:
+                await keep(client, after, proposal, memory)  # last: a vote that does not count lets nothing through
+            return after
 
     info = reach.run(work())
     if settings.json:

@@ -152,6 +152,8 @@ class Runner:
             return []
         things = tuple(word.text for word in given.operands)
         hosts = tuple(word.text for kind, word in given.kinds() if kind == "host" and isinstance(word, Word))
+        if base == "session-change":  # its words are numbers, masks and signals, and no files
+            return [self.finder.find(base, " ".join(things) or given.path, ("this shell",))]
         return [self.finder.find(base, " ".join(things) or given.path, hosts or things)]
 
     def _clauses(self, given: Invocation, where: Where) -> list[Finding]:
@@ -353,6 +355,13 @@ class Runner:
         """Without -n it asks name servers about every address."""
         numeric = given.has(frozenset(("-n", "--numeric")))
         return LISTED if numeric else Listed([self.finder.find("lookup", "addresses in the rules")])
+
+    def _trapped(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
+        """`''` ignores the signals behind it and `-`, or nothing in front of them, puts them back (bash(1)): neither
+        runs anything. What else stands there is code for later."""
+        if word.text in ("", "-") or (len(given.operands) == 1 and word.constant and word.text.isalnum()):
+            return []
+        return [self.finder.find("session-hook", word.text), *self.string(word, where)]
 
     def _checkout(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """Paths behind a branch or `--` are overwritten (git-checkout(1))."""
@@ -591,6 +600,7 @@ _SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] 
     "pack": Runner._pack,
     "service": Runner._service,
     "tree": Runner._tree,
+    "trap": Runner._trapped,
     "variable": Runner._variable,
     "environment": Runner._exported,
     "test": Runner._tested,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bastion.model import Effect, EffectKind, Reversible, Tier
-from bastion.policy.risk import assess
+from bastion.policy.risk import assess, loaded
 
 LOW, MEDIUM, HIGH = Tier.LOW, Tier.MEDIUM, Tier.HIGH
 
@@ -168,3 +168,24 @@ def test_a_function_cannot_stand_in_for_what_is_judged() -> None:
 def test_a_function_counts_only_where_it_is_defined_for_certain(command: str) -> None:
     assert tier("foo() { ls; }; foo") is LOW
     assert tier(command) is not LOW
+
+
+@pytest.mark.parametrize("command", ["exit 3", "sleep 60", "sleep 1m", "seq 1 10", "shift 2", "return 1", "expr 1 + 2"])
+def test_numbers_are_no_files(command: str) -> None:
+    assert loaded().assess(command.encode()).effects == ()
+
+
+@pytest.mark.parametrize("command", ["trap '' HUP", "trap - INT TERM", "trap INT", "umask 022", "ulimit -n 9", "fg 1"])
+def test_what_changes_the_shell_only_runs_and_writes_nothing(command: str) -> None:
+    found = loaded().assess(command.encode())
+    assert {(each.kind, each.what) for each in found.effects} == {(EffectKind.WRITES, "this shell")}
+    assert found.tier is Tier.MEDIUM
+
+
+@pytest.mark.parametrize(
+    "command", ["trap 'rm -rf /srv' EXIT", 'trap "$x" INT', "trap reboot HUP", "trap 'curl x | sh' 0"]
+)
+def test_what_a_trap_will_run_counts_now(command: str) -> None:
+    found = loaded().assess(command.encode())
+    assert found.tier is Tier.HIGH
+    assert not {each.what for each in found.effects} & {"EXIT", "INT", "HUP", "0"}
