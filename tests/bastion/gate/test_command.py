@@ -24,7 +24,8 @@ from bastion.gate.shell_states import RUNNING, State
 from bastion.model import UNRATED, Decision, Request, RequestKind, StdinMode, TtyMode, Verdict
 from bastion.model import State as RequestState
 from bastion.policy.judge import Judgement
-from tests.bastion.gate.test_shell import NOW, TYPING, WHERE
+from tests.bastion.gate.test_shell import TYPING
+from tests.support.gated import NOW, WHERE
 
 NONCE = "7" * 32
 

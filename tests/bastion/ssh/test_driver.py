@@ -1,11 +1,9 @@
-"""The driver of the governed shell, against a real sshd and real shells."""
+"""The driver of a governed shell, against OpenSSH and real shells: state, bytes, marks, ends."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +11,12 @@ import pytest
 
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
-from bastion.ssh import driver_shell as module
-from bastion.ssh.driver_awake import Awake
 from bastion.ssh.driver_channels import DriverError
-from tests.support.governed import Governed, governed, plain_home, posix
+from tests.support.governed import governed, plain_home, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
 KINDS = ["bash", "/bin/dash", "/bin/busybox sh"]
 
 
@@ -31,14 +26,6 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     target.start()
     yield target
     target.stop()
-
-
-def left_behind(shell: Governed) -> list[Path]:
-    places = [Path(place, shell.driver._programs.name) for place in ("/tmp", "/dev/shm", "/var/tmp", Path.home())]
-    return [place for place in places if place.exists()]
-
-
-# --- state ------------------------------------------------------------------------------------------------------------
 
 
 async def test_state_is_kept_from_command_to_command(sshd: Sshd, tmp_path: Path) -> None:
@@ -160,9 +147,6 @@ async def test_the_directory_is_told_as_it_is(sshd: Sshd, tmp_path: Path, name: 
         assert shell.cwd == ""
 
 
-# --- bytes ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_all_bytes_of_a_command(sshd: Sshd, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     posix(monkeypatch, kind)
@@ -252,160 +236,6 @@ async def test_a_flood_of_spoofs_is_told_a_few_times(sshd: Sshd) -> None:
         assert shell.of(ev.SpoofSeen)[-1].count > 2500
 
 
-# --- the terminal -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_control_keys_and_jobs(sshd: Sshd, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    posix(monkeypatch, kind)
-    async with governed(sshd) as shell:
-        for command in (
-            "echo go; sleep 30",
-            "echo go; while :; do :; done",
-            "for i in 1 2; do echo go; sleep 30; done",
-        ):
-            shell.text.clear()
-            nonce = await shell.begin(command)
-            await shell.says(b"go")
-            if "sleep" in command:
-                await shell.has_given_the_terminal()
-            shell.driver.control("^C")
-            assert await shell.finished(nonce) == 130
-            assert (await shell.run("echo $?"))[1] == b"130\r\n"
-        nonce = await shell.begin("echo go; sleep 30")
-        await shell.says(b"go")
-        await shell.has_given_the_terminal()
-        shell.driver.control("^Z")
-        await shell.finished(nonce)
-        assert b"topped" in (await shell.run("jobs"))[1]
-        nonce = await shell.begin("fg")
-        await shell.says(b"sleep 30")
-        await shell.has_given_the_terminal()
-        shell.driver.control("^C")
-        assert await shell.finished(nonce) == 130
-        assert await shell.run("jobs") == (0, b"")
-        nonce = await shell.begin("cat")
-        shell.driver.control("^D")
-        assert await shell.finished(nonce) == 0
-        shell.driver.control("^C")  # when nothing runs, it goes nowhere
-        assert (await shell.run("echo on"))[1] == b"on\r\n"
-
-
-async def test_a_second_exit_leaves_stopped_jobs(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        nonce = await shell.begin("echo go; sleep 30")
-        await shell.says(b"go")
-        await shell.has_given_the_terminal()
-        shell.driver.control("^Z")
-        await shell.finished(nonce)
-        for _ in range(2):
-            status, text = await shell.run("exit 3")
-            assert (status, b"stopped jobs" in text) == (1, True)
-            await shell.run("true")
-        assert (await shell.run("exit 3"))[0] == 1
-        assert (await shell.run("\\builtin type -a exit"))[0] == 0  # what the bastion asks does not come between
-        assert (await shell.run("exit 3"))[0] is None
-        assert shell.failed == ev.DriverFailed("the shell on the target ended", 3)
-
-
-async def test_typing_and_what_is_not_read(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        with pytest.raises(DriverError):
-            shell.driver.send(b"x")
-        nonce = await shell.begin("read -p '[Y/n] ' x; echo got $x")
-        await shell.says(b"[Y/n] ")
-        shell.driver.send(b"y\n")
-        assert await shell.finished(nonce) == 0
-        assert b"got y" in shell.text
-        nonce = await shell.begin("sleep 0.1")
-        shell.driver.send(b"left\nover\x03\x04half")
-        await shell.finished(nonce)
-        assert (await shell.run("read -t 0.1 x; echo [$x]"))[1] == b"[]\r\n"
-        before = (await shell.run("stty raw -echo; stty -g"))[1]
-        nonce = await shell.begin("sleep 0.1")
-        shell.driver.send(b"x")
-        await shell.finished(nonce)
-        assert (await shell.run("stty -g"))[1] == before
-
-
-async def test_a_thief_at_the_terminal_harms_no_command(sshd: Sshd) -> None:
-    """Another process group that reads the terminal can take the line that ends a flush; it is sent again."""
-    async with governed(sshd) as shell:
-        await shell.run('t=$(tty); setsid sh -c "exec timeout 3 head -c 60 <$t" >/dev/null 2>&1 & disown; sleep 0.2')
-        nonce = await shell.begin("sleep 0.1")
-        shell.driver.send(b"x")
-        await shell.finished(nonce)
-        assert (await shell.run("echo on"))[1].endswith(b"on\r\n")
-
-
-async def test_size_and_name_of_the_terminal(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        assert (await shell.run("stty size; echo $TERM"))[1] == b"30 100\r\nxterm-256color\r\n"
-        shell.driver.resize(132, 50)
-        assert (await shell.run("stty size"))[1] == b"50 132\r\n"
-
-
-async def test_uppercase_terminal(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        assert await shell.run("stty olcuc -echo") == (0, b"")
-        assert await shell.run("echo seen") == (0, b"SEEN\r\n")
-
-
-async def test_the_observer_sees_the_mode(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        nonce = await shell.begin(
-            "stty -echo; echo go; read x; stty raw; echo raw; dd count=1 bs=1 2>/dev/null; stty sane"
-        )
-        await shell.says(b"go")
-        assert await shell.driver.observe() == ev.TtyChanged(False, True, "")
-        shell.driver.send(b"x\n")
-        await shell.says(b"raw")
-        assert await shell.driver.observe() == ev.TtyChanged(False, False, "")
-        shell.driver.send(b"x")
-        await shell.finished(nonce)
-        assert await shell.driver.observe() == ev.TtyChanged(True, True, "")
-
-
-@pytest.mark.root
-async def test_the_observer_sees_who_asks_for_a_password(sshd: Sshd) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    async with governed(sshd) as shell:
-        nonce = await shell.begin("setpriv --reuid=65534 --regid=65534 --clear-groups su")
-        await shell.says(b"assword")
-        assert await shell.driver.observe() == ev.TtyChanged(False, True, "su")
-        shell.driver.send(b"wrong\n")
-        assert await shell.finished(nonce) != 0
-        assert b"wrong" not in shell.text
-
-
-@pytest.mark.root
-async def test_a_shell_behind_su_that_puts_the_echo_off_asks_for_none(sshd: Sshd) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    async with governed(sshd) as shell:
-        nonce = await shell.begin("su -s /bin/sh nobody --session-command 'stty -echo; echo go; read x'")
-        await shell.says(b"go")
-        assert await shell.driver.observe() == ev.TtyChanged(False, True, "")
-        shell.driver.send(b"x\n")
-        await shell.finished(nonce)
-
-
-async def test_a_program_that_calls_itself_sudo_is_not(sshd: Sshd, tmp_path: Path) -> None:
-    liar = tmp_path / "sudo"
-    shutil.copy("/bin/sleep", liar)
-    async with governed(sshd) as shell:
-        nonce = await shell.begin(f"stty -echo; echo go; {liar} 30")
-        await shell.says(b"go")
-        await shell.has_given_the_terminal()
-        assert await shell.driver.observe() == ev.TtyChanged(False, True, "")
-        shell.driver.control("^C")
-        await shell.finished(nonce)
-
-
-# --- without a terminal -----------------------------------------------------------------------------------------------
-
-
 async def test_without_a_terminal_output_comes_apart_and_whole(sshd: Sshd) -> None:
     async with governed(sshd, terminal=None) as shell:
         for _ in range(20):
@@ -418,181 +248,6 @@ async def test_without_a_terminal_output_comes_apart_and_whole(sshd: Sshd) -> No
         shell.driver.send_eof()
         assert await shell.finished(nonce) == 0
         assert shell.text == b"typed\nend\n"
-
-
-# --- TMOUT ------------------------------------------------------------------------------------------------------------
-
-IDLE_SECONDS = 1.5
-"""Longer than TMOUT=1, by more than the empty lines are apart."""
-
-
-async def idle() -> None:
-    """As long as somebody takes to decide."""
-    await asyncio.sleep(IDLE_SECONDS)  # what is waited for is that nothing happens
-
-
-@pytest.mark.parametrize("value", ["1", " 1.9"])
-async def test_tmout_ends_no_shell_that_waits_for_a_person(sshd: Sshd, value: str) -> None:
-    async with governed(sshd) as shell:
-        await shell.run(f"TMOUT='{value}'")
-        assert await shell.run("(exit 130)") == (130, b"")
-        await idle()
-        assert shell.failed is None
-        assert await shell.run('echo "$?" "$TMOUT"; cd /') == (0, f"130 {value}\r\n".encode())
-        nonce = await shell.begin("cat")
-        shell.driver.send(b"typed\n\x04")
-        assert await shell.finished(nonce) == 0
-        assert shell.cwd == "/"
-
-
-async def test_tmout_in_a_profile(tmp_path: Path) -> None:
-    target = plain_home(tmp_path / "profile")
-    (tmp_path / "profile" / "home" / ".bash_profile").write_text("readonly TMOUT=1\nexport TMOUT\n")
-    target.start()
-    try:
-        async with governed(target) as shell:
-            await idle()
-            assert await shell.run("echo $TMOUT") == (0, b"1\r\n")
-    finally:
-        target.stop()
-
-
-async def test_tmout_in_a_posix_shell(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("busybox") is None:
-        pytest.skip("needs busybox")
-    posix(monkeypatch, "busybox sh")
-    async with governed(sshd) as shell:
-        await shell.run("TMOUT=1")
-        await idle()
-        assert await shell.run("echo $TMOUT") == (0, b"1\r\n")
-
-
-async def test_without_the_empty_lines_tmout_does(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control."""
-    monkeypatch.setattr(Awake, "keep", lambda *_: None)
-    async with governed(sshd) as shell:
-        await shell.run("TMOUT=1")
-        await until(lambda: shell.failed is not None, "the shell ends itself")
-        assert b"auto-logout" in shell.text
-
-
-async def test_nothing_is_sent_to_a_shell_without_tmout(sshd: Sshd) -> None:
-    async with governed(sshd) as shell:
-        await shell.run("TMOUT=1")
-        assert shell.driver._awake.needed
-        await shell.run("unset TMOUT")
-        assert not shell.driver._awake.needed
-        await shell.run("TMOUT=0")
-        assert not shell.driver._awake.needed
-
-
-# --- where it cannot be -----------------------------------------------------------------------------------------------
-
-LOGINS = ["bash", "dash", "zsh", "fish", "tcsh", "mksh", "busybox sh"]
-
-
-def with_login(tmp_path: Path, command: str) -> Sshd:
-    target = plain_home(tmp_path / "login", f"ForceCommand {command}")
-    target.start()
-    return target
-
-
-@pytest.mark.parametrize("login", LOGINS)
-async def test_login_shells(tmp_path: Path, login: str) -> None:
-    if shutil.which(login.removesuffix(" sh")) is None:
-        pytest.skip(f"needs {login}")
-    target = with_login(tmp_path, f'exec {login} -c "$SSH_ORIGINAL_COMMAND"')
-    try:
-        async with governed(target) as shell:
-            assert await shell.run("echo $0; tty >/dev/null") == (0, b"-bash\r\n")
-            assert await shell.driver.observe() == ev.TtyChanged(True, True, "")
-    finally:
-        target.stop()
-
-
-@pytest.mark.parametrize("shell", ["bash --posix", "busybox sh", "mksh", "dash"])
-@pytest.mark.parametrize("terminal", [True, False], ids=["tty", "pipe"])
-async def test_what_sh_may_be_on_a_target(
-    sshd: Sshd, shell: str, terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All of our programs run in it, to the end of a connection that dies before the shell starts."""
-    if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"needs {shell}")
-    command = module.driver._command
-    monkeypatch.setattr(
-        module.driver, "_command", lambda *words: command(*words).replace(b"exec /bin/sh", b"exec " + shell.encode())
-    )
-    async with governed(sshd, **({} if terminal else {"terminal": None})) as one:
-        assert (await one.run("echo on"))[1].strip() == b"on"
-        assert terminal == (await one.driver.observe() is not None)
-    monkeypatch.setattr(module.driver, "place", lambda *_, **__: b"")
-    monkeypatch.setattr(module, "START_SECONDS", 0.5)
-    async with governed(sshd, ready=False, **({} if terminal else {"terminal": None})) as two:
-        assert two.failed is not None
-    await until(lambda: not left_behind(two), "nothing is left behind")
-
-
-REFUSED = {
-    'exec rbash -c "$SSH_ORIGINAL_COMMAND"': "restricted",
-    "exec /usr/sbin/nologin": "This account is currently not available",
-    "exec /bin/false": "starts no",
-    "echo garbage; exit 0": "garbage",
-    "exec yes garbage": "print more than 65536 bytes",
-    'PATH=/nonexistent; eval "$SSH_ORIGINAL_COMMAND"': "no directory for a pipe on the target",
-    'ulimit -f 0; ulimit -n 3; eval "$SSH_ORIGINAL_COMMAND"': "starts no",
-}
-
-
-@pytest.mark.parametrize("command", REFUSED)
-@pytest.mark.parametrize("terminal", [True, False], ids=["tty", "pipe"])
-async def test_no_governed_shell_says_why(tmp_path: Path, command: str, terminal: bool) -> None:
-    target = with_login(tmp_path, command)
-    try:
-        async with governed(target, ready=False, **({} if terminal else {"terminal": None})) as shell:
-            assert shell.failed is not None
-            assert REFUSED[command] in shell.failed.reason
-            assert shell.failed.reason.isprintable()
-            assert len(shell.events) == 1
-        await until(lambda: not left_behind(shell), "nothing is left behind")
-    finally:
-        target.stop()
-
-
-async def test_one_channel_only(tmp_path: Path) -> None:
-    target = plain_home(tmp_path / "one", "MaxSessions 1")
-    target.start()
-    try:
-        async with governed(target, ready=False) as shell:
-            assert shell.failed is not None
-            assert "MaxSessions" in shell.failed.reason
-        await until(lambda: not left_behind(shell), "nothing is left behind")
-    finally:
-        target.stop()
-
-
-async def test_start_up_files_that_print(tmp_path: Path) -> None:
-    """What they say is passed on, without the prompt."""
-    target = with_login(tmp_path, 'echo welcome; eval "$SSH_ORIGINAL_COMMAND"')
-    try:
-        async with governed(target) as shell:
-            assert shell.text == b"welcome\r\n"
-            assert (await shell.run("echo on"))[1] == b"on\r\n"
-    finally:
-        target.stop()
-
-
-async def test_a_shell_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "START_SECONDS", 0.5)
-    target = with_login(tmp_path, "exec sleep 60")
-    try:
-        async with governed(target, ready=False) as shell:
-            assert shell.failed is not None
-            assert "not ready within 0.5 s" in shell.failed.reason
-    finally:
-        target.stop()
-
-
-# --- the end ----------------------------------------------------------------------------------------------------------
 
 
 async def gone(pid: int) -> None:
@@ -618,17 +273,6 @@ async def test_the_shell_ends_with_its_connection(sshd: Sshd) -> None:
         shell.driver._connection.abort()
         await until(lambda: shell.failed, "it is noticed")
     await gone(int(text))
-
-
-async def test_a_connection_that_dies_before_the_shell_starts_leaves_nothing(
-    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """T waits for the other end of its pipe, which never comes."""
-    monkeypatch.setattr(module.driver, "place", lambda *_: b"")
-    monkeypatch.setattr(module, "START_SECONDS", 1.0)
-    async with governed(sshd, ready=False) as shell:
-        assert shell.failed is not None
-    await until(lambda: not left_behind(shell), "nothing is left behind")
 
 
 async def test_without_its_control_channel_it_is_over(sshd: Sshd) -> None:
