@@ -210,7 +210,8 @@ class Runner:
         action = self.finder.actions[kind]
         if action.path or action.code:
             return self.finder.path(kind, operand, where.directories)
-        return [self.finder.find(kind, operand.text)]
+        things = ("this shell",) if kind == "session-change" else ()
+        return [self.finder.find(kind, operand.text, things)]
 
     def _rest(self, given: Invocation, kind: str, words: tuple[Word, ...], where: Where) -> list[Finding]:
         """Operands that are a command."""
