@@ -119,6 +119,8 @@ def test_wrappers_that_do_something_else(payload: bytes) -> None:
         payload.replace(b"ansible.modules.command", b"ansible.modules.command'+'x", 1),
         payload.replace(b"\n", b"\r\n"),
         payload.replace(b"\n", b"\x0b\n", 1),
+        payload.replace(b"#!/usr/bin/python3", b"#!/tmp/evil", 1),
+        payload.replace(b"#!/usr/bin/python3", b"#!/usr/bin/python3 coding: utf-7", 1),
         payload.decode().replace("import sys", "import s\u0443s").encode(),
         payload + b" " * (PAYLOAD_LIMIT + 1 - len(payload)),
         b"\xff" + payload,
