@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import ipaddress
 import os
 import re
 import tomllib
@@ -67,6 +68,8 @@ class Config:
     """Between probes of an idle connection, to agents and to targets."""
     held_requests: int
     """Requests held at once."""
+    source_address: str
+    """From where certificates for targets are good: AUTO, ANYWHERE, or addresses and networks with commas between."""
     connect_seconds: int
     """For reaching a target, its login included."""
     shell_leave_running: bool
@@ -144,6 +147,10 @@ class Config:
         return self.state / "control.sock"
 
 
+AUTO, ANYWHERE = "auto", "anywhere"
+"""Words for `source_address`: the bastion's own address on each connection; no restriction."""
+
+
 class Wrong(ValueError):
     """A value does not pass; the message says what would."""
 
@@ -207,6 +214,16 @@ def _host_name(value: object) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?", text(value), re.ASCII):
         raise Wrong("a host name: letters, digits, dots and hyphens")
     return text(value)
+
+
+def _source(value: object) -> str:
+    if text(value) in (AUTO, ANYWHERE):
+        return text(value)
+    try:
+        networks = [ipaddress.ip_network(each.strip()) for each in text(value).split(",")]
+    except ValueError:
+        raise Wrong(f'"{AUTO}", "{ANYWHERE}", or addresses and networks with commas between') from None
+    return ",".join(map(str, networks))
 
 
 def _between(least: int, most: int) -> Callable[[object], int]:
@@ -309,6 +326,7 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     },
     "targets": {
         "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),
+        "source_address": Key("source_address", AUTO, _source),
     },
     "shells": {
         "on_disconnect": Key("shell_leave_running", "kill", _on_disconnect),

@@ -16,6 +16,9 @@ certificate cannot say where to, so PermitOpen on the target does.
     {"script": "s-…", "path": "…", "public": "…"}                 ->  one that prints that file
     {"probe": "LOGIN", "public": "ssh-ed25519 …"}                  ->  a certificate that only prints PROBE
 
+Each question can name a `source`: the bastion's address as the connection to the target has it. The certificate is good
+from there only (`source-address`), or from where bastion.toml says, whatever the question names.
+
 Before a shell there is `shell.opened` in the ledger, before a script is read `script.read`: each with the hash of the
 forced command, which the mint makes anew, and good for one certificate. A line of a shell gets a certificate of its own
 only where policy let it through and it means the same beside the shell (policy/aside.py); with a terminal, see
@@ -28,6 +31,7 @@ certificate can be used more than once while it lasts.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import sys
 import time
@@ -37,6 +41,7 @@ from typing import Any
 import asyncssh
 
 from bastion import cakeys
+from bastion.config import ANYWHERE, AUTO
 from bastion.control.archive import Archive
 from bastion.control.wire import RequestInfo
 from bastion.directory import LOGIN, parse_key
@@ -84,8 +89,10 @@ class Refused(Exception):
 class Mint:
     """One daemon's. `archive` reads its ledger."""
 
-    def __init__(self, key: asyncssh.SSHKey, archive: Archive, name: str) -> None:
-        self._key, self._archive, self._name = key, archive, name
+    def __init__(self, key: asyncssh.SSHKey, archive: Archive, name: str, source: str = AUTO) -> None:
+        self._key, self._archive, self._name, self._source = key, archive, name, source
+        self._from: tuple[str, ...] = ()
+        """Addresses from which the next certificate is good; empty: any."""
         self._used: set[str] = set()
         """Leaves of the entries that were certified already; older ones than FRESH_SECONDS are refused anyhow."""
 
@@ -102,6 +109,7 @@ class Mint:
             return {"refused": str(error) or type(error).__name__}
 
     def _certify(self, asked: dict[str, Any], now: float) -> str:
+        self._from = sources(self._source, asked.pop("source", ""))
         public = asyncssh.import_public_key(parse_key(asked["public"]).line)
         if set(asked) == {"probe", "public"}:
             login = asked["probe"]
@@ -197,14 +205,25 @@ class Mint:
             permit_port_forwarding=forwards,
             permit_pty=terminal,
             permit_user_rc=False,
+            source_address=self._from or None,
         )
         return certificate.export_certificate().decode().strip()
 
 
-def main(store: str, key: str, name: str) -> None:
+def sources(setting: str, seen: str) -> tuple[str, ...]:
+    """From where a certificate is good: as `source_address` of bastion.toml says, `auto` from `seen`, the bastion's own
+    address on that connection. Raises ValueError."""
+    if setting == ANYWHERE:
+        return ()
+    if setting == AUTO:
+        return (str(ipaddress.ip_address(seen.partition("%")[0])),) if seen else ()
+    return tuple(str(ipaddress.ip_network(each.strip())) for each in setting.split(","))
+
+
+def main(store: str, key: str, name: str, source: str) -> None:
     """Answer questions on stdin until it ends."""
     reader = Reader.open(Path(store))
-    mint = Mint(cakeys.load(Path(key)), Archive(reader), name)
+    mint = Mint(cakeys.load(Path(key)), Archive(reader), name, source)
     for line in iter(lambda: sys.stdin.buffer.readline(LINE_LIMIT + 2), b""):
         sys.stdout.buffer.write(json.dumps(mint.answer(line, time.time())).encode() + b"\n")
         sys.stdout.buffer.flush()

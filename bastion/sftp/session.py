@@ -177,7 +177,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
     async def _target(self, look: Request) -> AsyncIterator[Far]:
         """The target's SFTP server, for as long as the channel lasts. Raises Unreachable."""
         target, pool = self._with.target, self._services.pool
-        async with pool.lend(target, self._with.login, lambda: pool.minting.for_request(look.id, look.digest)) as link:
+        async with pool.lend(target, self._with.login, pool.minting.for_request(look.id, look.digest)) as link:
             if reason := self._with.unwanted():
                 raise Left(reason)
             try:

@@ -91,7 +91,7 @@ class CommandSession(ShellSession):
         try:
             key = None
             if target.credential == CERTIFIED:
-                key = await pool.minting.for_request(request.id, request.digest)
+                key = pool.minting.for_request(request.id, request.digest)
             connection = await pool.dial(target, request.login, key)
         except BastionError as error:
             self._events.post(sv.DriverFailed(f"not started: {error}"))

@@ -345,9 +345,9 @@ async def connect(
     Raises Unreachable, HostKeyMismatch, NotStarted.
     """
     certified = target.credential == CERTIFIED
-    pair = await pool.minting.for_request(request.id, request.digest) if certified else None
+    key = pool.minting.for_request(request.id, request.digest) if certified else None
     connection = await dial(
-        target, request.login, seconds=pool.connect_seconds, keepalive=pool.keepalive_seconds, key=pair
+        target, request.login, seconds=pool.connect_seconds, keepalive=pool.keepalive_seconds, certify=key
     )
     try:
         if reason := wanted():

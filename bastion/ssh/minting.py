@@ -10,6 +10,8 @@ import contextlib
 import json
 import logging
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -30,43 +32,49 @@ ANSWER_LIMIT = 1 << 20
 
 def minting_of(config: Config) -> Minting:
     """That of a configuration. Raises UsageError."""
-    return Minting(config.store, config.upstream_ca, config.host_name)
+    return Minting(config.store, config.upstream_ca, config.host_name, config.source_address)
+
+
+Certify = Callable[[str], Awaitable[asyncssh.SSHKeyPair]]
+"""(the bastion's address on the connection, "" where that is not known) -> a fresh key with its certificate. Called
+when the target has shown its host key and asks who is there. Raises Unreachable."""
 
 
 class Minting:
     """One daemon's mint. `store` is the ledger's directory, `key` the file of the upstream CA, made if there is none.
     Raises UsageError for one that cannot be used."""
 
-    def __init__(self, store: Path, key: Path, name: str) -> None:
+    def __init__(self, store: Path, key: Path, name: str, source: str) -> None:
         cakeys.load_or_make(key)
-        self._arguments = (str(store), str(key), name)
+        self._arguments = (str(store), str(key), name, source)
         self._process: asyncio.subprocess.Process | None = None
         self._asking = asyncio.Lock()
 
-    async def for_request(self, request: str, digest: str) -> asyncssh.SSHKeyPair:
-        """A fresh key, certified for the one command of a started request. Raises Unreachable."""
-        return await self._pair({"request": request, "digest": digest})
+    def for_request(self, request: str, digest: str) -> Certify:
+        """A fresh key, certified for the one command of a started request."""
+        return partial(self._pair, {"request": request, "digest": digest})
 
-    async def for_shell(self, session: str, programs: Dispatched) -> asyncssh.SSHKeyPair:
-        """A fresh key, certified for the programs of a governed shell that the ledger says is opened. Raises
-        Unreachable."""
+    def for_shell(self, session: str, programs: Dispatched) -> Certify:
+        """A fresh key, certified for the programs of a governed shell that the ledger says is opened."""
         terminal = "tty" if programs.terminal else "pipe"
-        return await self._pair({"shell": session, "mark": programs.mark, "name": programs.name, "terminal": terminal})
+        return partial(
+            self._pair, {"shell": session, "mark": programs.mark, "name": programs.name, "terminal": terminal}
+        )
 
-    async def for_script(self, session: str, path: str) -> asyncssh.SSHKeyPair:
-        """A fresh key, certified to read a file that the ledger says is read. Raises Unreachable."""
-        return await self._pair({"script": session, "path": path})
+    def for_script(self, session: str, path: str) -> Certify:
+        """A fresh key, certified to read a file that the ledger says is read."""
+        return partial(self._pair, {"script": session, "path": path})
 
-    async def for_probe(self, login: str) -> asyncssh.SSHKeyPair:
-        """A fresh key that makes a target print mint.PROBE. Raises Unreachable."""
-        return await self._pair({"probe": login})
+    def for_probe(self, login: str) -> Certify:
+        """A fresh key that makes a target print mint.PROBE."""
+        return partial(self._pair, {"probe": login})
 
-    async def _pair(self, question: dict[str, str]) -> asyncssh.SSHKeyPair:
+    async def _pair(self, question: dict[str, str], source: str) -> asyncssh.SSHKeyPair:
         key = asyncssh.generate_private_key("ssh-ed25519")
         async with self._asking:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    answer = await self._ask({**question, "public": cakeys.public_line(key)})
+                    answer = await self._ask({**question, "source": source, "public": cakeys.public_line(key)})
             except (OSError, TimeoutError, ValueError, EOFError) as error:
                 await self._stop()
                 log.error("the mint does not answer: %r", error)

@@ -43,12 +43,14 @@ async def probe(target: Target, config: Config, minting: Minting) -> list[CheckI
 
 
 async def _login(target: Target, login: str, config: Config, minting: Minting) -> list[CheckInfo]:
-    pair = await minting.for_probe(login) if target.credential == CERTIFIED else None
-    connection = await dial(target, login, seconds=config.connect_seconds, keepalive=config.keepalive_seconds, key=pair)
+    certify = minting.for_probe(login) if target.credential == CERTIFIED else None
+    connection = await dial(
+        target, login, seconds=config.connect_seconds, keepalive=config.keepalive_seconds, certify=certify
+    )
     try:
         version = visible_line(str(connection.get_extra_info("server_version")), SHOWN)
         rows = [CheckInfo(name=f"login {login}", ok=True, detail=f"host key as pinned, {version}")]
-        if pair is not None:
+        if certify is not None:
             rows.append(await _forced(connection, login, config.connect_seconds))
         else:
             rows.append(await _shell(connection, login))

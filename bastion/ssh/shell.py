@@ -306,7 +306,7 @@ class ShellSession(Lines):
                 await self._with.records.announced(
                     audit.shell_opened(self.id, target.name, login, dispatched.forced().encode())
                 )
-                key = await pool.minting.for_shell(self.id, dispatched)
+                key = pool.minting.for_shell(self.id, dispatched)
             connection = await pool.dial(target, login, key)
         except BastionError as error:
             self._events.post(sv.DriverFailed(str(error)))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import asyncssh
-
 from bastion import audit
 from bastion.gate import events as ev
 from bastion.model import Decision, Request
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
 from bastion.ssh.dealings import Dealings
+from bastion.ssh.minting import Certify
 
 
 async def find_twin(
@@ -38,9 +37,9 @@ async def _read_script(dealings: Dealings, request: Request) -> tuple[str, bytes
         return "", b""
     pool, target, asked = dealings.services.pool, dealings.target, question(path)
 
-    async def certify() -> asyncssh.SSHKeyPair:
+    async def certify() -> Certify:
         await dealings.records.announced(audit.script_read(dealings.id, target.name, request.login, path, asked))
-        return await pool.minting.for_script(dealings.id, path)
+        return pool.minting.for_script(dealings.id, path)
 
     code = await pool.ask(target, request.login, asked, CODE_LIMIT, certify)
     return (path, code) if code else ("", b"")

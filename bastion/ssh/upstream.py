@@ -31,7 +31,7 @@ from bastion.errors import BastionError, HostKeyMismatch, Unreachable
 from bastion.model import Request, Target
 from bastion.ssh import algorithms
 from bastion.ssh.lean import lean
-from bastion.ssh.minting import Minting
+from bastion.ssh.minting import Certify, Minting
 
 SESSIONS_PER_LINK = 8
 ASK_SECONDS = 10
@@ -142,7 +142,7 @@ class Pool:
         login: str,
         question: bytes,
         limit: int,
-        certify: Callable[[], Awaitable[asyncssh.SSHKeyPair]] | None = None,
+        certify: Callable[[], Awaitable[Certify]] | None = None,
     ) -> bytes:
         """What a command of the bastion's own prints on the target; empty if it fails, takes too long, or prints more
         than `limit` bytes. A target that takes certificates is asked with the one that `certify` gets."""
@@ -167,20 +167,18 @@ class Pool:
         said = done.stdout if isinstance(done.stdout, bytes) else b""
         return said if done.exit_status == 0 and len(said) <= limit else b""
 
-    async def dial(
-        self, target: Target, login: str, key: asyncssh.SSHKeyPair | None = None
-    ) -> asyncssh.SSHClientConnection:
+    async def dial(self, target: Target, login: str, certify: Certify | None = None) -> asyncssh.SSHClientConnection:
         """A connection of its own, for what cannot share one. Raises as `dial`."""
-        return await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, key=key)
+        return await dial(
+            target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, certify=certify
+        )
 
     @contextlib.asynccontextmanager
-    async def lend(
-        self, target: Target, login: str, certify: Callable[[], Awaitable[asyncssh.SSHKeyPair]]
-    ) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    async def lend(self, target: Target, login: str, certify: Certify) -> AsyncIterator[asyncssh.SSHClientConnection]:
         """A connection for one channel that its caller opens; where the target takes certificates, one of its own with
-        the certificate that `certify` gets. Raises as `dial`."""
+        the certificate that `certify` makes. Raises as `dial`."""
         if target.credential == CERTIFIED:
-            link = Link(await self.dial(target, login, await certify()), busy=1, spent=True)
+            link = Link(await self.dial(target, login, certify), busy=1, spent=True)
             self._links.setdefault(_route(target, login), []).append(link)
         else:
             link = await self._link(target, login, fresh=False)
@@ -204,8 +202,7 @@ class Pool:
     ) -> asyncssh.SSHClientChannel[bytes]:
         """The command stands in the certificate; the key is used for this one connection and dropped."""
         login = request.login
-        pair = await self.minting.for_request(request.id, request.digest)
-        connection = await self.dial(target, login, pair)
+        connection = await self.dial(target, login, self.minting.for_request(request.id, request.digest))
         link = Link(connection, busy=1, spent=True)
         self._links.setdefault(_route(target, login), []).append(link)
         sent = False
@@ -360,22 +357,49 @@ def read_credential(target: Target) -> asyncssh.SSHKey:
         raise Unreachable(f"the credential of target {target.name} is no usable private key", hint) from None
 
 
+class _Certified(asyncssh.SSHClient):
+    """Has a certificate made when the target asks who is there: by then the connection says from where it comes."""
+
+    def __init__(self, certify: Certify | None) -> None:
+        self._certify = certify
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self.failure: BastionError | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """The target answered."""
+        self._connection = conn
+
+    async def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
+        """Once; None when there is no other key to try."""
+        certify, self._certify = self._certify, None
+        if certify is None or self._connection is None:
+            return None
+        name = self._connection.get_extra_info("sockname")
+        try:
+            return await certify(str(name[0]) if name else "")
+        except BastionError as error:
+            self.failure = error
+            return None
+
+
 async def dial(
-    target: Target, login: str, *, seconds: float, keepalive: float, key: asyncssh.SSHKeyPair | None = None
+    target: Target, login: str, *, seconds: float, keepalive: float, certify: Certify | None = None
 ) -> asyncssh.SSHClientConnection:
-    """A connection to `target`, its host key checked against the pinned ones; with `key` instead of the target's
-    credential. Raises Unreachable, HostKeyMismatch."""
+    """A connection to `target`, its host key checked against the pinned ones; with what `certify` makes instead of the
+    target's credential. Raises Unreachable, HostKeyMismatch."""
     if not target.host_keys:
         raise HostKeyMismatch(f"target {target.name} has no pinned host key")
-    own = key or read_credential(target)
+    own = read_credential(target) if certify is None else None
+    certified = _Certified(certify)
     pinned = [asyncssh.import_public_key(line) for line in target.host_keys]
     try:
         async with asyncio.timeout(seconds):
             connection = await asyncssh.connect(
                 target.host,
                 target.port,
+                client_factory=lambda: certified,
                 username=login,
-                client_keys=[own],
+                client_keys=[own] if own is not None else None,
                 known_hosts=(pinned, [], []),
                 config=None,
                 agent_path=None,
@@ -398,8 +422,12 @@ async def dial(
             f"target {target.name} shows another host key than the pinned one", "nothing was sent; tell the admin"
         ) from None
     except asyncssh.PermissionDenied:
-        what = "certificate" if key is not None else "key"
-        raise Unreachable(f"target {target.name} refuses the bastion's {what} for {login}") from None
+        if certified.failure is not None:
+            raise certified.failure from None
+        if certify is not None:
+            hint = "what it trusts (`bastion user-ca`), or `source_address` where it sees the bastion elsewhere"
+            raise Unreachable(f"target {target.name} refuses the bastion's certificate for {login}", hint) from None
+        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
     except (asyncssh.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"target {target.name} does not answer: {_why(error, seconds)}") from None
     except ValueError as error:  # asyncssh, where this process' uid has no account

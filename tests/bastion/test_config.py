@@ -56,6 +56,7 @@ def test_everything_can_be_said() -> None:
         longest = "1h"
         [targets]
         connect_seconds = 5
+        source_address = "192.0.2.10, 2001:db8::/64"
         [shells]
         on_disconnect = "leave"
         idle = "1h"
@@ -78,6 +79,7 @@ def test_everything_can_be_said() -> None:
     expected |= {"timeout_seconds": 300, "ticket_seconds": 3600, "approvals": 2, "login_seconds": 30}
     expected |= {"connections": 50, "failed_logins_per_minute": 5, "keepalive_seconds": 60, "held_requests": 10}
     expected |= {"policy": Path("/srv/policy.bastion"), "connect_seconds": 5, "path": WHERE, "digest": ""}
+    expected |= {"source_address": "192.0.2.10/32,2001:db8::/64"}
     expected |= {"grants": ("live", "two words"), "longest_grant_seconds": 3600}
     expected |= {"shell_leave_running": True, "shell_idle_seconds": 3600, "shell_seconds": 86_400}
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
@@ -119,6 +121,10 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("access", "grants", ["[]", '["a", "b c"]'], ['"a"', "[1]", '[""]', '["\\u0000"]', "{}"]),
         ("access", "longest", ['"1s"', '"7d"'], ['"0s"', '"8d"', "1"]),
         ("targets", "connect_seconds", ["1", "60"], ["0", "61", "{}"]),
+        (
+            *("targets", "source_address", ['"auto"', '"anywhere"', '"192.0.2.1"', '"10.0.0.0/8,::1"']),
+            ['""', '"192.0.2.1/8"', '"host.example"', '"auto,::1"', '"256.0.0.1"', "1", '["::1"]'],
+        ),
         ("shells", "on_disconnect", ['"kill"', '"leave"'], ['"Kill"', '""', "true"]),
         ("shells", "idle", ['"10s"', '"1d"'], ['"9s"', '"25h"']),
         ("shells", "longest", ['"10s"', '"7d"'], ['"9s"', '"8d"']),

@@ -16,7 +16,7 @@ from bastion.control.archive import Archive
 from bastion.gate import dispatch
 from bastion.gate.dispatch import Dispatched
 from bastion.gate.frames import nonce_of
-from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint
+from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint, sources
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
 from bastion.policy.scripts import question
 from recorder.keys import LedgerKey
@@ -258,3 +258,33 @@ def test_one_with_a_terminal_that_is_too_long(place: Place) -> None:
         place.propose(made)
         place.start(made)
         assert ("certificate" in place.ask(made)) == goes
+
+
+def test_from_where_it_is_good(place: Place) -> None:
+    made = request()
+    place.propose(made)
+    place.start(made)
+    certificate = asyncssh.import_certificate(place.ask(made, source="192.0.2.10")["certificate"])
+    assert [str(each) for each in certificate.options["source-address"]] == ["192.0.2.10/32"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "seen", "good"),
+    [
+        ("auto", "192.0.2.10", ("192.0.2.10",)),
+        ("auto", "fe80::1%eth0", ("fe80::1",)),
+        ("auto", "", ()),
+        ("anywhere", "192.0.2.10", ()),
+        ("10.0.0.0/8,2001:db8::1/128", "192.0.2.10", ("10.0.0.0/8", "2001:db8::1/128")),
+    ],
+)
+def test_what_counts_is_the_configuration(setting: str, seen: str, good: tuple[str, ...]) -> None:
+    assert sources(setting, seen) == good
+
+
+@pytest.mark.parametrize("seen", ["0.0.0.0/0", "x", "127.0.0.1,::/0", " "])
+def test_no_network_is_taken_for_an_address(place: Place, seen: str) -> None:
+    made = request()
+    place.propose(made)
+    place.start(made)
+    assert list(place.ask(made, source=seen)) == ["refused"]

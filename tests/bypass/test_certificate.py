@@ -14,7 +14,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from bastion.mint import COMMAND_LIMIT, VALID_SECONDS, Mint
+from bastion.mint import COMMAND_LIMIT, VALID_SECONDS, Mint, sources
 from tests.support.sshd import LOGIN, Sshd
 
 pytestmark = pytest.mark.e2e
@@ -29,15 +29,16 @@ class Trusting:
     sshd: Sshd
     authority: asyncssh.SSHKey
 
-    def stolen(self, command: str, *, login: str = LOGIN, at: float = 0) -> Any:
+    def stolen(self, command: str, *, login: str = LOGIN, at: float = 0, source: str = "") -> Any:
         """(key, certificate) as one command gets them; `at` seconds from now."""
         key = asyncssh.generate_private_key("ssh-ed25519")
         mint = Mint(self.authority, None, "test")  # type: ignore[arg-type]  # signs without looking into a ledger
+        mint._from = sources(source, "") if source else ()
         public = asyncssh.import_public_key(key.export_public_key())
         return key, asyncssh.import_certificate(mint._sign(public, command, login, "x", time.time() + at))
 
-    def connect(self, pair: Any) -> Any:
-        """With the stolen pair."""
+    def connect(self, pair: Any, *, local: str | None = None) -> Any:
+        """With the stolen pair; `local`: from this address."""
         known = asyncssh.import_known_hosts(f"[127.0.0.1]:{self.sshd.port} {self.sshd.host_key}")
         return asyncssh.connect(
             "127.0.0.1",
@@ -47,6 +48,7 @@ class Trusting:
             known_hosts=known,
             config=None,
             agent_path=None,
+            local_addr=(local, 0) if local else None,
         )
 
 
@@ -155,3 +157,13 @@ def test_d11_it_permits_nothing(target: Trusting, tmp_path: Path) -> None:
     shown = subprocess.run(["ssh-keygen", "-Lf", str(path)], capture_output=True, text=True, check=True).stdout
     assert "Extensions: (none)" in shown
     assert "force-command echo approved" in shown
+
+
+async def test_it_opens_nothing_from_elsewhere(target: Trusting) -> None:
+    """`source-address`: the same certificate, from another address of this machine."""
+    for source in ("127.0.0.9", "127.0.0.8/30", "192.0.2.1, 127.0.0.9"):
+        pair = target.stolen("echo here", source=source)
+        with pytest.raises(asyncssh.PermissionDenied):
+            await target.connect(pair)
+        async with target.connect(pair, local="127.0.0.9") as connection:
+            assert (await connection.run("x")).stdout == "here\n"

@@ -269,3 +269,22 @@ async def _targets(house: House) -> list[wire.TargetInfo]:
         return await local.call(wire.ListTargets, list[wire.TargetInfo])
     finally:
         await local.close()
+
+
+async def test_from_an_address_that_the_target_does_not_see(tmp_path: Path) -> None:
+    """Somebody behind NAT who did not say so: refused, with a hint."""
+    elsewhere = House(tmp_path / "house")
+    elsewhere.configure('\n[targets]\nsource_address = "192.0.2.10"\n')
+    sshd = trusting(tmp_path / "sshd", elsewhere)
+    register(elsewhere, "web-1", sshd)
+    elsewhere.start()
+    try:
+        ana = await elsewhere.remote("ana")
+        await elsewhere.whitelist(ana, b"id")
+        outcome = await elsewhere.run("web-1", "id")
+        assert (outcome.status, "refuses the bastion's certificate" in outcome.stderr) == (125, True)
+        assert "source_address" in outcome.stderr
+        await ana.close()
+    finally:
+        elsewhere.stop()
+        sshd.stop()
