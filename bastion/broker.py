@@ -97,6 +97,12 @@ class Broker:
         filed = self._filed.get(request_id)
         return filed.info if filed else None
 
+    def forget(self, request_id: str) -> None:
+        """A request that ended is looked up in the store from now on: its content was redacted there."""
+        filed = self._filed.get(request_id)
+        if filed is not None and filed.info.state != State.HELD.value:
+            del self._filed[request_id]
+
     async def vote(self, vote: Vote, statement: bytes) -> RequestInfo:
         """Count a vote whose signature and role were checked, and make it durable. Raises as Desk.vote, StoreError."""
         self._expire()

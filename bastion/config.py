@@ -98,6 +98,14 @@ class Config:
     """Environments in which a target takes a grant."""
     longest_grant_seconds: float
     """That a grant may last."""
+    keep_days: int
+    """That recordings are kept; 0: for ever."""
+    keep_environments: tuple[tuple[str, int], ...]
+    """The same for targets in these environments."""
+    retention_seconds: float
+    """Between two looks for recordings whose time is over."""
+    redaction_people: int
+    """Who must sign that something is taken out of a recording."""
     notify: tuple[Outlet, ...]
     """Channels that tell people."""
 
@@ -300,6 +308,26 @@ def _notify(value: object) -> tuple[Outlet, ...]:
         raise Wrong(str(error)) from None
 
 
+def _keep(value: object) -> int:
+    match = re.fullmatch(r"forever|([1-9][0-9]{0,4})d", text(value), re.ASCII)
+    if match is None:
+        raise Wrong('"forever" or whole days: "90d"')
+    return int(match[1] or 0)
+
+
+def _keeps(value: object) -> tuple[tuple[str, int], ...]:
+    wanted = 'a list of at most 100 such as "production=365d", "lab=forever", each environment once'
+    if not isinstance(value, list) or len(value) > 100:
+        raise Wrong(wanted)
+    found: dict[str, int] = {}
+    for each in value:
+        env, equals, days = each.rpartition("=") if isinstance(each, str) else ("", "", "")
+        if not equals or not 0 < len(env) <= 1024 or not env.isprintable() or not env.isascii() or env in found:
+            raise Wrong(wanted)
+        found[env] = _keep(days)
+    return tuple(found.items())
+
+
 KEYS: Mapping[str, Mapping[str, Key]] = {
     "": {"notify": Key("notify", [], _notify)},
     "bastion": {
@@ -336,6 +364,14 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     "transfers": {
         "largest_mib": Key("transfer_file_bytes", 4096, _mebibytes(1, 1 << 20)),
         "staging_mib": Key("staging_bytes", 16_384, _mebibytes(1, 1 << 24)),
+    },
+    "retention": {
+        "keep": Key("keep_days", "forever", _keep),
+        "environments": Key("keep_environments", [], _keeps),
+        "every": Key("retention_seconds", "1h", _lasting("10s", "7d")),
+    },
+    "redaction": {
+        "people": Key("redaction_people", 2, _between(1, 2)),
     },
     "witness": {
         "url": Key("witness_url", "", _url),

@@ -36,9 +36,11 @@ from bastion.control.archive import Archive
 from bastion.control.calls import Calls
 from bastion.control.house import House
 from bastion.control.server import Caller, ControlServer
+from bastion.custody import Custody, Limits
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, UsageError
+from bastion.expiring import Expiring
 from bastion.grants import Grants
 from bastion.inforce import InForce
 from bastion.keeper import Keeper
@@ -138,6 +140,10 @@ class Daemon:
         await writer.write(started, *(audit.restored(left.info) for left in kept))
 
         anchoring = Anchoring(config, writer, archive.prover)
+        keep = Limits(config.keep_days, config.keep_environments)
+        custody = Custody(ledger, reader, config.store, keep, people=config.redaction_people)
+        await asyncio.to_thread(custody.finish)
+        await asyncio.to_thread(custody.announce)
         await in_force.announce()
         broker = Broker(
             Desk(
@@ -212,6 +218,8 @@ class Daemon:
             longest_grant=int(config.longest_grant_seconds),
             notifier=notifier,
             presence=Presence(clock),
+            custody=custody,
+            rotate=lambda who: asyncio.to_thread(ledgerkey.rotate_running, config, ledger, who),
             render=renderer.render,
         )
         house.presence.changed, house.presence.missed = house.came_or_left, broker.look_for_people
@@ -252,6 +260,8 @@ class Daemon:
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)
         anchoring.start()
+        expiring = Expiring(custody, config.retention_seconds, clock.wall)
+        expiring.start()
         if ready is not None:
             ready(port)
         loop.add_signal_handler(signal.SIGHUP, in_force.reload)
@@ -260,6 +270,7 @@ class Daemon:
             await self._stop.wait()
         finally:
             watching.cancel()
+            await expiring.close()
             if self._failure:
                 house.alert("ledger.failed", self._failure)
             watching_queue.close()

@@ -13,7 +13,8 @@ import os
 from pathlib import Path
 
 from bastion.config import Config
-from recorder.errors import KeyFileError
+from bastion.errors import StoreError
+from recorder.errors import KeyFileError, RecorderError
 from recorder.keys import LedgerKey, sync_directory
 from recorder.ledger import Ledger
 from recorder.reader import Reader
@@ -34,7 +35,7 @@ def load(config: Config) -> LedgerKey:
         except KeyFileError:
             new = None  # half made: its entry was never written
         if new is not None and new.public == wanted:
-            _take_over(config.ledger_key, new)
+            _take_over(config.ledger_key, new.line)
             return new
     return LedgerKey.load(config.ledger_key)
 
@@ -57,21 +58,40 @@ def rotate(config: Config, actor: str) -> LedgerKey:
             raise KeyFileError(f"{following} cannot be removed: {error.strerror}") from None
         new = LedgerKey.create(following)
         ledger.rotate(new, actor=actor)
-        _take_over(config.ledger_key, new)
+        _take_over(config.ledger_key, new.line)
         return new
     finally:
         ledger.close()
+
+
+def rotate_running(config: Config, ledger: Ledger, actor: str) -> str:
+    """Change the key of a ledger that is being written; the new key's line. A new signer makes it, and takes over
+    between two commits; the old one is then gone. In a thread: it takes seconds where the ledger is long.
+
+    Raises BastionError.
+    """
+    following = _next(config.ledger_key)
+    try:
+        following.unlink(missing_ok=True)
+        entry = ledger.succeed(SignerProcess(following, config.state / MEMORY, make=True), actor=actor)
+        line = str(entry.body["log_key"])
+        _take_over(config.ledger_key, line)
+    except OSError as error:
+        raise StoreError(f"{following} cannot be removed: {error.strerror}") from None
+    except RecorderError as error:
+        raise StoreError(error.message, error.hint) from None
+    return line
 
 
 def _next(path: Path) -> Path:
     return path.with_name(f"{path.name}.next")
 
 
-def _take_over(path: Path, new: LedgerKey) -> None:
+def _take_over(path: Path, line: str) -> None:
     public = path.with_name(f"{path.name}.pub")
     making = public.with_name(f".{public.name}.making")
     try:
-        making.write_text(f"{new.line}\n", "ascii")
+        making.write_text(f"{line}\n", "ascii")
         making.chmod(0o644)
         os.replace(making, public)
         os.replace(_next(path), path)

@@ -33,10 +33,10 @@ from recorder.errors import EntryError, RecorderError, StoreFailed
 from recorder.keyring import NAMESPACE as ROTATION
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import statement
-from recorder.keys import LedgerKey
-from recorder.notary import Clerk, Notary, Standing
+from recorder.keys import LedgerKey, public_line
+from recorder.notary import Clerk, Notary, Standing, Successor
 from recorder.readstore import ReadStore
-from recorder.recovery import recover
+from recorder.recovery import recover, standing_of
 from recorder.schema import PayloadRow
 from recorder.store import Group, NewChunk, Store, Taking
 from recorder.tree import Tree
@@ -87,6 +87,8 @@ class Job:
     """The group ends with it, and the open segment too. Without drafts, only that."""
     taking: Taking = NOTHING
     """What goes with these drafts."""
+    successor: Successor | None = None
+    """Who signs from the next group on."""
 
     @property
     def weight(self) -> int:
@@ -104,6 +106,7 @@ class _Group:
     answers: list[tuple[Job, tuple[Entry, ...]]] = field(default_factory=list)
     seal: bool = False
     taking: Taking = field(default_factory=Taking)
+    successor: Successor | None = None
 
 
 class Ledger:
@@ -126,6 +129,7 @@ class Ledger:
         self._thread: threading.Thread | None = None
         self._packer: Packer | None = None
         self._guard = threading.Lock()
+        self._succeeding = threading.Lock()
         self._closed = False
 
     @classmethod
@@ -243,6 +247,23 @@ class Ledger:
         old.key = new
         return entry
 
+    def succeed(self, successor: Successor, *, actor: str) -> Entry:
+        """Announce the successor's key and have it sign from then on, while others append. Raises RecorderError; the
+        successor is then closed."""
+        with self._succeeding:
+            try:
+                previous = public_line(self._notary.public)
+                line, proof = successor.prove(self.origin, previous)
+                body = {"log_key": line, "previous": previous, "proof": proof}
+                future: Future[tuple[Entry, ...]] = Future()
+                drafts = (Draft(ROTATED, actor, body),)
+                self.submit(Job(drafts, future.set_result, future.set_exception, seal=True, successor=successor))
+                (entry,) = future.result()
+            except RecorderError:
+                successor.close()
+                raise
+            return entry
+
     def head(self) -> Checkpoint:
         """The newest durable checkpoint."""
         assert self._head is not None  # noqa: S101 - set before anybody has the object
@@ -325,8 +346,21 @@ class Ledger:
             if any(row.sealed for row in sealed.segments) and self.on_sealed is not None:
                 with contextlib.suppress(Exception):  # as on_failure
                     self.on_sealed()
+        if group.successor is not None:
+            self._hand_over(group.successor)
         for job, made in group.answers:
             job.done(made)
+
+    def _hand_over(self, successor: Successor) -> None:
+        """The group that ends with the announcement of the successor's key is durable: it signs from here on. If we
+        crash here, the next start finds the entry, and the new key in its file (bastion.ledgerkey)."""
+        try:
+            self._notary.close(committed=True)
+            self._notary = successor
+            successor.resume(*standing_of(self._store.directory, successor.extends))
+        except Exception as error:  # noqa: BLE001 - without somebody who signs nothing more can be written
+            said = error.message if isinstance(error, RecorderError) else repr(error)
+            self._fail(StoreFailed(f"the new key cannot go on: {said}", "start the daemon again"), _Group())
 
     def _build(self, job: Job, group: _Group) -> None:
         """Add a job's entries to the group; all or none. Raises RecorderError."""
@@ -358,6 +392,7 @@ class Ledger:
                 group.taking.payloads + job.taking.payloads,
             )
         group.seal = group.seal or job.seal
+        group.successor = group.successor or job.successor
         group.answers.append((job, tuple(made)))
 
     def _seal(self, group: _Group) -> Group:

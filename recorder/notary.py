@@ -71,6 +71,13 @@ class Notary(Protocol):
         """Let go of the key; `committed`: what was signed last is durable in the store. Idempotent."""
 
 
+class Successor(Notary, Protocol):
+    """A notary that is about to sign a ledger which another one signs as yet."""
+
+    def prove(self, origin: str, previous: str) -> tuple[str, str]:
+        """Its key's line, and the proof that it wants to be the ledger's next (recorder.keyring)."""
+
+
 class Clerk:
     """A notary with the key at hand."""
 

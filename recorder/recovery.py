@@ -24,6 +24,10 @@ from recorder.readstore import ReadStore
 from recorder.schema import SegmentRow
 from recorder.segments import Segment, Segments
 from recorder.tombstones import DELETED
+from recorder.tree import Tree
+
+LEAVES_PAGE = 1 << 16
+"""Leaves that are read at once: 2 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,28 @@ def recover(directory: Path, public: bytes) -> Recovered:
         raise StoreDamaged(f"an entry cannot be read: {error.message}") from None
     except KeyFileError as error:
         raise StoreDamaged(f"entry 0 names no key: {error.message}", seq=0) from None
+    finally:
+        reader.close()
+
+
+def standing_of(directory: Path, extends: int) -> tuple[Standing, list[bytes]]:
+    """Where a store stands whose entries were checked before, and that it extends its head of that size: for a notary
+    that takes over while it is written. Between two commits. Raises StoreDamaged."""
+    reader = ReadStore.open(directory)
+    try:
+        rows, newest = reader.segments(), reader.head()
+        if newest is None or not rows:
+            raise StoreDamaged("the store has no signed checkpoint")
+        first, tree = sum(row.entries for row in rows[:-1]), Frontier()
+        for at in range(0, first, LEAVES_PAGE):
+            tree.extend(reader.leaves(at, min(at + LEAVES_PAGE, first)))
+        entries_ = tuple(row.bytes for row in reader.entries(after=first - 1))
+        previous = rows[-2].sha256 if len(rows) > 1 else ""
+        origin = checkpoint.read(newest[1])[0].origin
+        sealed = bool(rows[-1].sealed)
+        standing = Standing(origin, rows[-1].number, first, previous, tree.peaks, entries_, sealed, newest[1])
+        proof = Tree(reader.leaves).consistency(extends, newest[0]) if 0 < extends < newest[0] else []
+        return standing, proof
     finally:
         reader.close()
 

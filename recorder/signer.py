@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import resource
 import socket
@@ -40,7 +41,8 @@ import msgspec
 from recorder import checkpoint, layout, strict
 from recorder.checkpoint import Checkpoint
 from recorder.errors import KeyFileError, NoteError, RecorderError, StoreFailed
-from recorder.keyring import TYPE, Keyring, RotationError
+from recorder.keyring import NAMESPACE as ROTATION
+from recorder.keyring import TYPE, Keyring, RotationError, statement
 from recorder.keys import LedgerKey
 from recorder.merkle import check_consistency
 from recorder.notary import Clerk, Sealed, Standing
@@ -86,6 +88,21 @@ class Seal(msgspec.Struct, tag=True):
     close: bool
 
 
+class Prove(msgspec.Struct, tag=True):
+    """Prove the key as the next one of that ledger (recorder.keyring); before there is a store."""
+
+    origin: str
+    previous: str
+    """The key in force."""
+
+
+class Proved(msgspec.Struct, tag=True):
+    """The answer to Prove."""
+
+    line: str
+    proof: str
+
+
 class Done(msgspec.Struct, tag=True):
     """The newest head is committed; end."""
 
@@ -109,8 +126,8 @@ class Refused(msgspec.Struct, tag=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_to_signer = msgspec.msgpack.Decoder(Resume | Seal | Done)
-_from_signer = msgspec.msgpack.Decoder(Hello | Signed | Refused)
+_to_signer = msgspec.msgpack.Decoder(Resume | Seal | Prove | Done)
+_from_signer = msgspec.msgpack.Decoder(Hello | Signed | Proved | Refused)
 
 
 def _send(link: socket.socket, message: msgspec.Struct) -> None:
@@ -144,10 +161,10 @@ def _exactly(link: socket.socket, size: int) -> bytes:
 class SignerProcess:
     """A Notary whose key is in another process. For the thread that writes the ledger."""
 
-    def __init__(self, key: Path, memory: Path) -> None:
+    def __init__(self, key: Path, memory: Path, *, make: bool = False) -> None:
         """It starts when it is first asked for something, which is under the store's lock: beside a running daemon
-        none starts. `memory` is its file."""
-        self._key, self._memory = key, memory
+        none starts. `memory` is its file. `make`: it makes the key, in a new file."""
+        self._key, self._memory, self._make = key, memory, make
         self._link: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._hello: Hello | None = None
@@ -159,7 +176,7 @@ class SignerProcess:
             raise StoreFailed("the signer was closed")
         ours, theirs = socket.socketpair()
         ours.settimeout(SECONDS)
-        files = [str(theirs.fileno()), str(self._key), str(self._memory)]
+        files = [str(theirs.fileno()), str(self._key), str(self._memory), *(["make"] if self._make else [])]
         command = [sys.executable, "-P", "-m", "recorder.signer", *files]
         root = str(Path(__file__).resolve().parents[1])
         environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
@@ -212,6 +229,14 @@ class SignerProcess:
         head = Checkpoint(said.origin, said.size, said.root, said.note, said.sshsig)
         return Sealed(head, tuple(SegmentRow(*row) for row in said.segments))
 
+    def prove(self, origin: str, previous: str) -> tuple[str, str]:
+        """As Successor."""
+        self._greeting()
+        answer = self._asked(Prove(origin, previous))
+        if not isinstance(answer, Proved):
+            raise StoreFailed("the signer answers something else")
+        return answer.line, answer.proof
+
     def close(self, *, committed: bool = False) -> None:
         """As Notary. Ends the process, also one that does not answer."""
         process, self._process, self._closed = self._process, None, True
@@ -228,6 +253,12 @@ class SignerProcess:
             process.wait()
 
     def _ask(self, message: msgspec.Struct) -> Signed:
+        answer = self._asked(message)
+        if not isinstance(answer, Signed):
+            raise StoreFailed("the signer answers something else")
+        return answer
+
+    def _asked(self, message: msgspec.Struct) -> Hello | Signed | Proved:
         link = self._link
         if link is None:
             raise StoreFailed("the signer was never started")
@@ -235,15 +266,12 @@ class SignerProcess:
             _send(link, message)
         except OSError as error:
             raise StoreFailed(f"the signer is gone: {error}", "see its last words in the log") from None
-        answer = self._answer(link)
-        if not isinstance(answer, Signed):
-            raise StoreFailed("the signer answers something else")
-        return answer
+        return self._answer(link)
 
-    def _answer(self, link: socket.socket) -> Hello | Signed | Refused:
+    def _answer(self, link: socket.socket) -> Hello | Signed | Proved:
         try:
             data = _receive(link)
-            answer: Hello | Signed | Refused | None = _from_signer.decode(data) if data else None
+            answer: Hello | Signed | Proved | Refused | None = _from_signer.decode(data) if data else None
         except (OSError, msgspec.MsgspecError) as error:
             raise StoreFailed(f"the signer does not answer: {error}") from None
         if answer is None:
@@ -299,6 +327,14 @@ class Signer:
         """The first message."""
         committed = self._memory.committed
         return Hello(self._clerk.public, committed.size if committed else 0)
+
+    def prove(self, said: Prove) -> Proved | Refused:
+        """The key as the next one of a ledger; what is signed is made here."""
+        if self._head is not None:
+            return Refused("the signer has a store already")
+        key = self._clerk.key
+        text = statement(said.origin, said.previous, key.line)
+        return Proved(key.line, key.sshsig(hashlib.sha512(text).digest(), ROTATION))
 
     def resume(self, said: Resume) -> Signed | Refused:
         """Take up a store, if it extends what was signed."""
@@ -391,12 +427,12 @@ def _drop() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # a change of user sets it anew
 
 
-def main(fd: int, key: Path, memory: Path) -> int:
+def main(fd: int, key: Path, memory: Path, *, make: bool = False) -> int:
     """The process."""
     _harden()
     link = socket.socket(fileno=fd)
     try:
-        signer = Signer(LedgerKey.load(key), Memory(memory))
+        signer = Signer(LedgerKey.create(key) if make else LedgerKey.load(key), Memory(memory))
         _drop()
     except RecorderError as error:
         _send(link, Refused(error.message, error.hint))
@@ -405,12 +441,15 @@ def main(fd: int, key: Path, memory: Path) -> int:
         _send(link, Refused(f"{memory} cannot be used: {error.strerror}"))
         return 2
     _send(link, signer.hello())
+    answer: Signed | Proved | Refused
     while data := _receive(link):
         match _to_signer.decode(data):
             case Resume() as said:
                 answer = signer.resume(said)
             case Seal() as said:
                 answer = signer.seal(said)
+            case Prove() as said:
+                answer = signer.prove(said)
             case Done():
                 signer.done()
                 return 0
@@ -421,7 +460,7 @@ def main(fd: int, key: Path, memory: Path) -> int:
 
 if __name__ == "__main__":
     try:
-        status = main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+        status = main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), make=sys.argv[4:] == ["make"])
     except (OSError, msgspec.MsgspecError) as failure:  # the daemon is gone, or the disk
         sys.stderr.write(f"signer: {failure}\n")
         status = 2

@@ -39,6 +39,7 @@ NOUNS = {
     "group": "Named sets of approvers, for rules.",
     "request": "What agents ask for, and deciding it.",
     "status": "Who watches, what waits, what is wrong.",
+    "retention": "Recordings whose time is over.",
     "stats": "How deciding goes: review times, habits, what asks most.",
     "notify": "Channels that tell people: how they stand, a test.",
     "session": "What agents did: list, watch, replay, end.",

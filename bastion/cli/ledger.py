@@ -12,7 +12,7 @@ import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, local_verb, remote_verb
-from bastion.errors import BastionError, Conflict, NotFound, StoreError, UsageError
+from bastion.errors import BastionError, Conflict, NotFound, StoreError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from bastion.cli.sources import Source
@@ -174,24 +174,34 @@ def export(settings: Settings, directory: Path, content: bool) -> None:
 @command.command("rotate-key")
 @local_verb
 def rotate_key(settings: Settings) -> None:
-    """Change the key that signs the ledger, on the bastion's own host while no daemon runs.
+    """Change the key that signs the ledger, on the bastion's own host; a daemon that runs goes on with the new one.
 
     The old key signs the entry that announces the new one, and is then destroyed. Hand out the new public key.
     """
+    line = reach.run(_rotated(settings))
+    if settings.json:
+        output.as_json({"key": line})
+    else:
+        output.say(f"the ledger is signed from here on by {line}")
+
+
+async def _rotated(settings: Settings) -> str:
     from bastion import ledgerkey
+    from bastion.control import wire
     from recorder.errors import RecorderError, StoreBusy
 
     config = reach.here(settings).config
     try:
-        new = ledgerkey.rotate(config, reach.local_name())
-    except StoreBusy as error:
-        raise Conflict(error.message, "stop the daemon, change the key, start it again") from None
-    except RecorderError as error:
-        raise StoreError(error.message, error.hint) from None
-    if settings.json:
-        output.as_json({"key": new.line})
-    else:
-        output.say(f"the ledger is signed from here on by {new.line}")
+        client = await reach.local_client(config)
+    except Unreachable:
+        try:
+            return ledgerkey.rotate(config, reach.local_name()).line
+        except StoreBusy as error:
+            raise Conflict(error.message, "a daemon that does not answer, or another command: try again") from None
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+    async with client:
+        return await client.call(wire.RotateKey, str, seconds=600.0)
 
 
 @command.command("accept")
@@ -268,6 +278,8 @@ def _report(report: Report) -> dict[str, Any]:
         "origin": report.origin,
         "key": report.key,
         "anchored": report.anchored,
+        "redacted": report.redacted,
+        "deleted": report.deleted,
         "problems": [{"seq": problem.seq, "message": problem.message} for problem in report.problems],
         "notes": list(report.notes),
     }

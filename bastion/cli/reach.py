@@ -126,11 +126,11 @@ async def unpinned(settings: Settings) -> AsyncIterator[tuple[Client, Endpoint]]
 
 
 @asynccontextmanager
-async def deciding(settings: Settings) -> AsyncIterator[Client]:
+async def deciding(settings: Settings, *, role: str = "approver") -> AsyncIterator[Client]:
     """A daemon, and a key to sign with that it counts: over SSH the key that logged in."""
     async with daemon(settings, why="deciding takes one") as client:
         if client.signer is None:
-            client.signer = await _approver(client, settings)
+            client.signer = await _signer(client, settings, role)
         yield client
 
 
@@ -256,8 +256,8 @@ def prompt() -> Callable[[str], str] | None:
     return ask
 
 
-async def _approver(client: Client, settings: Settings) -> Signer:
-    """On the local socket nobody has logged in: the first of the person's keys that is an approver's."""
+async def _signer(client: Client, settings: Settings, role: str) -> Signer:
+    """On the local socket nobody has logged in: the first of the person's keys whose identity has that role."""
     from bastion.control import wire
 
     known = _client_key(settings)
@@ -265,13 +265,11 @@ async def _approver(client: Client, settings: Settings) -> Signer:
     if known is not None:
         return found[0]
     identities = await client.call(wire.ListIdentities, list[wire.IdentityInfo])
-    approvers = {
-        mark for each in identities if "approver" in each.roles and not each.revoked for mark in each.fingerprints
-    }
+    counted = {mark for each in identities if role in each.roles and not each.revoked for mark in each.fingerprints}
     for signer in found:
-        if signer.key.fingerprint in approvers:
+        if signer.key.fingerprint in counted:
             return signer
-    raise NotFound("none of your keys is an approver's", "--key FILE names one; `bastion identity list` lists them")
+    raise NotFound(f"none of your keys is an {role}'s", "--key FILE names one; `bastion identity list` lists them")
 
 
 def _client_key(settings: Settings) -> str | None:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from bastion.cli import output, reach
+from bastion.cli import keeping, output, reach
 from bastion.cli.options import REVEAL, Settings, reach_verb, remote_verb
 from bastion.errors import Conflict, StoreError, UsageError
 from bastion.model import State, Tier
@@ -256,3 +256,7 @@ def end_keys(settings: Settings, session: str, reason: str) -> None:
         output.say(
             f"keys pass no more in {info.id} of {output.shown(f'{info.identity} on {info.login}@{info.target}')}"
         )
+
+
+for _verb in keeping.VERBS:
+    command.add_command(_verb)

@@ -17,6 +17,7 @@ from bastion.control.deciding import Deciding
 from bastion.control.editing import Editing
 from bastion.control.figures import Figures
 from bastion.control.house import House
+from bastion.control.keeping import Keeping
 from bastion.control.remembering import Remembering
 from bastion.control.server import Connection
 from bastion.control.viewing import Viewing
@@ -26,6 +27,8 @@ from bastion.model import Role
 LOCAL: frozenset[Role] = frozenset()
 EVERYBODY = frozenset(Role)
 DECIDES = frozenset({Role.APPROVER})
+ADMINISTERS = frozenset({Role.ADMIN})
+KEEPS = frozenset({Role.ADMIN, Role.AUDITOR})
 
 Handler = Callable[[Any, Connection], Awaitable[object]]
 
@@ -38,6 +41,7 @@ class Calls:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
         channels, figures = Channels(house), Figures(house)
+        keeping = Keeping(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
@@ -86,6 +90,13 @@ class Calls:
             wire.ListGroups: (EVERYBODY, administering.list_groups),
             wire.SetGroup: (LOCAL, administering.perform),
             wire.RemoveGroup: (LOCAL, administering.perform),
+            wire.PlanRedaction: (ADMINISTERS, keeping.plan_redaction),
+            wire.Redact: (ADMINISTERS, keeping.redact),
+            wire.PlaceHold: (KEEPS, keeping.place_hold),
+            wire.LiftHold: (KEEPS, keeping.lift_hold),
+            wire.ListHolds: (EVERYBODY, keeping.list_holds),
+            wire.RunRetention: (LOCAL, keeping.run_retention),
+            wire.RotateKey: (LOCAL, keeping.rotate_key),
             wire.LedgerHead: (EVERYBODY, viewing.ledger_head),
             wire.ProveHead: (EVERYBODY, viewing.prove_head),
             wire.ListLedger: (EVERYBODY, viewing.list_ledger),

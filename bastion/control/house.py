@@ -11,6 +11,7 @@ from bastion.broker import Broker
 from bastion.clock import Clock
 from bastion.control import wire
 from bastion.control.archive import Archive
+from bastion.custody import Custody
 from bastion.directory import Body, Directory
 from bastion.grants import Grants
 from bastion.model import Assessment, Request, Target
@@ -56,6 +57,9 @@ class House:
     """Seconds."""
     notifier: Notifier
     presence: Presence
+    custody: Custody
+    rotate: Callable[[str], Awaitable[str]]
+    """(who): change the ledger's key; the new one's line."""
     render: Callable[[str], None] = lambda _: None
     """Have a session's recording rendered now."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -72,6 +72,12 @@ def test_everything_can_be_said() -> None:
         directory = "/mnt/copies"
         git = "git@example.com:anchors.git"
         every = "2h"
+        [retention]
+        keep = "90d"
+        environments = ["production=365d", "lab=forever"]
+        every = "30m"
+        [redaction]
+        people = 1
         """.replace("VKEYHERE", VKEY),
         WHERE,
     )
@@ -85,6 +91,8 @@ def test_everything_can_be_said() -> None:
     expected |= {"witness_url": "https://witness.example/w1", "witness_key": VKEY, "witness_seconds": 60}
     expected |= {"anchor_directory": Path("/mnt/copies"), "anchor_git": "git@example.com:anchors.git"}
     expected |= {"anchor_seconds": 7200, "transfer_file_bytes": 64 << 20, "staging_bytes": 128 << 20, "notify": ()}
+    expected |= {"keep_days": 90, "keep_environments": (("production", 365), ("lab", 0))}
+    expected |= {"retention_seconds": 1800, "redaction_people": 1}
     assert dataclasses.asdict(config) == expected
     assert (config.host, config.port) == ("::", 22)
     assert config.host_key == Path("/var/lib/bastion/host_key")
@@ -136,6 +144,10 @@ def test_every_field_comes_from_a_key_or_from_the_file() -> None:
         ("anchor", "directory", ['""', '"copies"', '"/mnt"'], ["1"]),
         ("anchor", "git", ['""', '"/srv/a.git"', '"git@h:a.git"'], ['"-x"', '"--upload-pack=x"', '"\\u0000"', "1"]),
         ("anchor", "every", ['"10s"', '"7d"'], ['"9s"', '"8d"']),
+        ("retention", "keep", ['"1d"', '"99999d"', '"forever"'], ['"0d"', '"100000d"', '"24h"', '""', "90"]),
+        ("retention", "environments", ["[]", '["a=1d", "b=c=forever"]'], ['"a=1d"', '["a"]', '["=1d"]', '["a=1d", "a=2d"]', '["a=0d"]']),  # noqa: E501
+        ("retention", "every", ['"10s"', '"7d"'], ['"9s"', '"8d"']),
+        ("redaction", "people", ["1", "2"], ["0", "3", '"2"']),
     ],
 )  # fmt: skip
 def test_every_range_at_its_edges(section: str, key: str, good: list[str], bad: list[str]) -> None:

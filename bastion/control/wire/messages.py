@@ -24,6 +24,15 @@ from bastion.control.wire.access import (
 from bastion.control.wire.background import ShowBackground, ShowPolicy
 from bastion.control.wire.base import LINE_LIMIT, WireError
 from bastion.control.wire.channels import ListChannels, TryChannels
+from bastion.control.wire.custody import (
+    LiftHold,
+    ListHolds,
+    PlaceHold,
+    PlanRedaction,
+    Redact,
+    RotateKey,
+    RunRetention,
+)
 from bastion.control.wire.estate import (
     AddIdentity,
     AddTarget,
@@ -61,6 +70,13 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 
 AnyCall = (
     ListRequests
+    | PlanRedaction
+    | Redact
+    | PlaceHold
+    | LiftHold
+    | ListHolds
+    | RunRetention
+    | RotateKey
     | ShowRequest
     | ShowBackground
     | ShowPolicy

@@ -89,6 +89,13 @@ def infos() -> dict[str, msgspec.Struct]:
             ("notify list", "notify test"),
             wire.ChannelInfo(name="n", kind="ntfy", state="ok", sent=1, lost=0, queued=0, error="", at=1),
         ),
+        **dict.fromkeys(
+            ("session hold", "session release", "session holds"),
+            wire.HoldInfo(session="s-1", reason="r", by="ana", since=1),
+        ),
+        "retention run": wire.RetentionInfo(
+            recordings=[wire.OldInfo(session="s-1", env="e", ended=1)], freed=0, whole=True
+        ),
         "session watch": wire.FrameInfo(at=1, kind="output", data=b"\xff"),
         "target check": wire.CheckInfo(name="n", ok=True, detail="d"),
     }
