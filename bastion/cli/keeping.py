@@ -57,8 +57,8 @@ def redact(settings: Settings, session: str | None, **given: Any) -> None:
 
 
 async def _begin(settings: Settings, session: str, given: dict[str, Any]) -> dict[str, Any]:
-    from bastion.cli.place import place
     from bastion.control import wire
+    from bastion.control.timeline import place
     from bastion.custody import ORDER_SECONDS, checked_reason
     from recorder.tombstones import Order, ranges_of
 
