@@ -306,7 +306,7 @@ def _short_of(question: Question, clauses: Clauses, now: int) -> Said | None:
         since = now - limit.seconds * 1_000_000
         match limit.kind:
             case LimitKind.FILES:
-                files = max(question.files, len(set(question.paths)), _files_touched(question))
+                files = max(question.files, len(set(question.paths)), _files_changed(question))
                 if files > limit.most:
                     return limit.where.name, f"{files} files, and policy lets {limit.most} be touched at once"
             case LimitKind.TARGETS:
@@ -319,11 +319,10 @@ def _short_of(question: Question, clauses: Clauses, now: int) -> Said | None:
     return None
 
 
-def _files_touched(question: Question) -> int:
-    """By a command, those that it changes; by a transfer, those that it reads as well."""
-    kinds = {EffectKind.WRITES, EffectKind.DELETES}
+def _files_changed(question: Question) -> int:
     if question.kind is RequestKind.TRANSFER:
-        kinds.add(EffectKind.READS)
+        return 0  # it says how many there are, and names each by more than one path
+    kinds = (EffectKind.WRITES, EffectKind.DELETES)
     return len({effect.what for effect in question.assessment.effects if effect.kind in kinds and effect.what})
 
 

@@ -10,6 +10,7 @@ plain one does: no wrapper, no redirection, no variable, no substitution.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,8 @@ _WRAPPERS = (
 )
 WRAPPERS = frozenset(_WRAPPERS.split())
 """Programs that run what stands behind them. More do; the classifier knows them, and what it says counts as well."""
+
+_TRANSFERRED = re.compile(rb"sftp: (?:read )?([0-9]{1,6}) (?:file|change)s?\n")
 
 WRAPPED_LIMIT = 24
 """Words behind a wrapper at which its command may begin; one with more cannot be compared with certainty."""
@@ -253,8 +256,15 @@ class Question:
             rollback=request.rollback,
             emergency=request.emergency,
             usage=usage or Usage(),
+            files=_transferred(request),
             request=request,
         )
+
+
+def _transferred(request: Request) -> int:
+    """How many files a transfer says that it reads or changes, in the first line of its description."""
+    found = _TRANSFERRED.match(request.command) if request.kind is RequestKind.TRANSFER else None
+    return int(found[1]) if found else 0
 
 
 def program(word: Word) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import asyncssh
@@ -56,10 +56,14 @@ class Applied:
 
 
 class Applier:
-    """One approved request. `contents` are the staged files by SHA-256, `limit` bytes are read of a file at most."""
+    """One approved request. `contents` are the staged files by SHA-256, `limit` bytes are read of a file at most;
+    `stopped` says why no more shall be made, or ""."""
 
-    def __init__(self, far: Far, request: str, contents: Mapping[str, Staged], limit: int) -> None:
+    def __init__(
+        self, far: Far, request: str, contents: Mapping[str, Staged], limit: int, stopped: Callable[[], str]
+    ) -> None:
         self._far, self._request, self._contents, self._limit = far, request, contents, limit
+        self._stopped = stopped
         self._written = 0
 
     async def apply(self, items: Sequence[Item]) -> Applied:
@@ -82,12 +86,17 @@ class Applier:
 
     async def _make(self, item: Item) -> None:
         """One change. Raises Moved with the path in it."""
+        self._go_on()
         try:
             if item.kind is not Kind.WRITE:  # which is compared when its bytes are there, right before its rename
                 await self._check(item)
             await self._do(item)
         except (asyncssh.Error, OSError) as error:
             raise Moved(f"the target refuses {names.shown(item.path)}: {_reason(error)}") from None
+
+    def _go_on(self) -> None:
+        if reason := self._stopped():
+            raise Moved(f"the session was ended: {reason}")
 
     # --- comparing ------------------------------------------------------------------------------------------------
 
@@ -211,6 +220,7 @@ class Applier:
         at = 0
         try:
             while data := staged.read(at, block):
+                self._go_on()
                 digest.update(data)
                 waiting.append(loop.create_task(self._far.raw.write(handle, at, data), name="sftp write"))
                 at += len(data)

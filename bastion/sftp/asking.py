@@ -12,7 +12,7 @@ attaches to it; what was started and not finished gets its end from recovery, wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bastion.gate import intent, notices
@@ -47,7 +47,8 @@ NO_STREAMS = {"output": 0, "stderr": 0, "input": 0}
 class Asking:
     """See the file's header."""
 
-    def __init__(self, dealings: Dealings) -> None:
+    def __init__(self, dealings: Dealings, say: Callable[[Notice], None]) -> None:
+        self._say = say
         self._with, self._services = dealings, dealings.services
         self._waiting: asyncio.Future[tuple[Decision, float]] | None = None
         self._ended = ""
@@ -96,10 +97,13 @@ class Asking:
         )
 
     def judged(self, items: Sequence[Item]) -> tuple[Verdict, str]:
-        """What policy would say of these at this moment, and why; nothing is asked or recorded. Raises TooLong."""
+        """What policy would say of these at this moment, and why; nothing is asked or recorded."""
         if reason := self._with.unwanted():
             return Verdict.DENY, reason
-        asked = self.request(items)
+        try:
+            asked = self.request(items)
+        except TooLong as error:
+            return Verdict.DENY, str(error)
         judgement = self._services.judge(asked, asked.created)
         return judgement.verdict, judgement.reason
 
@@ -224,6 +228,3 @@ class Asking:
     def _refuse(self, notice: Notice, status: int) -> Refusal:
         self._say(notice)
         return Refusal(notice.text, status)
-
-    def _say(self, notice: Notice) -> None:
-        self._with.say(notice)

@@ -24,7 +24,7 @@ class Batch:
         self._at: dict[bytes, int] = {}
         """Resolved paths to places in `items`."""
         self._spelled: dict[bytes, bytes] = {}
-        """New directories as they were asked for, to where they will be."""
+        """New directories as clients write them, to where they will be."""
         self._size = 0
 
     def __bool__(self) -> bool:
@@ -35,11 +35,13 @@ class Batch:
         """One more might not fit into a request."""
         return len(self.items) >= ITEMS_LIMIT or self._size > PATHS_LIMIT
 
-    def add(self, item: Item, staged: Staged | None = None) -> None:
-        """One more change; what was asked for first comes first."""
+    def add(self, item: Item, staged: Staged | None = None, *, spelled: bytes = b"") -> None:
+        """One more change; what was asked for first comes first. `spelled` is a new directory's path as the client
+        wrote it, from the root: so it will write what comes into it."""
         self._at[item.path] = len(self.items)
         if item.kind is Kind.MKDIR:
-            self._spelled[item.asked] = item.path
+            self._spelled[item.path] = item.path
+            self._spelled[spelled or item.asked] = item.path
         self.items.append(item)
         self._size += len(names.shown(item.path)) + ITEM_BYTES
         if item.asked != item.path:
@@ -87,5 +89,5 @@ class Batch:
 ITEM_BYTES = 320
 """Of a description, that an item takes beside its paths at most: two hashes, sizes, modes, owners, times, words."""
 
-PATHS_LIMIT = DESCRIPTION_LIMIT - TEXT_LIMIT - (16 << 10)
+PATHS_LIMIT = DESCRIPTION_LIMIT - TEXT_LIMIT - (64 << 10)
 """Bytes of description that the items alone may take, less what one more can have."""

@@ -127,12 +127,19 @@ class Far:
             raise asyncssh.SFTPBadMessage("the target sent more than it was asked for")
         return bytes(data)
 
-    async def hash(self, path: bytes, limit: int) -> str:
-        """SHA-256 (hex) of a file."""
-        digest = hashlib.sha256()
+    async def digest(self, path: bytes, limit: int, keep: int) -> tuple[str, bytes, int]:
+        """SHA-256 (hex) of a file, its first `keep` bytes, and its size. Raises Moved past `limit`."""
+        digest, begin, size = hashlib.sha256(), bytearray(), 0
         async for block in self.blocks(path, limit):
             digest.update(block)
-        return digest.hexdigest()
+            size += len(block)
+            if len(begin) < keep:
+                begin += block[: keep - len(begin)]
+        return digest.hexdigest(), bytes(begin), size
+
+    async def hash(self, path: bytes, limit: int) -> str:
+        """SHA-256 (hex) of a file. Raises Moved past `limit`."""
+        return (await self.digest(path, limit, 0))[0]
 
     async def fetch(self, path: bytes, into: Staged, limit: int) -> None:
         """Copy a file into a staged one. Raises Conflict past a limit."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bastion.model import Assessment
 from bastion.policy import programs, score
@@ -22,6 +23,9 @@ SPECIAL = 0o6000
 
 WORLD = 0o002
 """Anybody on the target may write."""
+
+INTO = frozenset({Kind.RENAME, Kind.REPLACE, Kind.SYMLINK})
+"""Kinds by which a whole directory comes to a place."""
 
 ACTIONS = {
     Kind.READ: "read",
@@ -59,6 +63,9 @@ def _findings(finder: Finder, item: Item) -> Iterable[Finding]:
         return
     for path in item.paths:
         yield from _on(finder, _action(item, path), path)
+    if item.kind in INTO and item.found.there is not There.FILE:
+        for path in (item.path, item.asked) if item.kind is Kind.SYMLINK else (item.to, item.to_asked):
+            yield from _inside(finder, ACTIONS[item.kind], path)
     if item.kind in (Kind.RENAME, Kind.REPLACE, Kind.LINK):
         for path in (item.path, item.asked) if item.kind is not Kind.LINK else (item.to, item.to_asked):
             yield from _on(finder, "read", path)  # under its new name, nobody would know it as a secret
@@ -72,6 +79,12 @@ def _findings(finder: Finder, item: Item) -> Iterable[Finding]:
         yield finder.find("mode-tree", f"{names.text(item.path)} for everybody (mode {mode:04o})")
     if item.set.owner is not None:
         yield from _on(finder, "owner", item.path)
+
+
+def _inside(finder: Finder, action: str, path: bytes) -> Iterable[Finding]:
+    """What comes to a place may be a directory with something in it, which then stands there: `.ssh` is one."""
+    for finding in _on(finder, action, names.join(path, b"*")):
+        yield replace(finding, what=names.text(path))
 
 
 def _action(item: Item, path: bytes) -> str:

@@ -32,6 +32,7 @@ from bastion.sftp.changes import LOOK
 from bastion.sftp.far import Far, served
 from bastion.sftp.files import Files
 from bastion.sftp.handler import Handler
+from bastion.sftp.settling import Settling
 from bastion.sftp.staging import Area, Staging
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver_channels import Terminal
@@ -40,6 +41,19 @@ from recorder.errors import RecorderError
 from recorder.recording import Recording
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
+"""What files that are being written get to be finished or removed, when a session is cut."""
+
+LOOK_AGAIN_SECONDS = 0.05
+"""Between two looks whether changes are still being made, when a session ends."""
+
+SAID_LIMIT = 256 << 10
+"""Bytes of notices to a client that is not OpenSSH's. Others seldom read stderr, and stop when their window (2 MiB in
+asyncssh and paramiko) is full of it."""
+
+NOTICE_BYTES = 512
+"""Of a notice beside its text, as JSON."""
 
 CLOSE_SECONDS = 5
 """What a target gets to close the channel of its SFTP server."""
@@ -66,12 +80,14 @@ class SftpSession(SSHServerStreamSession[bytes]):
         self._with, self._services = dealings, dealings.services
         self.id, self.environment = dealings.id, dealings.environment
         self._channel = dealings.channel
-        self._asking = Asking(dealings)
+        self._agent = str(self._channel.get_extra_info("client_version", ""))
+        self._asking = Asking(dealings, self._say)
+        self._said = 0
         self._area: Area = staging.area(self.id)
         self._recording: Recording | None = None
         self._client: asyncssh.SFTPClient | None = None
+        self._settling: Settling | None = None
         self._task: asyncio.Task[None] | None = None
-        self._agent = str(self._channel.get_extra_info("client_version", ""))
         self.connection_made(self._channel)
         self._services.spawn(self._run(), f"session {self.id}")
 
@@ -131,11 +147,29 @@ class SftpSession(SSHServerStreamSession[bytes]):
             self._end(reason, keeps=keeps)
 
     def _end(self, reason: str, *, keeps: bool) -> None:
-        """Nothing more: what waits for a person, and what waits for the target, ends now."""
+        """Nothing more: what waits for a person, and what waits for the target, ends now. Approved changes that are
+        being made are made to their end when only the agent left; when the session is cut, those files are whole or not
+        there, and no further one is begun."""
         self._asking.end(reason, keeps=keeps)
+        if not self._applying:
+            self._leave_target()
+        elif self._with.cut and self._loop is not None:
+            self._loop.call_later(STOP_SECONDS, self._leave_target)
+        self._end_task()
+
+    def _leave_target(self) -> None:
         if self._client is not None:
             self._client.exit()
-        if self._task is not None:
+
+    @property
+    def _applying(self) -> bool:
+        return self._settling is not None and self._settling.applying
+
+    def _end_task(self) -> None:
+        """Once nothing is being made any more, so that the ledger has how many were."""
+        if self._applying and self._loop is not None:
+            self._loop.call_later(LOOK_AGAIN_SECONDS, self._end_task)
+        elif self._task is not None:
             self._task.cancel()
 
     # --- the task -------------------------------------------------------------------------------------------------
@@ -168,14 +202,23 @@ class SftpSession(SSHServerStreamSession[bytes]):
             return do.Exit(answer.status, why=f"looking was refused: {answer.reason}")
         self._recording = self._services.record(self.id, self._recorder_moved)
         look = answer.request
-        async with self._target(look) as far:
-            effect = await self._transfer(far)
+        try:
+            effect = await self._connected(look)
+        except asyncssh.ChannelOpenError:  # that connection is full; the pool knows now, and gives another
+            effect = await self._connected(look)
         await self._asking.finished(look, status=0)
         return effect
 
+    async def _connected(self, look: Request) -> do.Exit:
+        async with self._target(look) as far:
+            return await self._transfer(far)
+
     @contextlib.asynccontextmanager
     async def _target(self, look: Request) -> AsyncIterator[Far]:
-        """The target's SFTP server, for as long as the channel lasts. Raises Unreachable."""
+        """The target's SFTP server, for as long as the channel lasts.
+
+        Raises Unreachable, and ChannelOpenError where the connection has no room.
+        """
         target, pool = self._with.target, self._services.pool
         async with pool.lend(target, self._with.login, pool.minting.for_request(look.id, look.digest)) as link:
             if reason := self._with.unwanted():
@@ -185,6 +228,8 @@ class SftpSession(SSHServerStreamSession[bytes]):
                     self._client = client = await served(link)
                     far = Far(client)
                     await far.begin()
+            except asyncssh.ChannelOpenError:
+                raise
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise Unreachable(f"target {target.name} serves no SFTP: {_words(error)}") from None
             try:
@@ -197,15 +242,16 @@ class SftpSession(SSHServerStreamSession[bytes]):
 
     async def _transfer(self, far: Far) -> do.Exit:
         reader, writer = SSHReader[bytes](self, self._channel), SSHWriter[bytes](self, self._channel)
-        files = Files(
+        self._settling = settling = Settling(
             far,
             self._asking,
-            self._area,
             version=self._agent,
+            limit=self._area.staging.file_limit,
             stored=self._services.stored,
-            pace=self._pace,
+            stopped=lambda: self._with.cut,
             note=self._note,
         )
+        files = Files(far, self._asking, settling, self._area, self._pace)
         handler = Handler(files, reader, writer)
         self._channel.widen()
         self._task = asyncio.get_running_loop().create_task(handler.run(), name=f"sftp {self.id}")
@@ -216,9 +262,9 @@ class SftpSession(SSHServerStreamSession[bytes]):
             if reason := self._with.unwanted():
                 raise Left(reason)
             if not handler.trouble:
-                await files.finish()
+                await settling.flush()
         except asyncssh.SFTPError as error:
-            if not files.refusals:
+            if not settling.refusals:
                 raise Unreachable(error.reason) from None
         except asyncio.CancelledError:
             if not self._with.unwanted():
@@ -227,17 +273,17 @@ class SftpSession(SSHServerStreamSession[bytes]):
         finally:
             self._task = None
             await handler.stop()
-            files.batch.drop()
+            settling.batch.drop()
             await files.over()
-        return self._outcome(files, handler.trouble)
+        return self._outcome(settling, handler.trouble)
 
-    def _outcome(self, files: Files, trouble: str) -> do.Exit:
+    def _outcome(self, settling: Settling, trouble: str) -> do.Exit:
         """0 if all that was acknowledged was done."""
         if trouble:
             self._with.say(notices.failed(trouble))
             return do.Exit(notices.EXIT_BASTION, why=trouble)
-        if files.refusals:
-            last = files.refusals[-1]
+        if settling.refusals:
+            last = settling.refusals[-1]
             if last.status == notices.EXIT_BASTION:
                 self._with.say(notices.failed(last.reason))
             return do.Exit(last.status, why=last.reason)
@@ -258,6 +304,12 @@ class SftpSession(SSHServerStreamSession[bytes]):
         self._with.close()
 
     # --- on the way -------------------------------------------------------------------------------------------------
+
+    def _say(self, notice: notices.Notice) -> None:
+        """On stderr, as far as the client can be expected to take it."""
+        self._said += len(notice.text) + NOTICE_BYTES
+        if "OpenSSH" in self._agent or self._said <= SAID_LIMIT:
+            self._with.say(notice)
 
     def _note(self, words: str) -> None:
         """One line of the session's list."""

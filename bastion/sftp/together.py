@@ -51,9 +51,9 @@ class Together:
         self._leaves: list[Leave] = []
 
     def listed(self, directory: bytes, files: list[Item]) -> None:
-        """A directory was listed to its end; its files. Only the newest listings count: a client reads them at once."""
+        """A directory was listed to its end; its files. The oldest listings are forgotten first."""
         self._listed[directory] = files
-        while len(self._listed) > LISTINGS:
+        while sum(len(each) + 1 for each in self._listed.values()) > REMEMBERED:
             del self._listed[next(iter(self._listed))]
 
     def list_for(self, path: bytes) -> list[Item]:
@@ -79,5 +79,5 @@ class Together:
         return [leave for leave in self._leaves if leave.request is not None]
 
 
-LISTINGS = 64
-"""Listings that are remembered; `scp -r` goes down one path at a time."""
+REMEMBERED = 4 * ITEMS_LIMIT
+"""Files and directories in all listings that are remembered, about 5 MB; `scp -r` goes down one path at a time."""

@@ -207,7 +207,79 @@ async def test_a_client_that_goes_leaves_a_ticket_for_the_same(
     assert (there / "file").read_text() == "mine\n"
 
 
+async def test_an_agent_that_leaves_does_not_stop_what_was_approved(
+    house: House, ana: Client, tmp_path: Path, there: Path
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(300):
+        (tree / str(number)).write_text(str(number))
+    process = await scp(house, "-r", tree, far(there))
+    held = await house.held(ana)
+    pids = [*descendants(process.pid), process.pid]
+    await ana.vote(held, Choice.APPROVE, "fine")
+    await until((there / "tree").exists)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    await process.wait()
+    info = await ended(ana, held)
+    assert (info.status, len(list((there / "tree").iterdir()))) == ("exit 0", 300)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that other processes do."""
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def ended(ana: Client, held: wire.RequestInfo) -> wire.RequestInfo:
+    """How it ended, once it has."""
+    async with asyncio.timeout(30):
+        while True:
+            (info,) = [each for each in await ana.call(wire.ListRequests, list[wire.RequestInfo]) if each.id == held.id]
+            if info.status not in ("", "running"):
+                return info
+            await asyncio.sleep(0.02)
+
+
+async def test_a_session_that_is_killed_stops_between_two_files(
+    house: House, ana: Client, tmp_path: Path, there: Path
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(1000):
+        (tree / str(number)).write_text(str(number))
+    process = await scp(house, "-r", tree, far(there))
+    held = await house.held(ana)
+    await ana.vote(held, Choice.APPROVE, "fine")
+    await until((there / "tree").exists)
+    await ana.call(wire.KillSession, object, session=held.session, reason="enough")
+    done = await house.finish(process)
+    assert done.status != 0
+    info = await ended(ana, held)
+    files = list((there / "tree").iterdir())
+    assert all(path.read_text() == path.name for path in files)
+    assert len(files) < 1000
+    assert f"{len(files) + 1} of 1001 changes were made, then: " in info.status  # the directory is one
+
+
 # --- paths -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_path_that_climbs_out_of_a_link(house: House, ana: Client, tmp_path: Path, there: Path) -> None:
+    (tmp_path / "far" / "dir").mkdir(parents=True)
+    (there / "link").symlink_to(tmp_path / "far" / "dir")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "x").write_text("x")
+    process = await scp(house, "-r", tmp_path / "tree", far(f"{there}/link/../new"))
+    held = await house.held(ana)
+    assert f"write {tmp_path}/far/new/x\n" in held.command.decode()
+    await ana.vote(held, Choice.APPROVE, "fine")
+    assert (await house.finish(process)).status == 0
+    assert (tmp_path / "far" / "new" / "x").read_text() == "x"
+    assert not (there / "new").exists()
 
 
 async def test_links_are_resolved_before_anybody_judges(house: House, ana: Client, tmp_path: Path, there: Path) -> None:

@@ -57,6 +57,19 @@ def test_tiers(item: Item, tier: Tier) -> None:
     assert rate([item]).tier is tier
 
 
+def test_a_directory_brings_what_is_in_it() -> None:
+    there = Found(There.DIRECTORY, mode=0o755)
+    for item in (
+        Item(Kind.RENAME, b"/tmp/x", b"/tmp/x", there, to=b"/home/a/.ssh", to_asked=b"/home/a/.ssh"),
+        Item(Kind.SYMLINK, b"/home/a/.ssh", b"/home/a/.ssh", to=b"/tmp/x"),
+        Item(
+            Kind.REPLACE, b"/tmp/x", b"/tmp/x", Found(There.SYMLINK), to=b"/usr/local/bin", to_asked=b"/usr/local/bin"
+        ),
+    ):
+        assert rate([item]).tier is Tier.HIGH, item
+    assert rate([Item(Kind.RENAME, b"/srv/x", b"/srv/x", there, to=b"/srv/y", to_asked=b"/srv/y")]).tier is Tier.MEDIUM
+
+
 def test_every_path_is_an_effect() -> None:
     item = Item(Kind.REPLACE, b"/a/x", b"/b/x", FILE, to=b"/c/x", to_asked=b"/d/x", to_found=FILE)
     found = {effect.what for effect in rate([item]).effects}

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from bastion.errors import Conflict
+from bastion.sftp import staging
+from bastion.sftp.staging import FILES_LIMIT, Staging
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Staging:
+    made = Staging(tmp_path / "staging", file_limit=1000, limit=1500)
+    made.prepare()
+    return made
+
+
+def test_bytes_come_back_by_place_and_hash(room: Staging) -> None:
+    area = room.area("s-1")
+    staged = area.new()
+    staged.write(5, b"world")
+    staged.write(0, b"hello")
+    staged.truncate(9)
+    assert staged.seal() == hashlib.sha256(b"helloworl").hexdigest() == staged.sealed
+    assert (staged.read(0, 100), staged.read(5, 2), staged.read(9, 5)) == (b"helloworl", b"wo", b"")
+    area.close()
+    assert list(room.directory.iterdir()) == []
+    assert room.used == 0
+
+
+def test_files_are_private_and_made_anew(room: Staging) -> None:
+    area = room.area("s-1")
+    area.new()
+    (path,) = room.directory.rglob("1")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    os.symlink("elsewhere", path.parent / "2")
+    with pytest.raises(FileExistsError):
+        area.new()
+
+
+def test_limits_at_their_edges(room: Staging) -> None:
+    area = room.area("s-1")
+    one, other = area.new(), area.new()
+    one.write(0, b"x" * 1000)
+    with pytest.raises(Conflict, match="at most 1000 bytes"):
+        one.write(1000, b"x")
+    with pytest.raises(Conflict, match="at most 1000 bytes"):
+        other.truncate(1001)
+    with pytest.raises(Conflict, match="at most 1000 bytes"):
+        other.write(1 << 40, b"x")
+    other.write(0, b"x" * 500)
+    with pytest.raises(Conflict, match="1500 bytes already"):
+        other.write(500, b"x")
+    one.drop()
+    other.write(500, b"x")
+    assert room.used == 501
+    other.truncate(0)
+    assert room.used == 0
+    area.close()
+
+
+def test_one_channel_has_so_many_files(room: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "FILES_LIMIT", 3)
+    assert FILES_LIMIT == 4000
+    area = room.area("s-1")
+    kept = [area.new() for _ in range(3)]
+    with pytest.raises(Conflict, match="at most 3 files"):
+        area.new()
+    kept[0].drop()
+    area.new()
+
+
+def test_a_disk_that_is_nearly_full_is_left_alone(room: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "FREE_LEAST", 1 << 60)
+    room.file_limit = room.limit = 1 << 30
+    with pytest.raises(Conflict, match="nearly full"):
+        room.area("s-1").new().write(0, b"x" * staging.BLOCK)
+
+
+def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
+    old = Staging(tmp_path / "staging", file_limit=10, limit=10)
+    old.prepare()
+    old.area("s-1").new().write(0, b"secret")
+    new = Staging(tmp_path / "staging", file_limit=10, limit=10)
+    new.prepare()
+    assert list(new.directory.iterdir()) == []
+    assert new.directory.stat().st_mode & 0o777 == 0o700
