@@ -42,7 +42,7 @@ _WRAPPERS = (
 WRAPPERS = frozenset(_WRAPPERS.split())
 """Programs that run what stands behind them. More do; the classifier knows them, and what it says counts as well."""
 
-_TRANSFERRED = re.compile(rb"sftp: (?:read )?([0-9]{1,6}) (?:file|change)s?\n")
+_TRANSFERRED = re.compile(rb"sftp: (?:read )?([0-9]{1,6}) (?:file|change)s?[:\n]")
 
 WRAPPED_LIMIT = 24
 """Words behind a wrapper at which its command may begin; one with more cannot be compared with certainty."""

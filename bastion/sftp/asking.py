@@ -48,7 +48,7 @@ class Asking:
     """See the file's header."""
 
     def __init__(self, dealings: Dealings, say: Callable[[Notice], None]) -> None:
-        self._say = say
+        self.say = say
         self._with, self._services = dealings, dealings.services
         self._waiting: asyncio.Future[tuple[Decision, float]] | None = None
         self._ended = ""
@@ -131,9 +131,9 @@ class Asking:
             await self._with.records.attached(request)
             self._with.list_request(request)
             if decision is None:
-                self._say(notices.attached(request))
+                self.say(notices.attached(request))
                 return await self._wait(request)
-            self._say(notices.ticket(request, decision.by))
+            self.say(notices.ticket(request, decision.by))
             return await self._start(Authorization(request, decision))
         finally:
             self._waiting.cancel()
@@ -152,7 +152,7 @@ class Asking:
 
     async def _held(self, request: Request, judgement: Judgement) -> Authorization | Refusal:
         self._with.hold(request, self._decided)
-        self._say(notices.held(request, request.seconds))
+        self.say(notices.held(request, request.seconds))
         if self._with.environment.get("BASTION_WAIT", "") == "no":
             self._services.broker.detach(request.id, self._with.id)
             return self._refuse(notices.later(request), notices.EXIT_LATER)
@@ -160,7 +160,7 @@ class Asking:
 
     async def _wait(self, request: Request) -> Authorization | Refusal:
         assert self._waiting is not None  # noqa: S101 -- ask made it
-        self._with.report_progress(request, lambda seconds, of: self._say(notices.still_held(request, seconds, of)))
+        self._with.report_progress(request, lambda seconds, of: self.say(notices.still_held(request, seconds, of)))
         if self._ended:
             self.end(self._ended, keeps=self._keeps)
         try:
@@ -172,7 +172,7 @@ class Asking:
             self._with.stop_progress()
         match decision.state:
             case State.APPROVED:
-                self._say(notices.approved(request, decision.by, seconds))
+                self.say(notices.approved(request, decision.by, seconds))
                 return await self._start(Authorization(request, decision))
             case State.DENIED:
                 notice = notices.denied(request, ", ".join(decision.by), decision.reason)
@@ -189,7 +189,7 @@ class Asking:
             return
         self._services.broker.detach(request.id, self._with.id)
         if self._with.cut:
-            self._say(notices.kept(request, reason))
+            self.say(notices.kept(request, reason))
 
     async def _start(self, authorization: Authorization) -> Authorization:
         request = authorization.request
@@ -226,5 +226,5 @@ class Asking:
     # --- words ----------------------------------------------------------------------------------------------------
 
     def _refuse(self, notice: Notice, status: int) -> Refusal:
-        self._say(notice)
+        self.say(notice)
         return Refusal(notice.text, status)

@@ -5,7 +5,7 @@ the target resolved it, what is there now, and what comes: sizes, modes, SHA-256
 the digest that people sign covers each of its bytes, and through the hashes each byte of the content. Before something
 is applied, the description is made anew from what is about to be applied, and compared with the one in the ledger.
 
-    sftp: 2 changes
+    sftp: 2 changes: 1 write, 1 remove
     1 write /srv/app/app.conf
         replaces a file of 120 bytes, mode 0644, owner 0:0, sha256 3a7b…
         with 180 bytes, sha256 90cd…
@@ -22,6 +22,7 @@ escaped to printable ASCII, so neither can pass for the other.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -207,14 +208,16 @@ def describe(items: Sequence[Item]) -> bytes:
 
 
 def _head(items: Sequence[Item]) -> str:
-    if all(item.kind in READS for item in items):
-        return "sftp: look at names, sizes, dates and links" if items[0].kind is Kind.LOOK else _count(items, "file")
-    return _count(items, "change")
-
-
-def _count(items: Sequence[Item], what: str) -> str:
-    verb = "read " if what == "file" else ""
-    return f"sftp: {verb}{len(items)} {what}{'s' if len(items) != 1 else ''}"
+    """What a list of requests shows of it; policy reads the number (question.py)."""
+    if items[0].kind is Kind.LOOK:
+        return "sftp: look at names, sizes, dates and links"
+    counts = Counter(item.kind.value for item in items)
+    reads = all(item.kind in READS for item in items)
+    number = f"{'read ' if reads else ''}{len(items)} {'file' if reads else 'change'}{'s' if len(items) != 1 else ''}"
+    if len(items) > 1:
+        rest = "" if reads else ": " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        return f"sftp: {number}{rest}"
+    return f"sftp: {number}: {'' if reads else items[0].kind.value + ' '}{names.shown(items[0].path)}"
 
 
 def _item(item: Item, room: int) -> tuple[list[str], list[bytes]]:

@@ -38,7 +38,7 @@ from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.pump import UNSENT, UNSENT_SECONDS, unsent
 from recorder.errors import RecorderError
-from recorder.recording import Recording
+from recorder.recording import HIGH_WATER, Recording
 
 log = logging.getLogger(__name__)
 
@@ -328,12 +328,12 @@ class SftpSession(SSHServerStreamSession[bytes]):
             self.cut("the recording failed, so the session ends")
 
     async def _pace(self) -> None:
-        """Wait until the agent and the network have taken what they were sent."""
+        """Wait until the agent and the network have taken what they were sent, and the recorder what it was told."""
         channel = self._channel
         while not channel.is_closing() and not self._with.gone:
             if self._write_paused:
                 await self.drain(None)
-            elif unsent(channel) > UNSENT:
+            elif unsent(channel) > UNSENT or (self._recording is not None and self._recording.backlog > HIGH_WATER):
                 await asyncio.sleep(UNSENT_SECONDS)
             else:
                 return

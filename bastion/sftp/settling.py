@@ -47,6 +47,7 @@ class Settling:
         self.batch = Batch()
         self.refusals: list[Refusal] = []
         """What was refused or failed; the last of them gives the exit status."""
+        self._told = False
         self.applying = False
         """Approved changes are being made: an agent that leaves does not stop them half way."""
 
@@ -66,6 +67,9 @@ class Settling:
     def takes_changes(self) -> None:
         """Raises for a client that only reads."""
         if self.client is Client.READING:
+            if not self._told:
+                self._told = True
+                self._asking.say(notices.refused(NO_CHANGES))
             raise asyncssh.SFTPPermissionDenied(f"bastion: {NO_CHANGES}")
 
     # --- judging ----------------------------------------------------------------------------------------------------

@@ -424,4 +424,5 @@ async def test_sshfs_and_its_like_read_only(house: House, there: Path) -> None:
     ]
     done = await house.run("web-1", "sftp", options=("-s",), stdin=b"".join(words))
     assert done.stdout.count(b"it may read, and nothing that it changes is taken") == 2
+    assert done.stderr.count("it may read, and nothing that it changes is taken") == 1
     assert (there / "file").read_text() == "as it was\n"

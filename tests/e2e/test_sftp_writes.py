@@ -115,7 +115,7 @@ async def test_scp_of_a_tree_is_one_request_and_keeps_modes_and_times(
     process = await scp(house, "-r", "-p", tree, far(there))
     held = await house.held(ana)
     text = held.command.decode()
-    assert text.startswith("sftp: 6 changes\n")
+    assert text.startswith("sftp: 6 changes: 3 mkdir, 3 write\n")
     assert "    | +echo hi\n" in text
     assert "content not shown: not text" in text
     assert listing(there) == {}
@@ -136,7 +136,7 @@ async def test_a_thousand_small_files_are_one_request(house: House, ana: Client,
     before = len(await ana.call(wire.ListRequests, list[wire.RequestInfo], state="approved"))
     process = await scp(house, "-r", tree, far(there))
     held = await house.held(ana)
-    assert held.command.startswith(b"sftp: 1001 changes\n")
+    assert held.command.startswith(b"sftp: 1001 changes: 1 mkdir, 1000 write\n")
     await ana.vote(held, Choice.APPROVE, "fine")
     done = await house.finish(process)
     assert done.status == 0, done.stderr
@@ -155,7 +155,7 @@ async def test_scp_over_a_tree_that_is_there_names_only_what_changes(
     (tree / "one").write_text("another")
     process = await scp(house, "-r", tree, far(there))
     held = await house.held(ana)
-    assert held.command.startswith(b"sftp: 1 change\n")
+    assert held.command.startswith(b"sftp: 1 change: write ")
     await ana.vote(held, Choice.APPROVE, "fine")
     assert (await house.finish(process)).status == 0
     assert (there / "tree" / "one").read_text() == "another"

@@ -101,7 +101,7 @@ def test_how_it_reads() -> None:
     )
     remove = Item(Kind.REMOVE, b"/srv/old", b"/srv/old", FILE)
     assert describe([write, remove]).decode() == (
-        "sftp: 2 changes\n"
+        "sftp: 2 changes: 1 write, 1 remove\n"
         "1 write /srv/app.conf\n"
         f"    replaces a file of 5 bytes, mode 0644, owner 0:0, sha256 {'a' * 64}\n"
         f"    with 6 bytes, sha256 {'b' * 64}\n"
@@ -114,7 +114,7 @@ def test_how_it_reads() -> None:
         f"    a file of 5 bytes, mode 0644, owner 0:0, sha256 {'a' * 64}\n"
     )
     assert describe([LOOK]).startswith(b"sftp: look at names")
-    assert describe([Item(Kind.READ, b"/x", b"/x", FILE)]).startswith(b"sftp: read 1 file\n1 read /x\n")
+    assert describe([Item(Kind.READ, b"/x", b"/x", FILE)]).startswith(b"sftp: read 1 file: /x\n1 read /x\n")
 
 
 def test_limits_at_their_edges() -> None:
