@@ -43,8 +43,22 @@ def _keys(text: str) -> frozenset[bytes]:
 
 PAGER_KEYS = _keys(" bfduwzyejkgGpqQhHrRF0123456789nN\r\n") | _ARROWS | _PAGES
 TOP_KEYS = _keys(" qhH?MPTNcit1lmxyzR<>\r\n") | _ARROWS | _PAGES
-VIEW_KEYS: dict[str, frozenset[bytes]] = {"less": PAGER_KEYS, "more": PAGER_KEYS, "man": PAGER_KEYS, "top": TOP_KEYS}
-"""By program: less(1) COMMANDS, more(1), top(1) INTERACTIVE COMMANDS."""
+VIEW_KEYS: dict[str, frozenset[bytes]] = {
+    **dict.fromkeys(("less", "more", "man", "zless", "zmore", "xzless", "bzless"), PAGER_KEYS),
+    "top": TOP_KEYS,
+}
+"""By program: less(1) COMMANDS, more(1), top(1) INTERACTIVE COMMANDS; zless(1) and its like are less."""
+
+_LOOKING = {
+    **dict.fromkeys(("less", "zless", "xzless", "bzless"), re.compile(r"-[NSRXFiIMmnsScCeEgGqQuUwWrfL]+|-[1-9]\d*|--")),
+    **dict.fromkeys(("more", "zmore"), re.compile(r"-[dflpcsu]+|-[1-9]\d*|--")),
+    "man": re.compile(r"-[afkw]+|--"),
+    "top": re.compile(r"-[bcHiSs1]+|-[dnpuUwoEe]|-[dnpuUw][\w,.]+|--"),
+}
+"""Options with which they still only look. `less +!sh`, `less -k keys`, `man -P program` and the like run something
+else, into which the keys of a list would be typed: then it is LINE."""
+
+_USUAL = re.compile(r"(/usr)?/bin/")
 LONGEST_KEY = 4
 """Bytes of the longest of these."""
 _SEQUENCE = re.compile(rb"\x1b[\[O][ -?]{0,16}[^ -?]|\x1b[\[O][ -?]{17}|\x1b[^\[O]|[^\x1b]", re.DOTALL)
@@ -71,15 +85,27 @@ def asked_for(item: bytes) -> TtyMode:
         return TtyMode.LINE
     if any(name in RAW for name in names):
         return TtyMode.RAW
-    if len(names) == 1 and names[0] in VIEW_KEYS:
+    if view_keys(item):
         return TtyMode.VIEW
     return TtyMode.NONE if all(name in SILENT for name in names) else TtyMode.LINE
 
 
 def view_keys(item: bytes) -> frozenset[bytes]:
-    """Keys that VIEW lets through to this item; none where its program has no list."""
-    names = _programs(item)
-    return VIEW_KEYS.get(names[0], frozenset()) if names and len(names) == 1 else frozenset()
+    """Keys that VIEW lets through to this item; none where it is not one of the listed programs, and nothing else."""
+    parsed = parse(item)
+    if not isinstance(parsed, Parsed) or parsed.functions:
+        return frozenset()
+    found = list(parsed.commands())
+    if len(found) != 1 or found[0].assignments or not found[0].words:
+        return frozenset()
+    first, *rest = found[0].words
+    if not all(word.constant and not word.splits and not word.inner for word in found[0].words):
+        return frozenset()
+    name = _USUAL.sub("", first.text, count=1)
+    looks = _LOOKING.get(name)
+    if looks is None or any(word.text[:1] in "-+" and not looks.fullmatch(word.text) for word in rest if word.text):
+        return frozenset()
+    return VIEW_KEYS[name]
 
 
 def _programs(item: bytes) -> list[str] | None:
