@@ -149,12 +149,27 @@ def verify(
 @command.command("export")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--content", is_flag=True, help="With what agents sent and saw, secrets included, readable.")
+@click.option(
+    "--format", "form", type=click.Choice(["bundle", "ocsf"]), default="bundle", show_default=True,
+    help="ocsf: events for a SIEM, a line of JSON each, into the new file DIR, or to stdout for `-`.",
+)  # fmt: skip
+@click.option("--after", type=click.IntRange(-1), default=-1, metavar="SEQ", help="With ocsf: entries behind this one.")
 @local_verb
-def export(settings: Settings, directory: Path, content: bool) -> None:
+def export(settings: Settings, directory: Path, content: bool, form: str, after: int) -> None:
     """Write the ledger to DIR, a new directory, as flat files that `sha256sum` and `ssh-keygen` can check.
 
-    DIR/README says how. Without --content nothing is in it but the entries: who, when, what hash.
+    DIR/README says how. Without --content nothing is in it but the entries: who, when, what hash. With --format ocsf
+    the entries are events of the Open Cybersecurity Schema Framework, secrets covered; docs/ocsf.md has the mapping.
     """
+    if form == "ocsf":
+        if content:
+            raise UsageError("--content goes with a bundle")
+        from bastion.cli import events
+
+        events.export(settings, directory, after)
+        return
+    if after >= 0:
+        raise UsageError("--after goes with --format ocsf")
     from recorder.errors import RecorderError
     from recorder.export import bundle
 
