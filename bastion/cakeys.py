@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from pathlib import Path
 
 import asyncssh
 
+from bastion.credentials import exposed
 from bastion.errors import UsageError
 
 
@@ -39,7 +39,7 @@ def make(path: Path) -> asyncssh.SSHKey:
 def load(path: Path) -> asyncssh.SSHKey:
     """The key. Raises UsageError."""
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        if exposed(path):
             raise UsageError(f"{path} is readable by others", "chmod 600")
         key = asyncssh.read_private_key(path)
     except OSError as error:
@@ -53,9 +53,23 @@ def load(path: Path) -> asyncssh.SSHKey:
 
 def load_or_make(path: Path) -> asyncssh.SSHKey:
     """The key; a new one where there is none yet, as in a state directory of an earlier release. Raises UsageError."""
+    if not path.exists() and path.with_suffix(".pub").exists():
+        hint = "where systemd hands it to the service, only the service has it"
+        raise UsageError(f"{path} is gone, and its public half is there: another one would be another key", hint)
     try:
         with contextlib.suppress(FileExistsError):
             return make(path)
     except OSError as error:
         raise UsageError(f"cannot make {path}: {error.strerror}") from None
     return load(path)
+
+
+def public_of(path: Path) -> str:
+    """The public half, also where only the service has the private one. Raises UsageError."""
+    public = path.with_suffix(".pub")
+    if path.exists() or not public.exists():
+        return public_line(load_or_make(path))
+    try:
+        return " ".join(public.read_text("ascii").split()[:2])
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {public}: {error}") from None

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastion import outlets
+from bastion import credentials, outlets
 from bastion.errors import ConfigError, NotFound
 from bastion.outlets import Outlet
 from bastion.toml import Place, PlaceError, place_of, places
@@ -122,17 +122,17 @@ class Config:
     @property
     def host_key(self) -> Path:
         """The bastion's SSH host key."""
-        return self.state / "host_key"
+        return credentials.place(self.state, "host_key")
 
     @property
     def host_authority(self) -> Path:
         """The key that certifies host keys for jumps."""
-        return self.state / "host_authority"
+        return credentials.place(self.state, "host_authority")
 
     @property
     def upstream_ca(self) -> Path:
         """The key that certifies commands for targets."""
-        return self.state / "upstream_ca"
+        return credentials.place(self.state, "upstream_ca")
 
     @property
     def ledger_key(self) -> Path:

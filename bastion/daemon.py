@@ -36,6 +36,7 @@ from bastion.control.archive import Archive
 from bastion.control.calls import Calls
 from bastion.control.house import House
 from bastion.control.server import Caller, ControlServer
+from bastion.credentials import exposed
 from bastion.custody import Custody, Limits
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
@@ -371,7 +372,7 @@ def members_of(in_force: InForce, directory: Directory, group: str) -> frozenset
 def read_host_key(path: Path) -> asyncssh.SSHKey:
     """The bastion's own host key. Raises UsageError."""
     try:
-        if path.stat().st_mode & 0o077:
+        if exposed(path):
             raise UsageError(f"{path} is readable by others", "chmod 600")
         return asyncssh.read_private_key(path)
     except OSError as error:

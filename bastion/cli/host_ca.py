@@ -20,15 +20,15 @@ def command(settings: Settings, hosts: str) -> None:
     """
     import re
 
-    from bastion import host_authority
+    from bastion import cakeys, host_authority
     from bastion.errors import UsageError
 
     if not re.fullmatch(r"[A-Za-z0-9._*?!,:\[\]-]{1,1024}", hosts, re.ASCII):
         raise UsageError("--hosts takes patterns as in known_hosts, separated by commas: web-*,db-1")
     config = reach.here(settings).config
-    authority = host_authority.load_or_make(config.host_authority, config.host_name)
-    line = host_authority.known_hosts_line(authority.public, config.host_name, hosts)
+    public = cakeys.public_of(config.host_authority)
+    line = host_authority.known_hosts_line(public, config.host_name, hosts)
     if settings.json:
-        output.as_json({"line": line, "public": authority.public, "host": config.host_name})
+        output.as_json({"line": line, "public": public, "host": config.host_name})
         return
     output.say(line)

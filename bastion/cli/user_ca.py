@@ -19,7 +19,7 @@ def command(settings: Settings) -> None:
     from bastion import cakeys
 
     config = reach.here(settings).config
-    public = cakeys.public_line(cakeys.load_or_make(config.upstream_ca))
+    public = cakeys.public_of(config.upstream_ca)
     if settings.json:
         output.as_json({"public": public, "host": config.host_name})
         return
