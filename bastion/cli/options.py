@@ -26,6 +26,8 @@ class Settings:
     key: str | None = None
     host_key: str | None = None
     json: bool = False
+    plain: bool = False
+    """One fact a line, for screen readers and grep."""
 
     def over(self, given: Mapping[str, object]) -> Settings:
         """These settings with what was given in their place."""
@@ -41,6 +43,7 @@ _REACH = (
     click.option("--host-key", metavar="KEY", help="The bastion's host key: 'ssh-ed25519 AAAA...' or a .pub file."),
 )
 _JSON = click.option("--json", "json", is_flag=True, help="Print JSON (docs/json.md).")
+_PLAIN = click.option("--plain", is_flag=True, help="One fact a line: no columns, nothing redrawn.")
 
 
 REVEAL = click.option(
@@ -58,7 +61,7 @@ def reach_options(function: F) -> F:
 
 def remote_verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """A verb that works over SSH too, and prints: its first argument is the Settings."""
-    return reach_options(_JSON(_settings(function)))
+    return reach_options(_JSON(_PLAIN(_settings(function))))
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +71,7 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def json_verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """A verb that prints and needs no bastion: its first argument is the Settings."""
-    return _JSON(_settings(function))
+    return _JSON(_PLAIN(_settings(function)))
 
 
 def reach_verb(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +81,7 @@ def reach_verb(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def local_verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """A verb of this host only, that prints: its first argument is the Settings."""
-    return _REACH[0](_JSON(_settings(function)))
+    return _REACH[0](_JSON(_PLAIN(_settings(function))))
 
 
 def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +92,10 @@ def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(settings: Settings, /, **given: Any) -> Any:
         mine = {name: given.pop(name) for name in list(given) if name in shared}
-        return function(settings.over(mine), **given)
+        from bastion.cli import output
+
+        merged = settings.over(mine)
+        output.PLAIN.set(merged.plain)
+        return function(merged, **given)
 
     return wrapped

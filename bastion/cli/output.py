@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import IO, Any
 
 import click
@@ -24,6 +25,10 @@ NO_LIMIT = 1 << 30
 
 LEAST_WIDTH = 20
 """Characters of a table's last column, however narrow the terminal."""
+
+
+PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+"""`--plain`: one fact a line, as a screen reader reads it; set for the verb that runs."""
 
 
 def prepare() -> None:
@@ -97,12 +102,24 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[bytes | str]]) -> None:
     from bastion.covering import visible_line
 
     whole = list(rows)
+    if PLAIN.get():
+        for number, row in enumerate(whole):
+            if number:
+                say()
+            for head, cell in zip(heads, row, strict=True):
+                fact(head.lower(), cell)
+        return
     left = [[shown(cell) for cell in row[:-1]] for row in whole]
     widths = [max(map(len, column)) for column in zip(heads[:-1], *left, strict=True)]
     left_over = room(sum(width + 2 for width in widths))
     last = [heads[-1], *(visible_line(row[-1], left_over) for row in whole)]
     for cells, end in zip([list(heads[:-1]), *left], last, strict=True):
         say(("".join(f"{cell.ljust(width)}  " for cell, width in zip(cells, widths, strict=True)) + end).rstrip())
+
+
+def fact(name: str, value: bytes | str) -> None:
+    """A name and what it is, on one line; nothing is cut."""
+    say(f"{name}: {shown(value)}")
 
 
 def when(micros: int) -> str:
@@ -165,10 +182,14 @@ def structure(value: Any) -> Any:
 
 
 def progress(text: str) -> None:
-    """How far it is, over the line before; for a terminal only."""
+    """How far it is, over the line before; for a terminal only, and not where nothing is redrawn."""
+    if PLAIN.get():
+        return
     print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def clear_progress() -> None:
     """Take the line away again."""
+    if PLAIN.get():
+        return
     print("\r\x1b[K", end="", file=sys.stderr, flush=True)

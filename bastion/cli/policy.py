@@ -36,7 +36,34 @@ _format = click.option("--format", "form", type=click.Choice(FORMATS), default="
 
 @click.group("policy")
 def command() -> None:
-    """Rules: lint, check, explain, test, hash, fmt, replay. The language: docs/policy.md."""
+    """Rules: show, lint, check, explain, test, hash, fmt, replay. The language: docs/policy.md."""
+
+
+@command.command("show")
+@click.option("--text", "as_written", is_flag=True, help="As it is written, not in plain words.")
+@remote_verb
+def show(settings: Settings, as_written: bool) -> None:
+    """The policy in force at a bastion, in plain words, and the freezes that people set."""
+    from bastion.control import wire
+
+    async def work() -> wire.PolicyInfo:
+        async with reach.daemon(settings, why="the policy in force is its") as client:
+            return await client.call(wire.ShowPolicy, wire.PolicyInfo)
+
+    info = reach.run(work())
+    if settings.json:
+        output.as_json(output.structure(info))
+        return
+    output.fact("policy", f"{info.name}, {info.digest}" if info.digest else "none: everything is held")
+    for each in info.freezes:
+        output.fact("frozen", f"{each.name or 'everything'}: {each.reason}")
+    if as_written:
+        for name, text in info.texts:
+            output.fact("file", name)
+            output.block(text)
+        return
+    for place, words in info.sentences:
+        output.fact(place, words) if place else output.say(output.shown(words))
 
 
 @command.command("lint")

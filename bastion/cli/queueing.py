@@ -1,4 +1,4 @@
-"""`bastion request edit`, `escalate`, `snooze`: what can be done with a held request beside deciding it."""
+"""`bastion request edit`, `escalate`, `snooze`, `background`: what to do with a held request beside deciding it."""
 
 from __future__ import annotations
 
@@ -142,3 +142,39 @@ def _call(settings: Settings, wanted: str, kind: type, **fields: object) -> Requ
             return await client.call(kind, wire.RequestInfo, request=info.id, **fields)  # type: ignore[arg-type]
 
     return reach.run(work())
+
+
+@click.command("background")
+@click.argument("request", metavar="ID")
+@remote_verb
+def background(settings: Settings, request: str) -> None:
+    """What there is to know before deciding: how the like was decided, and what the agent could do there anyway."""
+    from bastion.control import wire
+
+    async def work() -> wire.BackgroundInfo:
+        async with reach.daemon(settings, why="the queue is its") as client:
+            info = await client.call(wire.ShowRequest, wire.RequestInfo, request=request)
+            return await client.call(wire.ShowBackground, wire.BackgroundInfo, request=info.id)
+
+    info = reach.run(work())
+    if settings.json:
+        said = output.structure(info)
+        said["past"] = [output.structure(each) for each in info.past]
+        said["approved"] = info.approved.id if info.approved is not None else ""
+        said["terminal"] = [output.structure(each) for each in info.terminal]
+        output.as_json(said)
+        return
+    output.fact("looked at", f"{info.looked_at} earlier requests")
+    output.fact("the same", f"approved {info.same_approved} times, denied {info.same_denied} times")
+    for each in info.past:
+        by = f" by {', '.join(each.by)}" if each.by else ""
+        why = f": {each.reason}" if each.reason else ""
+        alike = "the same" if each.same else "similar"
+        output.fact(f"{alike}, {each.request}", f"{each.state}{by}, {output.when(each.at)}{why}")
+        output.block(each.command)
+    if info.access is not None:
+        until = f" until {output.when(info.access.until)}" if info.access.until else ""
+        output.fact("access", f"{info.access.identity} on {info.access.target}: {info.access.access}{until}")
+    for damage in info.damage:
+        needed = f", {damage.approvals} approvals" if damage.verdict == "hold" else ""
+        output.fact(damage.name, f"{damage.verdict}{needed}")

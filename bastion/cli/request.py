@@ -28,7 +28,7 @@ def command() -> None:
     """What agents ask for, and deciding it. An ID may be shortened while it is unique."""
 
 
-for verb in (queueing.edit, queueing.escalate, queueing.snooze):
+for verb in (queueing.edit, queueing.escalate, queueing.snooze, queueing.background):
     command.add_command(verb)
 
 
@@ -291,8 +291,15 @@ def describe(info: RequestInfo, *, file: IO[str] | None = None) -> None:
     from bastion.cli.details import request_rows
     from bastion.covering import visible
 
+    last = ""
     for name, text in request_rows(info):
         lines = visible(text).split("\n") if isinstance(text, bytes) else [output.shown(text)]
+        if output.PLAIN.get():
+            last = name or last
+            for line in lines:
+                if line:
+                    output.say(f"{last}: {line}", file=file)
+            continue
         output.say(f"{name:12}{lines[0]}", file=file)
         for more in lines[1:]:
             if more:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 @click.command("stats")
 @click.option("--since", default="30d", show_default=True, metavar="TIME", help="7d, 90m, or a date; `all` for all.")
 @click.option("--commands", type=click.IntRange(0, 50), default=10, show_default=True, help="How many that ask most.")
-@click.option("--plain", is_flag=True, help="One fact a line, without columns.")
 @remote_verb
-def command(settings: Settings, since: str, commands: int, plain: bool) -> None:
+def command(settings: Settings, since: str, commands: int) -> None:
     """How deciding goes: how long people take, how much is held, who approves without reading, what asks most.
 
     With each command that is held again and again stands the whitelist entry that would settle it, where one may
@@ -40,7 +39,7 @@ def command(settings: Settings, since: str, commands: int, plain: bool) -> None:
         said = output.structure(info)
         said["commands"] = [output.structure(each) for each in info.commands]
         output.as_json(said)
-    elif plain:
+    elif settings.plain:
         for name, value in facts(info):
             output.say(f"{name}: {output.shown(value)}")
     else:

@@ -41,6 +41,7 @@ TYPES = {
     "array of arrays": list,
     "array of objects": list,
     "number or null": (int, type(None)),
+    "object or null": (dict, type(None)),
 }
 
 
@@ -96,6 +97,10 @@ def infos() -> dict[str, msgspec.Struct]:
         "retention run": wire.RetentionInfo(
             recordings=[wire.OldInfo(session="s-1", env="e", ended=1)], freed=0, whole=True
         ),
+        "request background": wire.BackgroundInfo(
+            past=[], same_approved=0, same_denied=0, looked_at=0, approved=None, terminal=[], access=None, damage=[]
+        ),
+        "policy show": wire.PolicyInfo(name="n", digest="d", texts=[], sentences=[], freezes=[]),
         "session watch": wire.FrameInfo(at=1, kind="output", data=b"\xff"),
         "target check": wire.CheckInfo(name="n", ok=True, detail="d"),
     }
@@ -106,6 +111,8 @@ def test_structs_are_as_documented(verb: str, info: msgspec.Struct) -> None:
     value = output.structure(info)
     if verb == "session show":
         value["screen"] = []
+    if verb == "request background":
+        value["approved"] = ""
     check(verb, value)
 
 

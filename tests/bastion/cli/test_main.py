@@ -186,3 +186,16 @@ def test_the_consoles_keys_and_theme_are_the_persons_own(tmp_path: Path, monkeyp
     with pytest.raises(ConfigError, match="unknown key"):
         reach.console_look()
     assert reach._client_file(path)["theme"] == ""
+
+
+def test_plain_is_one_fact_a_line(made: Shell) -> None:
+    for words in (["identity", "add", "ana", "--kind", "human", "--role", "approver", "--key", "ana.pub"],):
+        assert made(*words).status == 0
+    done = made("identity", "list", "--plain")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "name: ana"
+    assert all(re.fullmatch(r"[a-z ]+: .*|", line) for line in lines)
+    assert done.out.isascii()
+    stats = made("stats", "--since", "all", "--plain")
+    assert "requests: 0" in stats.out.splitlines()
