@@ -22,6 +22,10 @@ COLUMNS_LIMIT, LINES_LIMIT = 500, 200
 HIDDEN = "\ufffd"
 """Stands for a character that cannot be seen: bidi controls, zero-width ones, unassigned ones."""
 
+_UNSEEN_MARKS = frozenset(
+    map(chr, [0x34F, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
+"""Marks that nothing shows (Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt)."""
 _PRIVATE_MODES = {6, 7, 25}
 """DECOM, DECAWM, DECTCEM: what pyte knows, but for 132 columns and reverse video, which touches every cell."""
 _ALTERNATE = {47, 1047, 1049}
@@ -79,7 +83,7 @@ class Terminal:
                 known = unicodedata.category(char) not in ("Cf", "Cn", "Co", "Cs")
                 out.append(char if known else HIDDEN * width)
                 self.last = out[-1][0]
-            elif width == 0 and unicodedata.combining(char):
+            elif width == 0 and unicodedata.category(char)[0] == "M" and char not in _UNSEEN_MARKS:
                 self.combined += 1
                 if self.combined <= COMBINING_LIMIT:
                     out.append(char)
