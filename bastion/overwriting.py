@@ -86,6 +86,22 @@ def _marker(frame: Frame) -> Frame:
     return frame if covered == frame.data else Frame(frame.at_us, frame.kind, covered, frame.gone)
 
 
+class Covers:
+    """Output on its way to an agent, where policy has secrets in it overwritten: as many bytes, a little later."""
+
+    def __init__(self) -> None:
+        self._streams = {"output": Stream(), "stderr": Stream()}
+
+    def cover(self, kind: str, data: bytes) -> bytes:
+        """What may go on now."""
+        return self._streams[kind].feed(data)
+
+    def flush(self) -> list[tuple[str, bytes]]:
+        """What was kept back, by stream: the command has ended, or somebody else speaks."""
+        kept = [(kind, stream.flush()) for kind, stream in self._streams.items()]
+        return [(kind, data) for kind, data in kept if data]
+
+
 class Live:
     """Frames as they come, for one who watches; a piece that may be the beginning of a secret comes with the next."""
 

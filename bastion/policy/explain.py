@@ -80,6 +80,8 @@ def _terms(policy: Policy) -> Iterator[tuple[Where, str]]:
         places = ", ".join(map(str, forward.destinations))
         what = f"a person may let a connection go from the target to {places}, for {span(forward.seconds)} at most"
         yield forward.where, _sentence(forward.where, what)
+    for mask in policy.clauses.masks:
+        yield mask.where, _sentence(mask.where, "agents get the output with secrets in it overwritten")
     for recorded in policy.clauses.recordings:
         yield recorded.where, _sentence(recorded.where, "runs only while it is recorded")
 

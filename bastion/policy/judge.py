@@ -170,6 +170,11 @@ def _verdict(question: Question, policy: Policy, directory: Directory | None, no
     return replace(terms, rule=rule, reason=reason)
 
 
+def masked(question: Question, policy: Policy) -> bool:
+    """Whether what it prints goes to the agent with secrets overwritten."""
+    return any(_holds(each.where, question) for each in policy.concerning(question.subject).masks)
+
+
 def _holds(where: Where, question: Question) -> bool:
     """Its sections and its conditions on the task; those on who and where were looked at before."""
     for section in where.sections:

@@ -45,6 +45,7 @@ from bastion.policy.rules import (
     GrantRule,
     Limit,
     LimitKind,
+    Mask,
     Policy,
     Recording,
     Requirement,
@@ -460,6 +461,12 @@ class _Reader:
         cursor.end()
         self._add("recordings", Recording(_where(cursor, around)))
 
+    def _mask(self, cursor: _Cursor, around: _Around) -> None:
+        if not cursor.word("secrets"):
+            raise cursor.fail("`secrets`")
+        cursor.end()
+        self._add("masks", Mask(_where(cursor, around)))
+
     # --- tests ----------------------------------------------------------------------------------------------------
 
     def _test(self, cursor: _Cursor, _: _Around) -> None:
@@ -539,6 +546,7 @@ _STATEMENTS: Mapping[str, Callable[[_Reader, _Cursor, _Around], None]] = {
     "grant": _Reader._grant,
     "break_glass": _Reader._break_glass,
     "recording": _Reader._recording,
+    "mask": _Reader._mask,
     "forward": _Reader._forward,
     "test": _Reader._test,
 }

@@ -219,6 +219,13 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """Secrets in what a command prints are overwritten in what the agent gets (policy/secrets.py)."""
+
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """What is allowed or approved here runs only while it is recorded."""
 
@@ -263,6 +270,7 @@ class Clauses:
     grants: tuple[GrantRule, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    masks: tuple[Mask, ...] = ()
     forwards: tuple[Forward, ...] = ()
 
 

@@ -14,6 +14,7 @@ from bastion.covering import visible_line
 from bastion.errors import BastionError
 from bastion.gate import events as ev
 from bastion.model import Request, StdinMode, Target, script_hash
+from bastion.overwriting import Covers
 from bastion.policy.scripts import guarded
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
@@ -102,7 +103,8 @@ class Execution:
         command = guarded(stored, request.script, script_hash(request.script_code))
         self._recording = self._services.record(self._session, self._recorder_moved)
         self._recording.write("marker", f"{request.id} {visible_line(stored, MARKER_WIDTH)}".encode())
-        upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen)
+        covers = Covers() if self._services.masked(request) else None
+        upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen, covers=covers)
         try:
             await self._services.pool.start(target, request, command, lambda: upstream, wanted=wanted)
         except BastionError as error:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncssh
 
 from bastion.gate.events import UpstreamEnded
+from bastion.overwriting import Covers
 from bastion.ssh import algorithms
 from recorder.recording import Recording
 
@@ -75,7 +76,10 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         *,
         ended: Ended,
         seen: Seen,
+        covers: Covers | None = None,
     ) -> None:
+        """`covers`: the agent gets secrets overwritten; the recording keeps them."""
+        self._covers = covers
         self.reading = Side()
         self.agent_reading = agent_reading
         self.channel: asyncssh.SSHClientChannel[bytes] | None = None
@@ -99,7 +103,9 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
             self.reading.pause("recorder")
             self.agent_reading.pause("recorder")
         self._seen(kind, data)
-        if not self._agent_gone:
+        if self._covers is not None:
+            data = self._covers.cover(kind, data)
+        if not self._agent_gone and data:
             self._agent.write(data, datatype)
             if unsent(self._agent) > UNSENT:
                 self.reading.pause("network")
@@ -173,6 +179,8 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel has closed and everything was delivered."""
         self._over = True
+        for kind, data in self._covers.flush() if self._covers is not None and not self._agent_gone else ():
+            self._agent.write(data, None if kind == "output" else asyncssh.EXTENDED_DATA_STDERR)
         self.channel = self.reading.channel = None
         self._ended(UpstreamEnded(self._status, self._signal))
 

@@ -14,7 +14,7 @@ from bastion.clock import Clock
 from bastion.directory import Directory
 from bastion.errors import BastionError
 from bastion.model import Assessment, Request
-from bastion.policy.judge import Judgement, judge, overruled
+from bastion.policy.judge import Judgement, judge, masked, overruled
 from bastion.policy.question import Question
 from bastion.policy.rules import Policy
 from bastion.policy.usage import Usage
@@ -76,6 +76,14 @@ class Services:
         """What the policy in force says of a request."""
         kind = self.directory.identities[request.identity].kind
         return judge(Question.of(request, kind, self.usage), self.policy(), self.directory, now)
+
+    def masked(self, request: Request) -> bool:
+        """Whether the agent gets its output with secrets overwritten, by the policy in force."""
+        policy = self.policy()
+        if not policy.clauses.masks:
+            return False
+        kind = self.directory.identities[request.identity].kind
+        return masked(Question.of(request, kind, self.usage), policy)
 
     def overruled(self, request: Request) -> str:
         """Why an approved request shall not start any more, by the policy in force; empty while it may."""

@@ -20,7 +20,6 @@ from bastion.ssh import nesting
 from bastion.ssh.aside import Aside
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver_channels import DriverError, ShellOver, Terminal
-from bastion.ssh.shell_output import Output
 from bastion.ssh.shell_questions import Questions
 
 MARKER_WIDTH = 200
@@ -60,7 +59,7 @@ class Lines(Questions):
         command = self._services.stored(request.id, request.digest)
         self._mark(f"{request.id} {visible_line(command, MARKER_WIDTH)}")
         self._record("input", command + b"\n")
-        self._outputs[request.id] = Output()
+        self._begin_output(request)
         self._services.broker.ran(request.id, "running")
         if isinstance(effect, sd.RunLine):
             await self._in_driver(nesting.run(self._shell, effect, command))
@@ -75,7 +74,7 @@ class Lines(Questions):
         command = self._services.stored(request.id, request.digest)
         self._mark(f"{request.id} beside the shell: {visible_line(command, MARKER_WIDTH)}")
         self._record("input", command + b"\n")
-        self._outputs[request.id] = Output()
+        self._begin_output(request)
         self._services.broker.ran(request.id, "running")
         self._events.post(sv.CommandBegan(nonce))
         self._beside = beside = Aside(
@@ -126,6 +125,7 @@ class Lines(Questions):
 
     async def _finished(self, effect: do.RecordFinished) -> None:
         output = self._outputs.pop(effect.request.id, None)
+        self._send_kept()
         summary = output.summary() if output is not None else None
         self._services.sessions.change(self.id, output_bytes=self._put_out)
         ended = await self._with.records.finished(effect.request, summary, effect.status, effect.signal, effect.note)

@@ -16,6 +16,7 @@ import asyncssh
 from bastion.gate import effects as do
 from bastion.gate import notices
 from bastion.model import Request
+from bastion.overwriting import Covers
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver import Driver
@@ -70,6 +71,7 @@ class Outflow(AgentSide):
         self._put_out = 0
         self._tail = bytearray()
         self._fresh = True  # the cursor is at the beginning of a line
+        self._covers: Covers | None = None  # of the command that began last
         self._stale = False  # there was output since the terminal was looked at
 
     def writable(self, yes: bool) -> None:
@@ -95,6 +97,13 @@ class Outflow(AgentSide):
 
     def _begin_output(self, request: Request) -> None:
         self._outputs[request.id] = Output()
+        self._send_kept()
+        self._covers = Covers() if self._services.masked(request) else None
+
+    def _send_kept(self) -> None:
+        """What was kept back since it could have become a secret: what comes next is somebody else's."""
+        for kind, data in self._covers.flush() if self._covers is not None else ():
+            self._hand_out(kind, data)
 
     def _take_output_of(self, driver: Driver | OneCommand) -> None:
         self._output_side.channel = Source(driver, self._beside_side)
@@ -110,6 +119,12 @@ class Outflow(AgentSide):
         if self._recording is not None and not self._recording.write(kind, data):
             self._output_side.pause("recorder")
         self._with.seen(kind, data)
+        if self._covers is not None:
+            data = self._covers.cover(kind, data)
+        if data:
+            self._hand_out(kind, data)
+
+    def _hand_out(self, kind: str, data: bytes) -> None:
         channel = self._with.channel
         if channel is None or self._with.gone or channel.is_closing():
             return
@@ -149,11 +164,13 @@ class Outflow(AgentSide):
         if self._terminal is None:
             self._with.say(notice)
             return
+        self._send_kept()
         line = notices.line(notice, as_json=self._with.as_json).replace(b"\n", b"\r\n")
         self._pass_on("output", line if self._fresh else b"\r\n" + line)
 
     async def _exit(self, effect: do.Exit) -> None:
         self._reading.pause("over")
+        self._send_kept()
         recording, self._recording = self._recording, None
         if recording is not None:
             await asyncio.wrap_future(recording.finish())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +79,37 @@ async def test_a_planted_key_is_covered_in_every_view(house: House, tmp_path: Pa
     last = json.loads(local("ledger", "list", "--json", "--limit", "1").out)[0]
     assert (last["type"], last["body"]) == ("access.viewed", {"what": "recording", "revealed": True})
     assert local("ledger", "verify").status == 0
+
+
+async def test_policy_has_agents_get_no_secrets(tmp_path: Path, sshd: Sshd) -> None:
+    """Exec and shell, split over reads; the recording keeps them, and the byte counts are the same."""
+    house = make_house(tmp_path / "house", sshd)
+    assert house.config.policy is not None
+    text = house.config.policy.read_text()
+    house.config.policy.write_text(text.replace("version 1", "version 1\n  mask secrets", 1))
+    house.start()
+    try:
+        ana = await house.local()
+        command = f"printf AKI; sleep 0.05; printf '%s\\n' A{SECRET}; echo PGPASSWORD=hunter2 >&2; echo end"
+        ssh = await house.ssh("web-1", command)
+        info = await house.decide(ana)
+        done = await house.finish(ssh)
+        assert done.stdout == b"AKIA[secret]********\nend\n"
+        assert "PGPASSWORD=*******" in done.stderr
+        assert "hunter2" not in done.stderr
+        _, local = shells(house)
+        assert KEY in local("session", "export", info.session, "--format", "txt", "--reveal").out
+        entries = local("ledger", "list", "--json").json
+        (finished,) = [entry["body"] for entry in entries if entry["type"] == "command.finished"]
+        assert finished["stdout_bytes"] == len(done.stdout)
+
+        said = f"printf '%s\\n' {KEY}\n".encode()
+        ssh = await house.ssh("web-1", options=("-T",), stdin=said)
+        waiting = asyncio.create_task(house.finish(ssh, said))
+        await house.decide(ana)
+        done = await waiting
+        assert SECRET.encode() not in done.stdout
+        assert b"AKIA[secret]********" in done.stdout
+        await ana.close()
+    finally:
+        house.stop()

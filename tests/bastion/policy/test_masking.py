@@ -89,3 +89,24 @@ def test_values_of_json_are_covered_by_text_and_by_name() -> None:
 def test_any_text_is_taken(text: str) -> None:
     assert "hunter2" not in MASKS.visible(text)
     assert "hunter2" not in MASKS.text(text)
+
+
+def test_policy_says_for_whom_output_is_overwritten() -> None:
+    from bastion.policy import explain
+    from bastion.policy.language import parse
+
+    policy = parse(
+        'policy "p" {\n  version 1\n  agent "bot" {\n    mask secrets\n  }\n  environment "lab" {\n    mask secrets\n  }\n}\n',
+        "p",
+    )
+    assert [len(mask.where.conditions) for mask in policy.clauses.masks] == [2, 1]
+    assert "secrets in it overwritten" in "\n".join(said for _, said in explain.policy(policy))
+
+
+@pytest.mark.parametrize("text", ["mask", "mask everything", 'mask "secrets"', "mask secrets now"])
+def test_other_masks_are_refused(text: str) -> None:
+    from bastion.errors import ConfigError
+    from bastion.policy.language import parse
+
+    with pytest.raises(ConfigError):
+        parse(f'policy "p" {{\n  version 1\n  {text}\n}}\n', "p")
