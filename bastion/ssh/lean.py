@@ -47,7 +47,7 @@ class _Lean:
             self._left = memoryview(bytes(self._left) + data)
             return
         transport: Any = self._transport  # type: ignore[attr-defined]
-        if len(data) <= self._piece or not hasattr(transport, "set_protocol"):
+        if len(data) <= self._piece or not hasattr(transport, "set_protocol") or transport.is_closing():
             self._take(data)
             return
         self._left = memoryview(data)

@@ -40,11 +40,15 @@ def verified(house: House) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_held_across_a_restart(house: House, tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGTERM, ()), (signal.SIGKILL, ()), (signal.SIGTERM, ("-tt",))]
+)
+async def test_held_across_a_restart(
+    house: House, tmp_path: Path, number: signal.Signals, options: tuple[str, ...]
+) -> None:
     command = f"touch {tmp_path}/canary"
     ana = await house.local()
-    first = await house.ssh("web-1", command)
+    first = await house.ssh("web-1", command, options=options)
     before = await house.held(ana, command.encode())
     await ana.close()
     await restart(house, number)
@@ -55,7 +59,7 @@ async def test_held_across_a_restart(house: House, tmp_path: Path, number: signa
     ana = await house.local()
     (after,) = await ana.call(wire.ListRequests, list[wire.RequestInfo], state="held")
     assert (after.id, after.digest, after.expires, after.attached) == (before.id, before.digest, before.expires, False)
-    again = await house.ssh("web-1", command)
+    again = await house.ssh("web-1", command, options=options)
     assert (await house.held(ana)).id == before.id
     assert not (tmp_path / "canary").exists()
     await house.decide(ana)
