@@ -56,8 +56,9 @@ def test_every_command_in_the_readme_is_one() -> None:
 
 
 def test_the_picture_is_the_app(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "tui.picture", str(tmp_path / "console.svg")], cwd=ROOT, check=True)
-    assert (tmp_path / "console.svg").read_text() == (ROOT / "docs" / "console.svg").read_text()
+    subprocess.run([sys.executable, "-m", "tui.picture", "--all", str(tmp_path)], cwd=ROOT, check=True)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in (ROOT / "docs").glob("console*.svg")}
 
 
 def test_links_lead_somewhere() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bastion.control import wire
 from bastion.covering import visible
 from bastion.model import RequestKind, State
+from bastion.policy import visible as plain
 from tui.items import Item
 from tui.paper import Row, field_rows
 from tui.words import amount, cell, risk, tier_badge
@@ -68,6 +69,8 @@ def editable(info: wire.RequestInfo) -> str:
         raise ValueError(
             "it holds characters that an editor would hide or change: bastion request edit --file takes it"
         )
+    if visible(text) != plain.visible(text):
+        raise ValueError("a secret in it is covered here: bastion request edit opens it in an editor of your own")
     return text
 
 

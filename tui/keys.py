@@ -69,6 +69,7 @@ SCREENS = (
     Key("screen.whitelist", "5", "open('whitelist')", "", "the whitelist: what runs without asking"),
     Key("screen.access", "6", "open('access')", "", "grants and freezes: who may reach what, until when"),
     Key("screen.policy", "7", "open('policy')", "", "the policy in force, in plain words and as it is written"),
+    Key("screen.stats", "8", "open('stats')", "", "how deciding goes: times, habits, what asks most"),
 )
 TEXT = (
     Key("text.down", "space,pagedown", "page(1)", "", "read on: next page of the text"),
@@ -138,6 +139,12 @@ POLICY = (
     Key("policy.reload", "r", "reload", "ask again", "ask the bastion again"),
     Key("policy.help", "question_mark", "help", "help", "this page"),
 )
+STATS = (
+    Key("stats.back", "escape,q", "back", "back", "back to the lists"),
+    Key("stats.turn", "tab,e", "turn", "30, 7 or 1 day", "of the last 30, 7 or 1 days"),
+    Key("stats.reload", "r", "reload", "ask again", "ask the bastion again"),
+    Key("stats.help", "question_mark", "help", "help", "this page"),
+)
 
 GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Decide", DECIDE),
@@ -149,6 +156,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Replay", REPLAY),
     ("Ledger, whitelist, grants", RECORDS),
     ("Policy", POLICY),
+    ("Figures", STATS),
 )
 
 
@@ -158,6 +166,7 @@ TOGETHER: tuple[tuple[tuple[Key, ...], ...], ...] = (
     (REPLAY,),
     (RECORDS, TEXT),
     (POLICY, TEXT),
+    (STATS, TEXT),
 )
 """Groups that stand on one screen: a key means one thing there."""
 

@@ -1,4 +1,5 @@
-"""A picture of the console for the README: `python -m tui.picture OUT.svg --size 120x34`.
+"""Pictures of the console for the documents: `python -m tui.picture --all docs` makes all of them anew,
+`python -m tui.picture OUT.svg --size 120x34 --keys down,a` one.
 
 It is the app itself, run without a terminal on the requests of `tui/samples.py`. `--live` opens it in the terminal
 instead, for trying it out without a bastion: decisions there change nothing.
@@ -17,6 +18,14 @@ from tui.app import BastionConsole
 from tui.samples import NOW, Bastion
 
 TITLE = "bastion.example"
+
+PICTURES = {
+    "console.svg": ((120, 40), ("G",)),
+    "console-edit.svg": ((100, 30), ("down", "e", "end", "ctrl+w", *"apache2", "ctrl+s")),
+    "console-figures.svg": ((100, 32), ("8",)),
+}
+"""Of the documents: size, and the keys that are pressed before."""
+
 WEB_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
 """Taken out of the picture: whoever looks at the README should not load a font from somewhere for it."""
 
@@ -33,6 +42,9 @@ async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> s
         for key in keys:
             clock[0] += 5
             await pilot.press(key)
+            asked = [one for one in app.workers if one.name in ("look", "judge", "freezes") or " r-" in one.name]
+            if asked:
+                await app.workers.wait_for_complete(asked)
         app.draw()
         await pilot.pause()
         return WEB_FONTS.sub("", app.export_screenshot(title="bastion tui"))
@@ -50,9 +62,16 @@ def live(theme: str) -> None:
 @click.option("--size", default="120x34", help="Columns and rows.")
 @click.option("--theme", default="", help="A Textual theme.")
 @click.option("--keys", default="G", help="Keys to press first, separated by commas.")
+@click.option(
+    "--all", "every", type=click.Path(path_type=Path, file_okay=False), help="All pictures, into this directory."
+)
 @click.option("--live", "in_terminal", is_flag=True, help="Open it in this terminal instead.")
-def main(out: Path | None, size: str, theme: str, keys: str, in_terminal: bool) -> None:
+def main(out: Path | None, size: str, theme: str, keys: str, every: Path | None, in_terminal: bool) -> None:
     """Draw the approver's console with sample requests."""
+    if every is not None:
+        for name, (dimensions, pressed) in PICTURES.items():
+            (every / name).write_text(asyncio.run(picture(dimensions, theme, pressed)), encoding="utf-8")
+        return
     if in_terminal:
         live(theme)
         return

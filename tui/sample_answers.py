@@ -154,6 +154,33 @@ def ledger(now: int) -> list[wire.LedgerLine]:
     ]  # fmt: skip
 
 
+def stats(now: int) -> wire.StatsInfo:
+    """Of a month in a small team."""
+    tally = [("claude-ops", 812, 131, 120, 8, 3), ("deploy-bot", 240, 64, 63, 1, 0), ("log-reader", 1310, 5, 2, 3, 0)]
+    fields = ("name", "requests", "held", "approved", "denied", "expired")
+    tallies = [wire.TallyInfo(**dict(zip(fields, each, strict=True))) for each in tally]  # type: ignore[arg-type]
+    return wire.StatsInfo(
+        since=now - 30 * DAY, until=now, entries=9120, requests=2362, allowed=2108, held=200, refused=54, approved=185,
+        denied=12, expired=3, withdrawn=0, waiting=4, reviews=197, p50=6_400_000, p95=31_000_000, longest=58_000_000,
+        rules=[("policy.bastion:3: allow read on production", 2011), ("whitelist w-0a1b2c3d", 97)],
+        refusals=[("policy.bastion:6: never wipe", 2)], days=[], identities=tallies, environments=[],
+        approvers=[
+            wire.ApproverInfo(name="ana", approved=101, denied=11, quick=2, unsigned=0, p50=7_100_000, p95=30_000_000,
+                              warning=""),
+            wire.ApproverInfo(name="bob", approved=84, denied=1, quick=61, unsigned=0, p50=1_400_000, p95=9_000_000,
+                              warning="approves 3 of 4 requests within 2 s: hardly read"),
+        ],
+        commands=[
+            wire.AskingInfo(command=b"systemctl reload nginx", identity="claude-ops", login="root", target="web-1",
+                            tier="medium", held=38, settles=38, line="systemctl reload nginx  claude-ops  root@web-1",
+                            why=""),
+            wire.AskingInfo(command=b"rm -rf /srv/tmp/build", identity="deploy-bot", login="deploy", target="web-2",
+                            tier="high", held=12, settles=0, line="", why="what is rated high is never remembered"),
+        ],
+        notes=[],
+    )  # fmt: skip
+
+
 def freeze(call: wire.SetFreeze, by: str, now: int) -> wire.FreezeInfo:
     """As it stands from now on."""
     return wire.FreezeInfo(

@@ -275,6 +275,8 @@ class Bastion:
                 return msgspec.structs.replace(sample_answers.policy(), freezes=self.freezes)
             case wire.LedgerHead():
                 return "bastion.example/5f0c2a91\n212\nAAAA\n"
+            case wire.ShowStats():
+                return sample_answers.stats(NOW)
             case wire.ListFreezes():
                 return list(self.freezes)
             case wire.ListWhitelist():

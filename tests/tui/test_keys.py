@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from bastion import errors
 from tui import keys
 from tui.screens.help import HelpScreen, help_document
 from tui.screens.main import MainScreen
-from tui.screens.records import PolicyScreen, RecordsScreen
+from tui.screens.records import PolicyScreen, RecordsScreen, StatsScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
 
@@ -21,6 +22,7 @@ SCREENS = {
     HelpScreen: (keys.TEXT,),
     RecordsScreen: (keys.RECORDS, keys.TEXT),
     PolicyScreen: (keys.POLICY, keys.TEXT),
+    StatsScreen: (keys.STATS, keys.TEXT),
 }
 ALL = [key for _, group in keys.GROUPS for key in group]
 
@@ -107,3 +109,15 @@ def test_signs_may_be_written_as_they_are() -> None:
         "request.escalate": "circumflex_accent",
         "list.filter": "f3,percent_sign",
     }
+
+
+def test_the_document_names_every_key() -> None:
+    """docs/console.md; the rows are what `table` gives."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "console.md").read_text()
+    assert text.endswith(table())
+
+
+def table() -> str:
+    """Rows of the document."""
+    rows = (f"| `{key.id}` | `{keys.spelled(key.keys)}` | {key.help} |" for key in ALL)
+    return "\n".join(rows).replace("`|`", "`\\|`") + "\n"

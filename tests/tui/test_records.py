@@ -13,6 +13,7 @@ from bastion import errors
 from bastion.control import wire
 from tests.tui.conftest import Console, Open
 from tui import records
+from tui.figures import stats_document
 from tui.samples import NOW, Bastion, request
 from tui.screens.main import MainScreen
 from tui.screens.records import PolicyScreen, RecordsScreen
@@ -31,6 +32,7 @@ def ended(it: Console, kind: type[wire.Call]) -> list[Any]:
         ("5", ("WHITELIST", "w-0a1b2c3d", "systemctl status {unit}")),
         ("6", ("GRANTS AND FREEZES", "g-19ac03ee", "claude-ops")),
         ("7", ("POLICY", "two people approve")),
+        ("8", ("FIGURES", "approvers", "hardly read")),
     ],
 )
 async def test_each_screen_opens_and_closes(
@@ -114,6 +116,17 @@ async def test_the_policy_as_it_is_written(console: Open) -> None:
         await it.told('policy "shop" {', "never wipe")
 
 
+async def test_figures_of_other_times(console: Open) -> None:
+    async with console() as it:
+        await it.press("8")
+        await it.told("last 30 days")
+        await it.press("tab")
+        await it.told("last 7 days")
+        await it.until(lambda: len(ended(it, wire.ShowStats)) == 2)
+        first, second = ended(it, wire.ShowStats)
+        assert second.since - first.since == 23 * 86_400_000_000
+
+
 async def test_a_lost_connection_is_said(console: Open) -> None:
     async with console() as it:
         await it.press("5")
@@ -172,6 +185,15 @@ def test_hostile_rows(one: str, two: str, three: str, number: int) -> None:
             assert len(record.cells) == len(listing.columns)
             harmless(records.detail(record, "", 80))
     policy = wire.PolicyInfo(name=one, digest=two, texts=[(three, one)], sentences=[(two, three)], freezes=[])
+    fields = dict.fromkeys(wire.StatsInfo.__struct_fields__, 0)
+    tallies = [wire.TallyInfo(name=one, requests=1, held=1, approved=1, denied=1, expired=1)]
+    person = wire.ApproverInfo(name=two, approved=1, denied=1, quick=1, unsigned=1, p50=1, p95=1, warning=three)
+    asking = wire.AskingInfo(
+        command=one.encode(), identity=two, login=three, target=one, tier=two, held=1, settles=1, line=three, why=one
+    )
+    lists: dict[str, Any] = {"days": tallies, "identities": tallies, "environments": tallies, "approvers": [person]}
+    lists |= {"commands": [asking], "rules": [(one, 1)], "refusals": [(two, 1)], "notes": [three]}
+    harmless(stats_document(wire.StatsInfo(**fields | lists), 80))
     for explained in (True, False):
         harmless(records.policy_document(policy, explained, 80))
 

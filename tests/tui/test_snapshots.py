@@ -34,6 +34,10 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
         for key in keys:
             clock[0] += 5
             await pilot.press(key)
+            asked = [one for one in pilot.app.workers if one.name in ("look", "freezes") or " r-" in one.name]
+            if asked:
+                await pilot.app.workers.wait_for_complete(asked)
+            await pilot.pause()
         await pilot.pause()
         app.draw()
         await pilot.pause()
@@ -53,6 +57,29 @@ def test_queue(snap_compare: Compare, size: str) -> None:
 def test_small(snap_compare: Compare, keys: tuple[str, ...]) -> None:
     app, clock = standing()
     assert snap_compare(app, terminal_size=(80, 24), run_before=after(app, clock, *keys))
+
+
+SCREENS = {
+    "watch": ("2", "w"),
+    "ledger": ("4",),
+    "whitelist": ("5", "down"),
+    "access": ("6", "x"),
+    "policy": ("7", "tab"),
+    "stats": ("8",),
+    "help": ("question_mark",),
+    "edit": ("down", "e"),
+    "escalate": ("greater_than_sign",),
+    "freeze": ("f",),
+    "remember": ("down", "A"),
+    "palette": ("colon",),
+}
+
+
+@pytest.mark.parametrize("size", ["80x24", "250x60"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_screens(snap_compare: Compare, screen: str, size: str) -> None:
+    app, clock = standing()
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=after(app, clock, *SCREENS[screen]))
 
 
 @pytest.mark.parametrize("theme", ["bastion-light", "ansi-dark", "ansi-light"])

@@ -17,13 +17,13 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer
 
 from bastion.control import wire
-from tui import keys, records
+from tui import figures, keys, records
 from tui.feed import words_of
 from tui.paper import Document, Parts
 from tui.widgets.bars import Bar
 from tui.widgets.table import Table
 from tui.widgets.text import TextView
-from tui.words import amount, duration
+from tui.words import SECOND, amount, duration
 
 if TYPE_CHECKING:
     from tui.app import BastionConsole
@@ -217,6 +217,44 @@ class PolicyScreen(Looking, inherit_bindings=False):
         self.draw()
 
 
+class StatsScreen(Looking, inherit_bindings=False):
+    """How deciding goes."""
+
+    heading = "FIGURES"
+    BINDINGS: ClassVar[list[BindingType]] = keys.bindings(keys.STATS, keys.TEXT)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stats: wire.StatsInfo | None = None
+        self.span = 0
+
+    def compose(self) -> ComposeResult:
+        yield Bar("look-title")
+        yield TextView(self.app.view, self._document, "look-text")
+        yield Bar("look-notice")
+        yield Footer(show_command_palette=False)
+
+    async def load(self) -> None:
+        since = self.app.daemon_time - figures.SPANS[self.span] * 86_400 * SECOND
+        self.stats = await self.app.feed.call(wire.ShowStats, wire.StatsInfo, since=since)
+
+    def _document(self, width: int) -> Document:
+        if self.stats is None:
+            return records.detail(None, self.problem, width)
+        return figures.stats_document(self.stats, width)
+
+    def draw(self) -> None:
+        if not self.query("#look-notice"):
+            return
+        self.draw_title(((f" of the last {amount(figures.SPANS[self.span], 'day')}", "strong"),))
+        self.query_one(TextView).draw((self.stats, self.problem), same=True)
+
+    def action_turn(self) -> None:
+        self.span = (self.span + 1) % len(figures.SPANS)
+        self.problem = "asking the bastion ..."
+        self.action_reload()
+
+
 class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     """Asks whether something shall end."""
 
@@ -249,6 +287,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
 SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "policy": PolicyScreen,
+    "stats": StatsScreen,
     **{name: lambda name=name: RecordsScreen(records.LISTINGS[name]) for name in records.LISTINGS},  # type: ignore[misc]
 }
 """By the name that their key has."""
