@@ -39,6 +39,8 @@ PAIRS: dict[str, tuple[str, str]] = {
     "screen.whitelist": ("whitelist list", "ListWhitelist"),
     "screen.access": ("access list", "ListGrants"),
     "screen.policy": ("policy show", "ShowPolicy"),
+    "screen.stats": ("stats", "ShowStats"),
+    "stats.turn": ("stats", "ShowStats"),
     "console.freeze": ("freeze", "SetFreeze"),
     "records.end": ("grant revoke", "RevokeGrant"),
     "replay.search": ("session search", ""),
@@ -60,7 +62,7 @@ INTERACTIVE = {
 """Drawn in a terminal by both; what --json and --plain would print, `session export` and `session search` do."""
 
 MOVES = re.compile(r"list\.(clear|order|up|down|first|last)|pane\.(next|previous)|text\.|console\.(help|palette|"
-                   r"reconnect|theme|quit)|watch\.(back|help|quit)|replay\.|records\.|policy\.")  # fmt: skip
+                   r"reconnect|theme|quit)|watch\.(back|help|quit)|replay\.|records\.|policy\.|stats\.")  # fmt: skip
 """Keys that only move about in the console itself."""
 
 
