@@ -105,6 +105,7 @@ def proposed(request: Request, judgement: Judgement) -> Draft:
         "approvers": list(request.approvers),
         "policy": judgement.policy,
         "emergency": judgement.emergency,
+        **({"unsigned": list(request.unsigned)} if request.unsigned else {}),
         **({"author": request.author, "edits": request.edits} if request.author else {}),
         "expires": str(request.expires),
     }
@@ -126,7 +127,7 @@ def attached(request: Request, session: str, proposal: str) -> Draft:
 
 
 def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draft:
-    """One person's signed word."""
+    """One person's signed word, or what they pressed in a chat, which nobody signed."""
     body = {
         "digest": vote.digest,
         "choice": vote.choice.value,
@@ -135,6 +136,7 @@ def voted(request: Request, vote: Vote, statement: bytes, proposal: str) -> Draf
         **({"mode": vote.mode.value, "seconds": str(vote.seconds)} if vote.mode is not None else {}),
         "statement": statement.decode(),
         "signature": vote.signature,
+        **({"via": vote.via, "via_user": vote.via_user} if vote.via else {}),
     }
     return Draft("request.decided", vote.by, body, session=request.session, request=request.id, cause=proposal)
 

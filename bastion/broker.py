@@ -25,7 +25,7 @@ from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
 from bastion.desk import Desk, Pending, decision_of
 from bastion.errors import BastionError, Conflict, NotAllowed, NotFound, StoreError, UsageError
-from bastion.model import Decision, Request, RequestKind, State, Verdict, Vote
+from bastion.model import Decision, Request, RequestKind, State, Tier, Verdict, Vote
 from bastion.policy.judge import Judgement
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,8 @@ class Broker:
         self._expire()
         self._escalate()
         filed = self._known(vote.request)
+        if vote.via and (vote.via not in filed.info.unsigned or filed.info.tier not in (Tier.LOW, Tier.MEDIUM)):
+            raise NotAllowed("a decision without a signature, where policy accepts none")
         decision = self._desk.vote(vote, self._clock.monotonic())
         held = self._clock.monotonic() - self._desk.get(vote.request).held_since
         pending = self._desk.get(vote.request)

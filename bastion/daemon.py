@@ -35,6 +35,7 @@ from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.control.calls import Calls
 from bastion.control.house import House
+from bastion.control.pressing import Pressing
 from bastion.control.server import Caller, ControlServer
 from bastion.credentials import exposed
 from bastion.custody import Custody, Limits
@@ -226,6 +227,12 @@ class Daemon:
         house.presence.changed, house.presence.missed = house.came_or_left, broker.look_for_people
         broker.watched = house.watched
         in_force.alert = broker.alert = notifier.alert = house.alert
+        pressing = Pressing(broker, directory, notifier, config.notify)
+
+        def press(said: dict[str, Any]) -> None:
+            services.spawn(pressing.press(said), "button")
+
+        notifier.press = press
         watching_queue = Watching(broker, notifier, clock, covering.visible_line)
         house.audience.add(watching_queue.hear)
         calls = Calls(house)

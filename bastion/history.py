@@ -80,6 +80,7 @@ def info_of(request: Request, state: State, proposal: str) -> RequestInfo:
         parent=request.parent,
         mode=request.mode.value,
         terminal=request.terminal,
+        unsigned=list(request.unsigned),
         author=request.author,
         edits=request.edits,
         answers=request.answers,
@@ -203,6 +204,8 @@ def _vote(entry: EntryLike) -> Vote:
         signature=str(body["signature"]),
         mode=mode,
         seconds=int(body.get("seconds", 0)),
+        via=str(body.get("via", "")),
+        via_user=str(body.get("via_user", "")),
     )
 
 

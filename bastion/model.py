@@ -276,6 +276,8 @@ class Request:
     """The file on the target that the command runs, as it names it; empty where it runs none, or none that is known."""
     script_code: bytes = b""
     """What that file held when the request was made; another content is not run."""
+    unsigned: tuple[str, ...] = ()
+    """Chats whose buttons count for it."""
     author: str = ""
     """The approver who edited it; empty: it is as the agent sent it."""
     edits: str = ""
@@ -370,6 +372,10 @@ class Vote:
     """What may be typed into the command, where the approver chose it; None: what the request asks for."""
     seconds: int = 0
     """How long keys may pass, with RAW or VIEW; 0: the usual."""
+    via: str = ""
+    """The chat in which it was pressed, unsigned; empty: it is signed."""
+    via_user: str = ""
+    """Who pressed it there, as the chat calls them."""
 
 
 @dataclass(frozen=True, slots=True)

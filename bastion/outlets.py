@@ -82,7 +82,9 @@ class Outlet:
     def wants(self, kind: str, tier: str) -> bool:
         """Whether this news is for this channel."""
         events = self.events or tuple(each for each in EVENTS if each not in QUIET)
-        return (kind in events or kind in ("more", "test")) and (not self.tiers or not tier or tier in self.tiers)
+        return (kind in events or kind in ("more", "answer", "test")) and (
+            not self.tiers or not tier or tier in self.tiers
+        )
 
 
 def parse(value: object, duration: Callable[[str], int]) -> tuple[Outlet, ...]:

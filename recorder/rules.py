@@ -119,6 +119,9 @@ class _Request:
     """What may be typed into it once it runs, as it was asked for; empty outside a shell."""
     modes: list[str] = field(default_factory=list)
     """As the approvers said."""
+    tier: str = ""
+    unsigned: frozenset[str] = frozenset()
+    """Chats whose buttons count."""
     edited: bool = False
     """Another request was made from it, and answers for it."""
 
@@ -327,6 +330,8 @@ class Rules:
             parent=str(body.get("parent", "")),
             mode=str(body.get("mode", "")),
             kind=str(body.get("kind", "")),
+            tier=str(body.get("tier", "")),
+            unsigned=_chats(body),
             identity=str(body.get("identity", "")),
             target=str(body.get("target", "")),
             command=said.command if said is not None else None,
@@ -417,6 +422,9 @@ class Rules:
             return
         if choice not in ("approve", "deny"):
             raise Violation("a decision without a choice")
+        if row.body.get("via"):
+            self._pressed(request, row, leaf)
+            return
         by, said = self._people.signed(row.body, DECISION, VOTE_FIELDS)
         wanted = {"origin": row.origin, "proposal": request.leaf, "request": row.request, "digest": request.digest}
         for name, value in {**wanted, "choice": choice}.items():
@@ -431,14 +439,40 @@ class Rules:
         if choice == "deny":
             request.ended = request.ended or "denied"
         else:
-            inside = all(by in self._policies.members(group) for group in request.groups)
-            if not inside and not any(by in self._policies.members(group) for group in request.escalated):
-                raise Violation(f"{by} approved, and is not in group {' and '.join(request.groups)}")
+            self._check_group(request, by)
             if said.get("mode", "") != row.body.get("mode", "") or said.get("seconds") != row.body.get("seconds"):
                 raise Violation(f"{by} signed another mode than the entry has")
             request.approvers.add(by)
             request.approving.add(leaf)
             request.modes.append(said.get("mode", "") or request.mode)
+
+    def _pressed(self, request: _Request, row: RowLike, leaf: str) -> None:
+        """A button in a chat: nobody signed it, so it counts only where the proposal says so, and for little."""
+        by, choice = str(row.body.get("by")), row.body.get("choice")
+        if row.body["via"] not in request.unsigned or row.body.get("signature"):
+            raise Violation("an unsigned decision where policy accepts none")
+        if request.tier not in ("low", "medium"):
+            raise Violation("an unsigned decision on something of high risk, or that nobody rated")
+        if not self._people.counts(by):
+            raise Violation(f"pressed for {by}, who is no approver, or was revoked")
+        if by in request.proposers:
+            raise Violation(f"{by} decided a request of their own")
+        if request.verdict != "hold":
+            raise Violation("a vote on a request that was not held")
+        self._note("decisions were made in a chat, which no person signed")
+        if choice == "deny":
+            request.ended = request.ended or "denied"
+            return
+        self._check_group(request, by)
+        request.approvers.add(by)
+        request.approving.add(leaf)
+        request.modes.append(request.mode)
+
+    def _check_group(self, request: _Request, by: str) -> None:
+        """Raises Violation."""
+        inside = all(by in self._policies.members(group) for group in request.groups)
+        if not inside and not any(by in self._policies.members(group) for group in request.escalated):
+            raise Violation(f"{by} approved, and is not in group {' and '.join(request.groups)}")
 
     def _escalated(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
@@ -516,6 +550,13 @@ def _check_command(said: requests.Content, name: str, entry: _Whitelisted) -> No
         raise Violation(f"whitelist entry {name} is for another command")
     if entry.code != requests.code(said):
         raise Violation(f"whitelist entry {name} is for other code on stdin or in a script")
+
+
+def _chats(body: Any) -> frozenset[str]:
+    chats = body.get("unsigned", [])
+    if not isinstance(chats, list) or not all(isinstance(chat, str) for chat in chats):
+        raise Violation("a request whose chats cannot be read")
+    return frozenset(chats)
 
 
 def _groups(body: Any) -> list[str]:

@@ -103,6 +103,7 @@ def terms(original: Request, drafted: Request, judgement: Judgement) -> Judgemen
         approvals=max(judgement.approvals, 1 if lone else 2),
         timeout=min(judgement.timeout, left),
         emergency=False,
+        unsigned=(),
     )
 
 

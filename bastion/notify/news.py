@@ -52,12 +52,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "recorder": Kind("a recording failed", urgent=True),
         "channel": Kind("a notification channel is dead", urgent=False),
         "more": Kind("more than can be told one by one", urgent=False),
+        "answer": Kind("what became of a button", urgent=False),
         "test": Kind("a test", urgent=False),
     }
 )
-"""Every sort of news, as `events` in `[[notify]]` names it; `more` and `test` go to every channel."""
+"""Every sort of news, as `events` in `[[notify]]` names it; `more`, `answer` and `test` are not chosen."""
 
-ALWAYS = frozenset({"more", "test"})
 
 FROM_ALERTS: Mapping[str, str] = MappingProxyType(
     {
@@ -130,6 +130,7 @@ def of_request(info: RequestInfo, kind: str, line: Line = visible_line) -> News:
         identity=info.identity,
         target=info.target,
         at=info.created,
+        buttons=kind == "held" and "slack" in info.unsigned and info.tier in ("low", "medium"),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from bastion.notify import payloads, signing
@@ -85,6 +86,8 @@ class Slack:
         base = settings["url"] or SLACK_API
         self._where = address(base.rstrip("/") + "/chat.postMessage" if self._token else base)
         self._buttons = bool(settings["app_token"])
+        if self._buttons and find_spec("slack_sdk") is None:
+            raise ValueError("slack-sdk is missing: install agent-bastion[slack]")
 
     async def send(self, news: News, message: str) -> None:
         """Sender"""

@@ -21,9 +21,11 @@ import contextlib
 import json
 import random
 import sys
+import threading
 from collections import deque
 from typing import Any
 
+from bastion.notify import slack
 from bastion.notify.news import News
 from bastion.notify.sending import Permanent, Sender, Temporary, make
 
@@ -134,10 +136,14 @@ class Channel:
         )
 
 
+_saying = threading.Lock()
+
+
 def say(message: dict[str, Any]) -> None:
-    """One line to the daemon."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    """One line to the daemon, from any thread."""
+    with _saying:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
 
 
 async def serve() -> None:
@@ -157,6 +163,8 @@ async def serve() -> None:
             error = str(problem)
         channels[name] = Channel(name, sender, error, first["pace"], say)
         channels[name].report("")
+        if settings["app_token"] and sender is not None:
+            slack.listen({**settings, "pace": first["pace"]}, lambda found: say({"press": found}))
         tasks.append(loop.create_task(channels[name].run(), name=f"channel {name}"))
     while line := await reader.readline():
         asked = json.loads(line)

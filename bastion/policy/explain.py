@@ -74,6 +74,10 @@ def _terms(policy: Policy) -> Iterator[tuple[Where, str]]:
             timeout.where,
             _sentence(timeout.where, f"is denied when nobody decides within {span(timeout.seconds)}{what}"),
         )
+    for chat in policy.clauses.accepts:
+        what = f" for {selectors(chat.selectors)}" if chat.selectors else ""
+        words = f"buttons in {chat.chat} count, unsigned, for low and medium risk{what}"
+        yield chat.where, _sentence(chat.where, words)
     for later in policy.clauses.escalations:
         yield later.where, _sentence(later.where, f"{_when(later.seconds)} group {later.group} may decide, too")
     for forward in policy.clauses.forwards:

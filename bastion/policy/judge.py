@@ -75,6 +75,8 @@ class Judgement:
     """Seconds that it is held at most."""
     escalation: tuple[Escalation, ...] = ()
     """In the order of time."""
+    unsigned: tuple[str, ...] = ()
+    """Chats (rules.CHATS) whose buttons count. Never for high risk, or what nobody rated."""
     recording: bool = False
     """It runs only while it is recorded."""
     emergency: bool = False
@@ -131,6 +133,7 @@ def _settled(request: Request, said: Judgement) -> Request:
         rule=said.rule,
         approvers=said.approvers,
         escalation=tuple((each.seconds, each.group) for each in said.escalation),
+        unsigned=said.unsigned,
     )
 
 
@@ -370,6 +373,11 @@ def _terms(question: Question, policy: Policy, clauses: Clauses) -> Judgement:
         approvers=tuple(sorted({each.group for each in asked if each.group})),
         timeout=timeout,
         escalation=tuple(sorted((each for each in later if each.seconds < timeout), key=lambda each: each.seconds)),
+        unsigned=tuple(
+            sorted({each.chat for each in clauses.accepts if speaks(each.where, each.selectors)})
+            if question.assessment.tier in (Tier.LOW, Tier.MEDIUM)
+            else ()
+        ),
         recording=any(_holds(each.where, question) for each in clauses.recordings),
         policy=policy.digest,
     )

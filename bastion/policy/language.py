@@ -27,12 +27,14 @@ from bastion.policy.forwards import NotADestination
 from bastion.policy.forwards import parse as parse_destination
 from bastion.policy.rules import (
     APPROVALS_MOST,
+    CHATS,
     DAY,
     FORWARD_MOST,
     FORWARD_SECONDS,
     TIMEOUT_LEAST,
     TIMEOUT_MOST,
     WHEN_ABSENT,
+    Accept,
     Action,
     Approvals,
     BreakGlass,
@@ -362,6 +364,14 @@ class _Reader:
         cursor.end("`for` and what is done, or the end of the statement")
         self._add("timeouts", Timeout(where, seconds, selectors))
 
+    def _accept(self, cursor: _Cursor, around: _Around) -> None:
+        chat = next((each for each in CHATS if cursor.word(each)), "")
+        if not chat:
+            raise cursor.fail(f"one of {', '.join(CHATS)}")
+        selectors = _selectors(cursor) if cursor.word("for") else ()
+        cursor.end("`for` and what is done, or the end of the statement")
+        self._add("accepts", Accept(_where(cursor, around), chat, selectors))
+
     def _escalate(self, cursor: _Cursor, around: _Around) -> None:
         if cursor.word("when"):
             if not cursor.word("absent"):
@@ -540,6 +550,7 @@ _STATEMENTS: Mapping[str, Callable[[_Reader, _Cursor, _Around], None]] = {
     "rate": _Reader._rate,
     "approvals": _Reader._approvals,
     "timeout": _Reader._timeout,
+    "accept": _Reader._accept,
     "escalate": _Reader._escalate,
     "require": _Reader._require,
     "freeze": _Reader._freeze,

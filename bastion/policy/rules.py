@@ -120,6 +120,20 @@ class Timeout:
     """`timeout approve` was written: lint refuses it, and nothing obeys it."""
 
 
+CHATS = ("slack",)
+"""Where people may decide without a signature, where policy accepts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Buttons of a chat count, for what is of low or medium risk."""
+
+    where: Where
+    chat: str
+    """Of CHATS."""
+    selectors: tuple[Selector, ...]
+
+
 WHEN_ABSENT = 0
 """Seconds of an escalation that waits for no time, but for nobody to be there."""
 
@@ -264,6 +278,7 @@ class Clauses:
     approvals: tuple[Approvals, ...] = ()
     timeouts: tuple[Timeout, ...] = ()
     escalations: tuple[Escalation, ...] = ()
+    accepts: tuple[Accept, ...] = ()
     limits: tuple[Limit, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     requirements: tuple[Requirement, ...] = ()

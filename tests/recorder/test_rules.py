@@ -1054,3 +1054,63 @@ class TestEdits:
             )
 
         bad(told, what, "not the one that ana signed")
+
+
+class TestChats:
+    """A button in a chat, which nobody signed."""
+
+    @staticmethod
+    def pressed(story: Story, first: Entry, by: str = "ana", choice: str = "approve", **more: Any) -> Entry:
+        body = {"digest": first.body["digest"], "choice": choice, "by": by, "statement": "", "signature": ""}
+        body |= {"via": "slack", "via_user": "U1", **more}
+        return story.write(Draft("request.decided", by, body, session="s-1", request=first.request, cause=first.leaf))
+
+    def test_where_policy_accepts_it(self, told: Tell) -> None:
+        def what(story: Story) -> None:
+            first = story.propose(unsigned=["slack"], tier="medium")
+            story.start(first, self.pressed(story, first))
+
+        (note,) = good(told, what)
+        assert "no person signed" in note
+
+    @pytest.mark.parametrize(
+        ("proposal", "vote", "words"),
+        [
+            ({"tier": "low"}, {}, "accepts none"),
+            ({"tier": "low", "unsigned": ["slack"]}, {"via": "other"}, "accepts none"),
+            ({"tier": "low", "unsigned": ["slack"]}, {"signature": "x"}, "accepts none"),
+            ({"tier": "high", "unsigned": ["slack"]}, {}, "high risk"),
+            ({"tier": "unrated", "unsigned": ["slack"]}, {}, "high risk"),
+            ({"tier": "low", "unsigned": ["slack"]}, {"by": "eve"}, "no approver"),
+            ({"tier": "low", "unsigned": ["slack"], "identity": "ana"}, {}, "of their own"),
+        ],
+    )
+    def test_where_it_does_not_count(
+        self, told: Tell, proposal: dict[str, Any], vote: dict[str, Any], words: str
+    ) -> None:
+        bad(told, lambda story: self.pressed(story, story.propose(**proposal), **vote), words)
+
+    def test_who_was_revoked_presses_nothing(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(unsigned=["slack"], tier="low")
+            story.revoke(story.ana)
+            return self.pressed(story, first)
+
+        bad(told, what, "revoked")
+
+    def test_one_press_is_not_two_approvals(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(unsigned=["slack"], tier="low", approvals=2)
+            self.pressed(story, first)
+            return story.start(first, self.pressed(story, first))
+
+        bad(told, what, "1 of 2")
+
+    def test_a_denial_ends_it(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            first = story.propose(unsigned=["slack"], tier="low")
+            yes = self.pressed(story, first)
+            self.pressed(story, first, "ben", "deny")
+            return story.start(first, yes)
+
+        bad(told, what, "denied")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +118,69 @@ class Mail:
     @property
     def port(self) -> int:
         return int(self._controller.port)
+
+
+class FakeSlack:
+    """Slack as far as Socket Mode and chat.postMessage go: its web API over HTTP, a websocket that speaks its envelopes
+    (docs.slack.dev, Using Socket Mode)."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.tokens: list[str] = []
+        self.acknowledged: list[str] = []
+        self._sockets: list[ServerConnection] = []
+
+    def __enter__(self) -> FakeSlack:
+        self._server = serve(self._talk, "127.0.0.1", 0)
+        self._port = self._server.socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self._web = Web(reply=self._reply)
+        self._web.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._web.__exit__()
+        for each in self._sockets:
+            each.close()
+        self._server.shutdown()
+        self._thread.join()
+
+    @property
+    def api(self) -> str:
+        """Base address of the web API."""
+        return f"{self._web.url}/api/"
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._sockets)
+
+    def _reply(self, got: Got) -> bytes:
+        self.tokens.append(got.headers.get("authorization", ""))
+        if got.path.endswith("/apps.connections.open"):
+            return json.dumps({"ok": True, "url": f"ws://127.0.0.1:{self._port}/link"}).encode()
+        if got.path.endswith("/chat.postMessage"):
+            self.messages.append(json.loads(got.body))
+        return b'{"ok": true}'
+
+    def _talk(self, socket: ServerConnection) -> None:
+        socket.send(json.dumps({"type": "hello", "num_connections": 1}))
+        self._sockets.append(socket)
+        with contextlib.suppress(ConnectionClosed):
+            for text in socket:
+                self.acknowledged.append(json.loads(text)["envelope_id"])
+
+    def buttons(self, request: str) -> dict[str, dict[str, Any]]:
+        """The buttons of the message about that request, by action."""
+        for message in self.messages:
+            for block in message["blocks"]:
+                if block["type"] == "actions" and block["block_id"] == f"decide {request}":
+                    return {each["action_id"]: each for each in block["elements"]}
+        return {}
+
+    def press(self, button: dict[str, Any], user: str, envelope: str = "e-1", **changes: Any) -> None:
+        """What Slack sends when somebody presses it."""
+        action = {"action_id": button["action_id"], "value": button["value"], "type": "button"}
+        payload = {"type": "block_actions", "user": {"id": user}, "actions": [action], **changes}
+        said = {"type": "interactive", "envelope_id": envelope, "payload": payload, "accepts_response_payload": False}
+        self._sockets[-1].send(json.dumps(said))

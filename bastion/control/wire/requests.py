@@ -68,6 +68,8 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     mode: str = TtyMode.NONE.value
     terminal: str = ""
+    unsigned: list[str] = []
+    """Chats whose buttons count for it."""
     author: str = ""
     """The approver who edited it; empty: it is as the agent sent it."""
     edits: str = ""
@@ -125,6 +127,7 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
             parent=self.parent,
             mode=TtyMode(self.mode),
             terminal=self.terminal,
+            unsigned=tuple(self.unsigned),
             author=self.author,
             edits=self.edits,
             answers=self.answers,

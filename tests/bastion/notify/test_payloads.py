@@ -108,4 +108,4 @@ def test_alerts_that_are_news() -> None:
 def test_every_event_has_words() -> None:
     from bastion.outlets import EVENTS
 
-    assert {*EVENTS, "more", "test"} == set(KINDS)
+    assert {*EVENTS, "more", "answer", "test"} == set(KINDS)

@@ -205,3 +205,11 @@ def test_escalation_when_nobody_is_there() -> None:
     text = policy('group x "a"\nescalate when absent to x\nescalate after 30s to x')
     (one, two) = parse(text).clauses.escalations
     assert (one.seconds, one.group, two.seconds) == (WHEN_ABSENT, "x", 30)
+
+
+def test_chats() -> None:
+    (one, two) = parse(policy("accept slack\naccept slack for restart, medium")).clauses.accepts
+    assert (one.chat, one.selectors, len(two.selectors)) == ("slack", (), 2)
+    for body in ("accept", "accept teams", "accept slack for"):
+        with pytest.raises(ConfigError):
+            parse(policy(body))
