@@ -30,6 +30,7 @@ from recorder.keys import public_line
 from recorder.reader import Missing, Reader
 from recorder.readstore import ReadStore
 from recorder.segments import Segments, file_name
+from recorder.tombstones import DELETED
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}", re.ASCII)
 
@@ -152,7 +153,8 @@ def _write_chunks(store: ReadStore, out: Path) -> None:
 def _write_casts(reader: Reader, out: Path) -> None:
     (out / "casts").mkdir(mode=0o700)
     sessions = dict.fromkeys(entry.session for entry in reader.entries(types=("recording.chunk",)))
-    for number, session in enumerate(sessions):
+    gone = {entry.session for entry in reader.entries(types=(DELETED,))}  # what is left of them is that entry
+    for number, session in enumerate(each for each in sessions if each not in gone):
         name = session if _FILE_NAME.fullmatch(session) else f"session-{number}"
         with _open(out / "casts" / f"{name}.cast") as file:
             file.writelines(line.encode() for line in cast(reader, session))

@@ -33,6 +33,7 @@ from recorder.ledger import Draft, Ledger
 from recorder.segments import NAMESPACE
 from tests.recorder.attacks import encoded, leaf, rechain
 from tests.recorder.stories import HOST, Person, Story, ledger_key
+from tests.vectors.recorded_bundles import RECORDED, without_casts
 
 HERE = Path(__file__).parent / "bundles"
 KEY, NEXT, OTHER = ledger_key(), ledger_key(8), ledger_key(99)
@@ -75,7 +76,7 @@ class Making:
     head: str = ""
 
 
-def tell(work: Path, what: Callable[[Making], object], host: str = HOST) -> Making:
+def tell(work: Path, what: Callable[[Making], object], host: str = HOST, key: LedgerKey = KEY) -> Making:
     """A ledger with that story."""
     counter = iter(range(1_000_000))
 
@@ -84,7 +85,7 @@ def tell(work: Path, what: Callable[[Making], object], host: str = HOST) -> Maki
 
     clock = FixedClock()
     with mock.patch("recorder.ledger.os.urandom", chance):
-        ledger = Ledger.create(work, host=host, key=KEY, clock=clock)
+        ledger = Ledger.create(work, host=host, key=key, clock=clock)
         made = Making(Story(ledger, ana=person("ana", 21), ben=person("ben", 22)), clock, work)
         try:
             what(made)
@@ -328,6 +329,9 @@ def special(work: Path, out: Path) -> None:
     finish("checkpoint-of-another-ledger", "another ledger's head under the same key", "TAMPER", 10, 1, "")
     anchor = ours.head
     rechain(ours.store, edited, KEY)
+    mallory = tell(work / "mallory", usual, key=OTHER)
+    export.bundle(mallory.store, out / "key-swapped-inside")
+    seal(out / "key-swapped-inside", "all of it made anew under another key, which lies in it", "TAMPER", 0, 1, "")
     finish("stolen-key", "the last entry rewritten and signed with the log's own key", "FORK", 0, 0, anchor)
     finish("stolen-key-without-anchor", "the same, and nobody kept an anchor", "OK", None, 0, "")
 
@@ -355,6 +359,13 @@ def make(out: Path) -> None:
             export.bundle(made.store, out / name)
             case.change(out / name)
             seal(out / name, case.about, case.verdict, case.seq, case.status, made.head if case.head else "")
+        for name, (about, verdict, seq, story, change) in RECORDED.items():
+            made = tell(work / name, story)
+            export.bundle(made.store, out / name, content=True)
+            without_casts(out / name)
+            if change is not None:
+                change(out / name)
+            seal(out / name, about, verdict, seq, 0, made.head)
         special(work, out)
 
 

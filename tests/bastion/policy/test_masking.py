@@ -96,7 +96,8 @@ def test_policy_says_for_whom_output_is_overwritten() -> None:
     from bastion.policy.language import parse
 
     policy = parse(
-        'policy "p" {\n  version 1\n  agent "bot" {\n    mask secrets\n  }\n  environment "lab" {\n    mask secrets\n  }\n}\n',
+        'policy "p" {\n  version 1\n  agent "bot" {\n    mask secrets\n  }\n'
+        '  environment "lab" {\n    mask secrets\n  }\n}\n',
         "p",
     )
     assert [len(mask.where.conditions) for mask in policy.clauses.masks] == [2, 1]
