@@ -12,9 +12,11 @@ attaches to it; what was started and not finished gets its end from recovery, wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bastion.errors import BastionError, Conflict, NotAllowed
 from bastion.gate import intent, notices
 from bastion.gate.effects import Authorization
 from bastion.gate.notices import Notice
@@ -24,6 +26,7 @@ from bastion.policy.judge import Judgement
 from bastion.sftp.changes import Item, TooLong, describe
 from bastion.sftp.rating import rate
 from bastion.ssh.dealings import Dealings
+from recorder.errors import RecorderError
 from recorder.recording import Summary
 
 
@@ -37,8 +40,12 @@ class Refusal:
     """Exit status that says the same (gate.notices)."""
 
 
-class Left(Exception):
-    """The agent left, or was cut, while it waited; its request was seen to."""
+class Left(asyncio.CancelledError):
+    """The agent left, or was cut, while it waited; its request was seen to. No Exception: asyncssh answers those."""
+
+
+class Broken(asyncio.CancelledError):
+    """The bastion cannot do its part, so the channel ends; `Asking.trouble` has why. No Exception, as Left."""
 
 
 NO_STREAMS = {"output": 0, "stderr": 0, "input": 0}
@@ -53,6 +60,9 @@ class Asking:
         self._waiting: asyncio.Future[tuple[Decision, float]] | None = None
         self._ended = ""
         self._keeps = False
+        self.busy = 0
+        """Steps under way that must not be cancelled between the ledger and the desk."""
+        self.trouble: BastionError | RecorderError | None = None
 
     # --- what becomes of the agent --------------------------------------------------------------------------------
 
@@ -115,13 +125,32 @@ class Asking:
     # --- asking ---------------------------------------------------------------------------------------------------
 
     async def ask(self, items: Sequence[Item]) -> Authorization | Refusal:
-        """Leave to do these, its start durable. Raises Left, and BastionError when the bastion cannot do its part."""
+        """Leave to do these, its start durable. Raises Left, Broken."""
         try:
             asked = self.request(items)
         except TooLong as error:
-            return Refusal(str(error), notices.EXIT_DENIED)
+            return self._refuse(notices.refused(str(error)), notices.EXIT_DENIED)
         if reason := self._with.unwanted():
             raise Left(reason)
+        with self._whole():
+            try:
+                return await self._ask(asked)
+            except (Conflict, NotAllowed) as error:
+                return self._refuse(notices.failed(str(error)), notices.EXIT_BASTION)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A step that is made to its end, or breaks the channel."""
+        self.busy += 1
+        try:
+            yield
+        except (BastionError, RecorderError) as error:
+            self.trouble = error
+            raise Broken from error
+        finally:
+            self.busy -= 1
+
+    async def _ask(self, asked: Request) -> Authorization | Refusal:
         self._waiting = asyncio.get_running_loop().create_future()
         try:
             found = await self._services.broker.claim(asked, self._with.id, self._decided)
@@ -136,6 +165,8 @@ class Asking:
             self.say(notices.ticket(request, decision.by))
             return await self._start(Authorization(request, decision))
         finally:
+            if self._waiting.done() and not self._waiting.cancelled():
+                self._waiting.exception()  # nobody may have waited for it
             self._waiting.cancel()
             self._waiting = None
 
@@ -209,17 +240,18 @@ class Asking:
         taken: tuple[int, str] = (0, ""),
     ) -> None:
         """Commit the end: `given` are bytes and SHA-256 that went to the agent, `taken` that came from it and were
-        written. Nothing happens the second time. Raises StoreError."""
+        written. Nothing happens the second time. Raises Broken."""
         if request not in self._with.records.unfinished:
             return
         sizes = {**NO_STREAMS, "output": given[0], "input": taken[0]}
         hashes = {"output": given[1], "stderr": "", "input": taken[1]}
         summary = Summary(0, 0, sizes, hashes, "")
-        ended = await self._with.records.finished(request, summary, status, "", note)
+        with self._whole():
+            ended = await self._with.records.finished(request, summary, status, "", note)
         self._services.broker.ran(request.id, ended)
 
     async def abandon(self, note: str) -> None:
-        """Commit the end of all that was started and has none. Raises BastionError."""
+        """Commit the end of all that was started and has none. Raises Broken."""
         for request in self._with.records.unfinished:
             await self.finished(request, status=1, note=note)
 

@@ -27,7 +27,7 @@ from bastion.errors import BastionError, Unreachable
 from bastion.gate import effects as do
 from bastion.gate import notices
 from bastion.model import Request
-from bastion.sftp.asking import Asking, Left, Refusal
+from bastion.sftp.asking import Asking, Broken, Left, Refusal
 from bastion.sftp.changes import LOOK
 from bastion.sftp.far import Far, served
 from bastion.sftp.files import Files
@@ -166,8 +166,8 @@ class SftpSession(SSHServerStreamSession[bytes]):
         return self._settling is not None and self._settling.applying
 
     def _end_task(self) -> None:
-        """Once nothing is being made any more, so that the ledger has how many were."""
-        if self._applying and self._loop is not None:
+        """Once nothing is being made or written down any more, so that the ledger has all of it, once."""
+        if (self._applying or self._asking.busy) and self._loop is not None:
             self._loop.call_later(LOOK_AGAIN_SECONDS, self._end_task)
         elif self._task is not None:
             self._task.cancel()
@@ -182,16 +182,21 @@ class SftpSession(SSHServerStreamSession[bytes]):
             effect = await self._serve()
         except Left as error:
             effect = do.Exit(notices.EXIT_BASTION, why=str(error))
+        except Broken:
+            effect = self._failed(self._asking.trouble or BastionError(INTERNAL))
         except (BastionError, RecorderError, asyncssh.Error, OSError) as error:
-            reason = _words(error)
-            if not self._with.unwanted():
-                self._with.say(notices.failed(reason))
-            effect = do.Exit(notices.EXIT_BASTION, why=reason)
+            effect = self._failed(error)
         except Exception:
             log.exception("session %s", self.id)
             self._with.say(notices.failed(INTERNAL))
         finally:
             await self._close(effect)
+
+    def _failed(self, error: Exception) -> do.Exit:
+        reason = _words(error)
+        if not self._with.unwanted():
+            self._with.say(notices.failed(reason))
+        return do.Exit(notices.EXIT_BASTION, why=reason)
 
     async def _serve(self) -> do.Exit:
         if reason := self._with.unwanted() or self._with.closed():
@@ -267,6 +272,8 @@ class SftpSession(SSHServerStreamSession[bytes]):
             if not settling.refusals:
                 raise Unreachable(error.reason) from None
         except asyncio.CancelledError:
+            if self._asking.trouble is not None:
+                raise Broken from None
             if not self._with.unwanted():
                 raise
             raise Left(self._with.unwanted()) from None
@@ -295,8 +302,8 @@ class SftpSession(SSHServerStreamSession[bytes]):
             if self._recording is not None:
                 await asyncio.wrap_future(self._recording.finish())
             await self._asking.abandon(f"it did not end by itself: {effect.why}")
-        except (BastionError, RecorderError) as error:
-            log.error("session %s: %s", self.id, error)
+        except (BastionError, RecorderError, Broken) as error:
+            log.error("session %s: %s", self.id, self._asking.trouble or error)
         if self._with.cut:
             self._with.say(notices.cut(self._with.cut))
         await self._with.exit(effect)
