@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.bypass.vectors import commands, protocol, shell, state, transfers
+from tests.bypass.vectors import commands, nested, protocol, shell, state, transfers
 
-VECTORS = shell.VECTORS + commands.VECTORS + protocol.VECTORS + state.VECTORS + transfers.VECTORS
+VECTORS = shell.VECTORS + nested.VECTORS + commands.VECTORS + protocol.VECTORS + state.VECTORS + transfers.VECTORS
 
 ELSEWHERE = {
     **dict.fromkeys(
