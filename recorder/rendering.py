@@ -31,8 +31,8 @@ from recorder.errors import KeyframeError
 from recorder.frames import Frame
 from recorder.screen import Screen
 
-STEP_BYTES = 16 * 1024
-"""Output between two keyframes: 4 to 20 ms of rendering."""
+STEP_BYTES = 12 * 1024
+"""Output between two keyframes: 3 to 15 ms of rendering."""
 END_BYTES = 4 * 1024
 """Output since the last keyframe that makes the end of a chunk worth one."""
 END_CHUNKS = 16

@@ -33,6 +33,9 @@ FRAME_COST = 64
 OPEN_LIMIT = 16
 """Recordings that are kept open."""
 
+CHUNKS_KEPT = 3
+"""Chunks of a recording that are kept as they were read: that of a moment and its neighbours."""
+
 BACK_LIMIT = 256
 """Records that are looked through for a keyframe; recorder.rendering makes one every 16 chunks, or less often only
 where it would be larger than what was put out."""
@@ -65,8 +68,19 @@ class Known:
         self.marks: list[MarkInfo] = []
         self._marked = 0
         self.guard = threading.Lock()
+        self._chunks: dict[int, list[Frame]] = {}
         self._sums: tuple[int, tuple[int, ...]] | None = None
         self._checked = 0.0
+
+    def _chunk(self, number: int) -> list[Frame]:
+        """The frames of a chunk; the last few are kept, since one answer looks at them several times."""
+        found = self._chunks.pop(number, None)
+        if found is None:
+            found = self.spine.read(self._reader, number)
+        self._chunks[number] = found
+        if len(self._chunks) > CHUNKS_KEPT:
+            del self._chunks[next(iter(self._chunks))]
+        return found
 
     def still(self, now: float) -> bool:
         """Are the chunks that are known here still those of the store? Asked every CHECK_SECONDS."""
@@ -129,7 +143,7 @@ class Known:
         number = self.spine.chunk_of(first)
         while first < end and number < len(self.spine.links):
             link = self.spine.links[number]
-            for frame in self.spine.read(self._reader, number)[first - link.first : end - link.first]:
+            for frame in self._chunk(number)[first - link.first : end - link.first]:
                 found.append(frame)
                 size += len(frame.data) + FRAME_COST
                 if size >= PAGE_BYTES:
@@ -152,7 +166,7 @@ class Known:
         number = self.spine.chunk_of(first - 1) if first > 0 else -1
         while number >= 0 and len(found) < overwriting.LEAD_FRAMES:
             try:
-                frames = self.spine.read(self._reader, number)[: max(0, first - self.spine.links[number].first)]
+                frames = self._chunk(number)[: max(0, first - self.spine.links[number].first)]
             except RecorderError:
                 break
             found = [*frames, *found]
@@ -163,16 +177,22 @@ class Known:
 
     def _behind(self, first: int) -> list[Frame]:
         """What goes on from that frame, likewise."""
-        try:
-            found = self.read(first, min(first + overwriting.LEAD_FRAMES, self.spine.frames))
-        except RecorderError:
-            return []
-        return overwriting.first(found)
+        found: list[Frame] = []
+        number = self.spine.chunk_of(first)
+        while number < len(self.spine.links) and len(found) < overwriting.LEAD_FRAMES:
+            try:
+                found += self._chunk(number)[max(0, first - self.spine.links[number].first) :]
+            except RecorderError:
+                break
+            if len(shorter := overwriting.first(found)) < len(found):
+                return shorter
+            number += 1
+        return found
 
     def behind(self, at: int) -> tuple[int, int]:
         """The chunk and the number of the first frame later than `at`."""
         number = self.spine.chunk_at(at)
-        frames = self.spine.read(self._reader, number)
+        frames = self._chunk(number)
         passed = next((n for n, frame in enumerate(frames) if frame.at_us > at), len(frames))
         return number, self.spine.links[number].first + passed
 
@@ -182,7 +202,7 @@ class Known:
         first, size = target, 0
         while chunk >= 0 and size < TAIL_BYTES:
             link = self.spine.links[chunk]
-            for frame in reversed(self.spine.read(self._reader, chunk)[: max(0, target - link.first)]):
+            for frame in reversed(self._chunk(chunk)[: max(0, target - link.first)]):
                 kept.append(frame)
                 first -= 1
                 size += (len(frame.data) if frame.kind in replay.SHOWN else 0) + FRAME_COST

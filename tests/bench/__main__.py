@@ -20,11 +20,11 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import decisions, echo, load, shell, transfers  # noqa: E402 -- found only now
+from tests.bench import decisions, echo, load, recordings, shell, transfers  # noqa: E402 -- found only now
 from tests.bench.ways import Ways  # noqa: E402
 from tests.support.house import House  # noqa: E402
 
-PARTS = ("decisions", "transfers", "defaults", "open", "shell", "echo", "held", "storm")
+PARTS = ("decisions", "transfers", "defaults", "open", "shell", "echo", "recordings", "held", "storm")
 
 
 async def allow(house: House, commands: Sequence[str]) -> None:
@@ -60,7 +60,18 @@ def compared(work: Path, mib: int, runs: int, bulk_runs: int, *, defaults: bool)
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; may be repeated.")
 @click.option("--json", "as_json", type=click.Path(path_type=Path), default=Path("build/bench.json"), show_default=True)
 @click.option("--levels", default="100,1000", show_default=True, help="How many sessions are held, rising.")
-def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Path, levels: str) -> None:
+@click.option("--recording-mb", default=100, show_default=True, help="Size of the recording that is sought in.")
+@click.option("--recording-seconds", default=30, show_default=True, help="How long sessions are recorded for storage.")
+def main(
+    mib: int,
+    runs: int,
+    bulk_runs: int,
+    only: tuple[str, ...],
+    as_json: Path,
+    levels: str,
+    recording_mb: int,
+    recording_seconds: int,
+) -> None:
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="bastion-bench-") as name:
         work = Path(name)
@@ -81,6 +92,8 @@ def main(mib: int, runs: int, bulk_runs: int, only: tuple[str, ...], as_json: Pa
                     rows.append(load.storm(work, 200, 5))
                 case "shell":
                     rows += shell.table(work, runs)
+                case "recordings":
+                    rows += recordings.table(work / part, recording_mb, 1000, recording_seconds)
                 case "echo":
                     rows += echo.table(work / part, runs * 20)
     click.echo("\nmedians; MB/s: more is better, ms: less; one machine, loopback, new connections")
