@@ -50,7 +50,8 @@ from bastion.gate import dispatch
 from bastion.gate.frames import FrameError
 from bastion.model import RequestKind, State, script_hash
 from bastion.policy.aside import aside, there
-from bastion.policy.scripts import guarded, question
+from bastion.policy.running_files import pinned
+from bastion.policy.scripts import question
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.reader import Reader
@@ -144,7 +145,7 @@ class Mint:
             return "false"
         if info.kind == RequestKind.TRANSFER.value:
             return SFTP
-        command = guarded(info.command, info.script, script_hash(info.script_code))
+        command = pinned(info.command, info.script, script_hash(info.script_code))
         if info.kind == RequestKind.LINE.value:
             beside = info.cwd.startswith("/") and not info.parent and aside(info.command)
             if info.state != State.ALLOWED.value or not beside:

@@ -38,6 +38,7 @@ from bastion.model import (
 from bastion.model import State as RequestState
 from bastion.policy.ansible import described
 from bastion.policy.judge import Judgement
+from bastion.policy.running_files import brought_in
 from bastion.policy.tools import fed
 from bastion.policy.transfers import pushes_to
 
@@ -184,6 +185,8 @@ class Gate:
         asked = self._asked()
         if event.script:
             found = self._described(asked.assessment, event.script_code)
+            if said := brought_in(event.script, event.script_code):
+                found = replace(found, reasons=(*found.reasons, *said), weights=(*found.weights, *[0] * len(said)))
             asked = replace(asked, script=event.script, script_code=event.script_code, assessment=found)
         judgement = self._judge(asked, event.now)
         request = self.request = judgement.settle(asked)

@@ -101,14 +101,16 @@ def question(path: str) -> bytes:
     return f"head -c {CODE_LIMIT + 1} < {shlex.quote(path)}".encode()
 
 
-def guarded(command: bytes, path: str, sha256: str) -> bytes:
-    """The command behind a comparison of the file, in the same shell: it runs only with the content that was approved.
-    Read alike by POSIX shells and fish. Without a path, the command as it is."""
+def guarded(command: bytes, path: str, sha256: str, absent: Sequence[str] = ()) -> bytes:
+    """The command behind a comparison of the file, in the same shell: it runs only with the content that was approved,
+    and while there is none of the `absent`. Read alike by POSIX shells and fish. Without a path, the command as it is.
+    """
     if not path:
         return command
     sum_ = f"\"$(sha256sum < {shlex.quote(path)})\" = '{sha256}  -'"
     refuse = f"echo {shlex.quote(f'bastion: {path} does not hold what was approved; it does not run')} >&2; exit 125"
-    return f"test {sum_} || eval {shlex.quote(refuse)}; ".encode() + command
+    none = "".join(f"test -e {shlex.quote(each)} && eval {shlex.quote(refuse)}; " for each in absent)
+    return f"test {sum_} || eval {shlex.quote(refuse)}; {none}".encode() + command
 
 
 def _script(words: Sequence[Word], depth: int) -> str:

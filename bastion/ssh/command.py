@@ -21,7 +21,7 @@ from bastion.gate.command import Command
 from bastion.gate.shell import Shell
 from bastion.ids import request_id
 from bastion.model import Request, script_hash
-from bastion.policy.scripts import guarded
+from bastion.policy.running_files import pinned
 from bastion.policy.visible import visible_line
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver_channels import Terminal
@@ -101,7 +101,7 @@ class CommandSession(ShellSession):
             self._events.post(sv.DriverFailed(f"not started: {reason}"))
             return
         self._mark(f"{request.id} {visible_line(stored, MARKER_WIDTH)}")
-        command, observer = guarded(stored, request.script, script_hash(request.script_code)), driver.finder()
+        command, observer = pinned(stored, request.script, script_hash(request.script_code)), driver.finder()
         if target.credential == CERTIFIED:
             command, observer = FORCED, dispatch.OBSERVER
         self._begin_output(request)

@@ -15,7 +15,7 @@ from bastion.errors import BastionError
 from bastion.gate import events as ev
 from bastion.model import Request, StdinMode, Target, script_hash
 from bastion.overwriting import Covers
-from bastion.policy.scripts import guarded
+from bastion.policy.running_files import pinned
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
 from bastion.ssh.services import Services
@@ -100,7 +100,7 @@ class Execution:
         """Send the command as the ledger holds it; UpstreamOpened or UpstreamFailed. `gated` makes what takes stdin
         that is judged by itself. Raises StoreError."""
         stored = self._services.stored(request.id, request.digest)
-        command = guarded(stored, request.script, script_hash(request.script_code))
+        command = pinned(stored, request.script, script_hash(request.script_code))
         self._recording = self._services.record(self._session, self._recorder_moved)
         self._recording.write("marker", f"{request.id} {visible_line(stored, MARKER_WIDTH)}".encode())
         covers = Covers() if self._services.masked(request) else None

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from bastion import audit
 from bastion.gate import events as ev
 from bastion.model import Decision, Request
-from bastion.policy.scripts import CODE_LIMIT, question, script_file
-from bastion.policy.shell import Parsed, parse
+from bastion.policy.running_files import shown_file
+from bastion.policy.scripts import CODE_LIMIT, question
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.minting import Certify
 
@@ -31,8 +31,7 @@ async def find_twin(
 
 async def _read_script(dealings: Dealings, request: Request) -> tuple[str, bytes]:
     """The file on the target that the command runs, and what it holds; empty if there is none to be had."""
-    parsed = parse(request.command)
-    path = script_file(parsed) if isinstance(parsed, Parsed) else ""
+    path = shown_file(request.command)
     if not path:
         return "", b""
     pool, target, asked = dealings.services.pool, dealings.target, question(path)

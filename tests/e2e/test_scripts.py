@@ -53,6 +53,25 @@ async def test_shown_and_run(house: House, ana: Client, script: Path) -> None:
         assert (outcome.status, outcome.stdout) == (0, b"ran with now\n"), outcome.stderr
 
 
+async def test_behind_cd_in_a_shell_and_by_make(house: House, ana: Client, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("echo ran\n")
+    (tmp_path / "Makefile").write_text("include other.mk\nall:\n\t@echo ran\n")
+    (tmp_path / "other.mk").write_text("")
+    for command, name in (
+        (f"cd {tmp_path} && sh x", "x"), (f"sh -c 'sh {tmp_path}/x && sleep 0'", "x"),
+        (f"make -C {tmp_path} -s", "Makefile"),
+    ):  # fmt: skip
+        process = await house.ssh("web-1", command, stdin=b"")
+        assert process.stdin is not None
+        process.stdin.close()
+        held = await house.held(ana, command.encode())
+        assert (held.script, held.script_code) == (str(tmp_path / name), (tmp_path / name).read_bytes())
+        assert ("includes other.mk, which is not shown" in " ".join(held.reasons)) is (name == "Makefile")
+        await house.decide(ana, command=command.encode())
+        outcome = await house.finish(process)
+        assert outcome.stdout.startswith(b"ran\n"), outcome.stderr
+
+
 async def test_changed_while_held(house: House, ana: Client, script: Path) -> None:
     process = await house.ssh("web-1", line(script), stdin=b"")
     assert process.stdin is not None
