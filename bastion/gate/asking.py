@@ -81,7 +81,7 @@ def question(item: bytes, kind: str, mark: str, status: int) -> bytes | None:
         return None
     looks = _of_bash(words, all_of_it) if kind == "bash" else _of_sh(words, all_of_it)
     word, leave = ("\\builtin ", "\\builtin exit") if kind == "bash" else ("\\", "\\exit")
-    look = f"; {word}printf %s {_between(mark)}; ".join(each or ":" for each in looks)
+    look = f"; {word}printf %s {_between(mark)}; ".join(f"{each} || :" if each else ":" for each in looks)
     restore = f"case $- in *e*) ;; *) ({leave} {status}) ;; esac" if status else ":"
     return f'{word}printf %s "{mark}$({look}){mark}" || :; {restore}'.encode()
 
@@ -99,7 +99,7 @@ def _of_bash(words: list[str], all_of_it: bool) -> tuple[str, ...]:
 
 
 def _of_sh(words: list[str], all_of_it: bool) -> tuple[str, ...]:
-    meanings = "; ".join(f"\\command -V '{word}' 2>&1" for word in words)
+    meanings = " || :; ".join(f"\\command -V '{word}' 2>&1" for word in words)
     more = ('\\printf %s "$PATH"', "\\alias", "") if all_of_it else ("", "", "")
     return meanings, "", "\\export -p", "\\trap", *more
 

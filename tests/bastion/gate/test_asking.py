@@ -140,6 +140,17 @@ def test_it_ends_no_shell_under_set_e() -> None:
     assert status == 0
 
 
+@pytest.mark.parametrize("shell", [["bash"], ["bash", "--posix"], ["dash"], ["busybox", "sh"]])
+def test_a_strict_shell_answers_too(shell: list[str]) -> None:
+    """What fails in between (nothing hashed, no such program, no such variable) is no end of the answer."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    answer, _ = ask(shell, b"no-such-program; ls; $x", "set -e; alias x=y")
+    said = dict(context(answer, MARK))
+    assert "no-such-program" in said["means"]
+    assert "aliases" in said
+
+
 def test_only_plain_words_are_asked_about() -> None:
     assert words_of(b"'$(touch X)' a; $x b; \"a b\" c; -x; l\\\ns") == []
     assert question(b"X=1", "bash", MARK, 0) is None
