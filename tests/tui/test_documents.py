@@ -241,3 +241,13 @@ def test_the_rule_and_who_may_approve() -> None:
     assert "held by   policy x:3: delete { approvals 2 from boss }" in text
     assert "0 of 2 approvals, from boss" in text
     assert "went to oncall" in text_of(shown(escalated=["oncall"]))
+
+
+def test_a_transfer_is_its_description_and_reads_nothing() -> None:
+    description = b"sftp: 1 change: remove /srv/x\n1 remove /srv/x\n    a file of 2 bytes, mode 0644\n    | -x\n"
+    document = shown(kind="transfer", command=description, stdin="bundled", stdin_code=b"")
+    text = text_of(document)
+    assert text.lstrip().startswith("transfer ")
+    assert "| -x" in text
+    assert "stdin" not in text
+    assert document.must == len(visible(description))

@@ -1,0 +1,22 @@
+"""A request as `bastion request show` prints it."""
+
+from __future__ import annotations
+
+from bastion.cli.details import request_rows
+from tui.samples import request
+
+DESCRIPTION = b"sftp: 1 change: remove /srv/x\n1 remove /srv/x\n    a file of 2 bytes, mode 0644\n    | -x\n"
+
+
+def test_a_transfer_is_its_description_and_reads_nothing() -> None:
+    rows = request_rows(request(kind="transfer", command=DESCRIPTION, stdin="bundled"))
+    names = [name for name, _ in rows]
+    assert "stdin" not in names
+    assert "command" not in names
+    at = names.index("transfer")
+    assert rows[at + 1] == ("", DESCRIPTION)
+
+
+def test_a_command_says_what_it_reads() -> None:
+    names = [name for name, _ in request_rows(request(command=b"ls"))]
+    assert {"command", "stdin"} <= set(names)
