@@ -108,7 +108,9 @@ def _noting(frames: Iterator[Frame], starts: dict[str, int]) -> Iterator[Frame]:
 
 def _item(request: wire.RequestInfo, at: int | None) -> page.Command:
     by = ", ".join(f"{vote.choice} by {vote.by}" for vote in request.votes)
-    words = [request.id, request.state, by, f"{request.tier} risk", request.status]
+    waited = (request.decided - request.created) / 1e6 if request.decided else 0.0
+    held_for = f"held {waited:.0f} s" if waited >= 1 else ""
+    words = [request.id, request.state, by, held_for, f"{request.tier} risk", request.status]
     about = " · ".join(visible(word, newlines=False) for word in words if word)
     return page.Command(visible(request.command), about, request.tier, at)
 

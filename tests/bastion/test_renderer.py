@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from bastion import renderer
 from bastion.control.moments import Moments
-from bastion.renderer import Renderer
+from bastion.renderer import ROOT, Renderer
 from recorder.ledger import Ledger
 from recorder.reader import Reader
 from tests.recorder.stories import HOST, ledger_key
@@ -90,3 +91,32 @@ async def test_only_so_many_are_followed(reader: Reader, monkeypatch: pytest.Mon
         made.follow(name)
     assert list(made._sessions) == ["s-1", "s-3"]
     await made.close()
+
+
+async def test_it_goes_with_a_daemon_that_is_killed(reader: Reader) -> None:
+    """kill -9: its end of the pipe closes, and that is the end of the renderer, too."""
+    code = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom bastion.renderer import Renderer\n"
+        "async def main():\n"
+        "    made = Renderer(Path(sys.argv[1]), start_seconds=0)\n"
+        "    made.render('s-1')\n"
+        "    while not made.pid: await asyncio.sleep(0.01)\n"
+        "    print(made.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    daemon = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(reader.directory), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert daemon.stdout is not None
+    pid = int(await daemon.stdout.readline())
+    daemon.kill()
+    await daemon.wait()
+
+    def gone() -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    await until(gone)
