@@ -60,6 +60,7 @@ class Observer:
 
     def renew(self) -> None:
         """Another shell is looked at from now on: it may have a terminal of its own (`sudo` with use_pty)."""
+        self.closed()  # who waits for an answer about the other one gets none
         self.channel.drop()
         self.channel = Channel(self._owner, "O")
 

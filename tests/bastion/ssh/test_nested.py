@@ -18,7 +18,9 @@ from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
 from bastion.ssh import driver_channels
 from bastion.ssh import nesting as lines
+from bastion.ssh.driver import Driver
 from bastion.ssh.driver_channels import DriverError, ShellOver
+from bastion.ssh.driver_observer import OBSERVE_SECONDS
 from tests.support.gated import Driven
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
@@ -182,6 +184,13 @@ async def test_nothing_of_it_lies_about(sshd: Sshd) -> None:
         assert b"bastion" not in text
 
 
+async def in_the_middle(looks: asyncio.Task[ev.TtyChanged | None], driver: Driver) -> None:
+    """The question is out, and not answered yet: for some milliseconds."""
+    while driver._observer._answer is None:
+        assert not looks.done()
+        await asyncio.sleep(0)
+
+
 async def test_a_channel_that_was_dropped_may_close_late(sshd: Sshd) -> None:
     """It is not the one that came in its place: neither is what the observer says lost, and with it that a password is
     asked for, nor is the control channel of the next inner shell."""
@@ -191,9 +200,14 @@ async def test_a_channel_that_was_dropped_may_close_late(sshd: Sshd) -> None:
         before = driver._observer.channel
         driver._observer.renew()
         looks = asyncio.create_task(driver.observe())
-        await until(lambda: driver._observer._answer is not None, "it looks")
+        await in_the_middle(looks, driver)
         driver.closed(before)
         assert await looks is not None
+        looks = asyncio.create_task(driver.observe())
+        await in_the_middle(looks, driver)
+        driver._observer.renew()
+        async with asyncio.timeout(OBSERVE_SECONDS / 2):
+            assert await looks is None
         old = driver_channels.Channel(driver, "N")
         how = nesting(b"bash")
         assert how is not None
