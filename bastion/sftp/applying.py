@@ -35,8 +35,8 @@ from bastion.sftp.staging import Staged
 WRITES_AHEAD = 16
 """Blocks of a file under way to the target: 4 MiB."""
 
-FILES_AT_ONCE = 8
-"""Files that are written side by side: most of a small file's time is the target's disk."""
+SMALL, FILES_AT_ONCE = 256 << 10, 8
+"""Files of at most so many bytes are written side by side, so many at once: most of their time is the target's disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +254,15 @@ class Applier:
 
 
 def _steps(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """In order, but for files that are written one after another: several of those are made at once."""
+    """In order, but for small files that are written one after another: several of those are made at once."""
     several: list[Item] = []
     for item in items:
-        if several and (item.kind is not Kind.WRITE or len(several) >= FILES_AT_ONCE):
+        alone = item.kind is not Kind.WRITE or max(item.size, item.found.size) > SMALL
+        if several and (alone or len(several) >= FILES_AT_ONCE):
             yield several
             several = []
         several.append(item)
-        if item.kind is not Kind.WRITE:
+        if alone:
             yield several
             several = []
     if several:

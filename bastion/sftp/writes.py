@@ -19,6 +19,7 @@ from bastion.sftp.difference import SIDE_LIMIT, Difference, compare
 from bastion.sftp.far import Far, Moved, kind_of
 from bastion.sftp.handles import Writing
 from bastion.sftp.paths import writable
+from bastion.sftp.rating import SPECIAL
 from bastion.sftp.settling import Settling
 from bastion.sftp.staging import Area, Staged
 
@@ -139,6 +140,8 @@ class Writes:
         if found.sha256 == sha256 and not writing.set:
             self._settling.note(f"put {names.shown(writing.path)}, which had this content already")
             return
+        if found.mode & SPECIAL and writing.set.mode is None:  # as the kernel does when such a file is written
+            writing.set = replace(writing.set, mode=found.mode & ~SPECIAL)
         item = Item(
             Kind.WRITE,
             writing.path,

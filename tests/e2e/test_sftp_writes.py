@@ -78,6 +78,21 @@ async def test_scp_up_is_held_with_its_diff_and_applied(house: House, ana: Clien
     assert (there / "app.conf").stat().st_mode & 0o7777 == 0o640
 
 
+async def test_a_program_that_is_replaced_loses_its_rights(
+    house: House, ana: Client, tmp_path: Path, there: Path
+) -> None:
+    (there / "program").write_text("old")
+    (there / "program").chmod(0o6755)
+    (tmp_path / "program").write_text("new")
+    process = await scp(house, tmp_path / "program", far(there))
+    held = await house.held(ana)
+    assert "    sets mode 0755\n" in held.command.decode()
+    await ana.vote(held, Choice.APPROVE, "fine")
+    assert (await house.finish(process)).status == 0
+    assert (there / "program").stat().st_mode & 0o7777 == 0o755
+    assert (there / "program").read_text() == "new"
+
+
 async def test_scp_denied_leaves_nothing_and_says_why(house: House, ana: Client, tmp_path: Path, there: Path) -> None:
     (tmp_path / "new").write_text("x")
     process = await scp(house, tmp_path / "new", far(there))
