@@ -189,7 +189,8 @@ class Page(pyte.Screen):
         buffer.update((y, line) for y, line in moved.items() if top <= y <= bottom)
         if self.cursor.attrs.bg != "default":
             fresh = range(top, min(top + by, bottom + 1)) if by > 0 else range(max(top, bottom + 1 + by), bottom + 1)
-            buffer.update((y, self._blank_row()) for y in fresh)
+            blank = self.blank
+            buffer.update((y, StaticDefaultDict(blank)) for y in fresh)
         self.dirty.update(range(top, bottom + 1))
 
     # --- cells that move or go
@@ -231,7 +232,8 @@ class Page(pyte.Screen):
             return
         first, end = {0: (self.cursor.y + 1, self.lines), 1: (0, self.cursor.y)}.get(how, (0, self.lines))
         self.dirty.update(range(first, end))
-        self.buffer.update((y, self._blank_row()) for y in range(first, end))
+        blank = self.blank
+        self.buffer.update((y, StaticDefaultDict(blank)) for y in range(first, end))
         if how in (0, 1):
             self.erase_in_line(how)
 
@@ -239,7 +241,8 @@ class Page(pyte.Screen):
         """DECALN."""
         self.margins, self.cursor.x, self.cursor.y = None, 0, 0
         self.dirty.update(range(self.lines))
-        self.buffer.update((y, StaticDefaultDict(self.default_char._replace(data="E"))) for y in range(self.lines))
+        full = self.default_char._replace(data="E")
+        self.buffer.update((y, StaticDefaultDict(full)) for y in range(self.lines))
 
     # --- the cursor
 
@@ -290,7 +293,8 @@ class Page(pyte.Screen):
 
     def save_cursor(self) -> None:
         origin, wrap = mo.DECOM in self.mode, mo.DECAWM in self.mode
-        cursor = copy.copy(self.cursor)
+        cursor = Cursor(self.cursor.x, self.cursor.y, self.cursor.attrs)
+        cursor.hidden = self.cursor.hidden
         self.savepoints = [Savepoint(cursor, self.g0_charset, self.g1_charset, self.charset, origin, wrap)]
 
     def restore_cursor(self) -> None:

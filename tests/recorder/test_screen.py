@@ -167,6 +167,14 @@ HOSTILE = {
     "saved cursors": b"\x1b7" * 200_000,
     "tabs": b"\x1bH\t" * 50_000,
     "ESC": b"\x1b" * 1_000_000,
+    "REP": b"x\x1b[999999b" * 10_000,
+    "DECALN": b"\x1b#8" * 10_000,
+    "regions": b"\x1b[2;9999r\x1b[9999S\x1b[9999T\x1b[r\x1b[9999S" * 2_000,
+    "tab stops": b"\x1bH\x1b[C" * 10_000 + b"\x1b[9999I\x1b[9999Z" * 5_000,
+    "combining on one cell again and again": b"\x1b[1;2Hx\r\x1b[C" + "\u0301\u0302\u0303\u0304".encode() * 20_000,
+    "strings in strings": b"\x1bP\x1b]\x1b_\x1b^\x1bX" * 50_000,
+    "screens": b"\x1b[?1049h\x1b[?1049l" * 10_000,
+    "attributes": b"".join(b"\x1b[38;2;%d;%d;%dmx" % (n % 256, n // 256, 7) for n in range(50_000)),
     "invalid UTF-8": b"\xff\xc0\xe6" * 20_000,
 }
 
