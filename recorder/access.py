@@ -111,6 +111,8 @@ class Access:
             raise Violation(f"a command was let through on {target}, which was frozen")
 
     def _mode(self, target: str, env: str) -> str:
+        if not self._freezes:
+            return ""
         covers = {"all": "", "env": env, "target": target}
         modes = {mode for scope, name, mode in self._freezes.values() if covers.get(scope) == name}
         return "refuse" if "refuse" in modes else "hold" if modes else ""

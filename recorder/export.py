@@ -30,7 +30,7 @@ from recorder.keys import public_line
 from recorder.reader import Missing, Reader
 from recorder.readstore import ReadStore
 from recorder.segments import Segments, file_name
-from recorder.tombstones import DELETED
+from recorder.tombstones import DELETED, TYPES
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}", re.ASCII)
 
@@ -88,7 +88,7 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
     Files are for their owner only. Raises RecorderError; what is written by then stays, without SHA256SUMS.
     """
     store = ReadStore.open(directory)
-    reader = Reader(store)
+    reader, stone = Reader(store), store.newest_of(TYPES)
     try:
         out.mkdir(mode=0o700, exist_ok=True)
         if any(out.iterdir()):
@@ -106,10 +106,22 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
         _put(out / "verify.sh", VERIFY_SH.read_text("utf-8"))
         _write_sums(out)
         return head
+    except (Missing, StoreDamaged):
+        if _shredded_since(directory, stone):
+            raise StoreFailed("something was redacted or deleted while it was exported", "export it again") from None
+        raise
     except OSError as error:
         raise StoreFailed(f"the bundle cannot be written: {error}") from None
     finally:
         reader.close()
+
+
+def _shredded_since(directory: Path, stone: int) -> bool:
+    store = ReadStore.open(directory)
+    try:
+        return store.newest_of(TYPES) != stone
+    finally:
+        store.close()
 
 
 def _write_segments(store: ReadStore, out: Path, head: Checkpoint) -> None:

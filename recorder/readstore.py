@@ -7,6 +7,7 @@ One connection behind a lock: usable from several threads, one query at a time. 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -158,6 +159,10 @@ class ReadStore:
         """The entries behind `after` that say what was taken out of that session's chunks."""
         sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE type = ? AND +session = ? AND seq > ? ORDER BY seq"  # noqa: S608
         return [EntryRow._make(row) for row in self._all(sql, REDACTED, session, after)]  # few: found by their type
+
+    def newest_of(self, types: Sequence[str]) -> int:
+        """Number of the newest entry of one of these types; -1: there is none."""
+        return max((row.seq for kind in types for row in itertools.islice(self.newest(kind, 1), 1)), default=-1)
 
     def entry(self, seq: int) -> EntryRow | None:
         """That entry, if there is one."""

@@ -10,7 +10,6 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +82,7 @@ class StoreSource:
         self._still = not self.live and not pending(directory / layout.DATABASE)
         self._state = self._stat()
         self._store = ReadStore.open(directory, immutable=self._still)
-        self._stone = _newest_stone(self._store)
+        self._stone = self._store.newest_of(TYPES)
 
     def disturbed(self) -> bool:
         """Was it read as a file that nobody writes, and somebody did?"""
@@ -92,7 +91,7 @@ class StoreSource:
     def shredded(self) -> bool:
         try:
             with closing(ReadStore.open(self._directory, immutable=False)) as store:
-                return _newest_stone(store) != self._stone
+                return store.newest_of(TYPES) != self._stone
         except RecorderError:
             return False
 
@@ -282,10 +281,6 @@ class BundleSource:
             return data.decode()
         except UnicodeDecodeError:
             raise StoreDamaged(f"{name} is no text") from None
-
-
-def _newest_stone(store: ReadStore) -> int:
-    return max((row.seq for kind in TYPES for row in islice(store.newest(kind, 1), 1)), default=-1)
 
 
 def _read(path: Path) -> bytes | None:

@@ -133,6 +133,7 @@ class Walk:
                 if self._progress is not None and self.size % PROGRESS_EVERY == 0:
                     self._progress(self.size)
         finally:
+            self.sessions.discard("")
             self._grow(waiting)
             pool.shutdown()
             self.full = [each.result() for each in sealed]
@@ -183,8 +184,7 @@ class Walk:
     def _entry(self, row: strict.Row, leaf: bytes, data: bytes) -> None:
         if row.cause and bytes.fromhex(row.cause) not in self.leaves:
             self._findings.bad(row.seq, "its cause is no earlier entry")
-        if row.session:
-            self.sessions.add(row.session)
+        self.sessions.add(row.session)  # the empty one is taken out at the end
         boot, t, mono = self.clock
         if row.t < t:
             self._findings.note(

@@ -250,6 +250,44 @@ def test_verify_beside_redactions_never_cries_wolf(taken: Taken) -> None:
     assert {verdict for verdict, _ in verdicts} == {Verdict.OK}, [each for each in verdicts if each[1]][:1]
 
 
+def test_an_export_beside_redactions_is_whole_or_says_why_not(taken: Taken, tmp_path: Path) -> None:
+    import threading
+
+    from recorder.errors import StoreFailed
+    from recorder.space import free
+
+    taken.limits(default=1)
+    for number in range(10, 24):
+        taken.story.write(Draft("session.opened", "fixer", {"target": "web-1"}, session=f"s-{number}"))
+        taken.record(f"s-{number}")
+        taken.story.write(Draft("session.closed", "bastion", {"end": "x"}, session=f"s-{number}"))
+    taken.clock.later(2)
+    stop, told = threading.Event(), list[str]()
+
+    def export_again() -> None:
+        while not stop.is_set() or not told:
+            out = tmp_path / f"bundle-{len(told)}"
+            try:
+                export.bundle(taken.store, out, content=True)
+                told.append(verify(out).verdict)
+            except StoreFailed as error:
+                told.append(error.hint)
+            shutil.rmtree(out)
+
+    exporter = threading.Thread(target=export_again)
+    exporter.start()
+    try:
+        with Reader.open(taken.store) as reader:
+            for number in range(10, 24):
+                redact(taken, f"s-{number}")
+                expire(taken.ledger, reader, f"s-{number}", "bastion")
+                free(taken.store)
+    finally:
+        stop.set()
+        exporter.join()
+    assert set(told) <= {"OK", "export it again"}
+
+
 def test_a_copy_from_before_is_told_from_one_after(taken: Taken, tmp_path: Path) -> None:
     """Whoever puts the old rows back, to have the secret again or to hide behind it, is seen."""
     taken.ledger.close()

@@ -1,0 +1,102 @@
+"""What the record costs: checking a ledger, covering secrets. Runs are interleaved; medians, by wall and by CPU time.
+
+The two differ where the machine does something else, too; what a change is worth shows in the CPU's.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from bastion.policy.secrets import Stream
+from recorder.ledger import Draft, Ledger
+from recorder.verify import verify
+from tests.recorder.stories import HOST, Story, ledger_key
+
+ENTRIES = 50_000
+MIB = 1 << 20
+PIECE = 32 << 10
+"""Bytes that a channel brings at once at most."""
+
+OUTPUTS = {
+    "text": b"the quick brown fox jumps over the lazy dog; ls -la /var/log token foo\n",
+    "worst found: tokens": b"token=abcdefgh1j ",
+    "worst found: addresses": b"http://a:b@",
+    "worst found: colours": b"\x1b[1m",
+}
+"""What is covered: usual, and what was found to take the most."""
+
+
+def ledger(directory: Path, entries: int) -> None:
+    """One of so many entries, about as a daemon writes them."""
+    made = Ledger.create(directory, host=HOST, key=ledger_key())
+    story = Story(made)
+    story.identity(story.ana)
+    story.policy()
+    digest = story.loaded.body["digest"]
+    waiting = []
+    for number in range(entries // 3):
+        request, session = f"r-{number:08x}", f"s-{number // 50:08x}"
+        hashed = sha256(request.encode()).hexdigest()
+        body = {
+            "digest": hashed, "kind": "exec", "verdict": "allow", "rule": "policy p:1: allow low", "why": "covered",
+            "identity": "fixer", "key": "SHA256:" + "x" * 43, "target": "web-1", "env": "lab", "login": "root",
+            "stdin": "none", "tier": "low", "score": 3, "approvals": 1, "approvers": [], "policy": digest,
+            "emergency": False, "expires": "1763700000000000",
+        }  # fmt: skip
+        same = {"session": session, "request": request}
+        ended = {"status": 0, "stdout_bytes": 10, "stdout_sha256": hashed, "stderr_bytes": 0, "stdin_bytes": 0}
+        waiting.append(
+            made.append(
+                Draft("request.proposed", "fixer", body, **same),
+                Draft("command.started", "bastion", {"digest": hashed, "target": "web-1"}, cause="previous", **same),
+                Draft("command.finished", "bastion", ended, cause="previous", **same),
+            )
+        )
+        if len(waiting) == 1000:
+            for each in waiting:
+                each.result()
+            waiting.clear()
+    made.close()
+
+
+def table(work: Path, runs: int) -> list[dict[str, object]]:
+    """Measured and printed."""
+    work.mkdir()
+    ledger(work / "store", ENTRIES)
+    ways: dict[str, tuple[Callable[[], object], float, str]] = {
+        "ledger verify": (lambda: verify(work / "store"), ENTRIES, "entries/s"),
+        **{f"covering, {name}": (_covering(unit), 1.0, "MiB/s") for name, unit in OUTPUTS.items()},
+    }
+    assert verify(work / "store").good
+    walls: dict[str, list[float]] = {name: [] for name in ways}
+    processors: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, (work_, _, _) in ways.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            work_()
+            processors[name].append(time.process_time() - processor)
+            walls[name].append(time.perf_counter() - wall)
+    rows: list[dict[str, object]] = []
+    for name, (_, size, unit) in ways.items():
+        wall_, processor_ = (size / statistics.median(each[name]) for each in (walls, processors))
+        click.echo(f"{name}: {wall_:,.1f} {unit} by the wall, {processor_:,.1f} by the CPU")
+        rows.append({"name": name, "unit": unit, "wall": wall_, "cpu": processor_})
+    return rows
+
+
+def _covering(unit: bytes) -> Callable[[], object]:
+    data = (unit * (MIB // len(unit) + 1))[:MIB]
+
+    def cover() -> None:
+        stream = Stream()
+        for at in range(0, len(data), PIECE):
+            stream.feed(data[at : at + PIECE])
+        stream.flush()
+
+    return cover
