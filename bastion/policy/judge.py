@@ -201,9 +201,13 @@ def _impossible(question: Question) -> Said | None:
         # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
         return "bytes", "a command with a NUL byte cannot be handed to a shell"
     stdin = question.request.stdin_code if question.request is not None else b""
-    if tools.may_be(command, stdin) and (why := tools.refusal(question.heads, stdin)):
+    if tools.may_be(command, stdin) and (why := tools.refusal(question.heads, _words(question), stdin)):
         return "tool", why
     return None
+
+
+def _words(question: Question) -> list[list[str]]:
+    return [[word.text for word in words] for words in question.readings]
 
 
 def _forbidden(question: Question, rules: list[Rule], action: Action, words: str) -> Said | None:

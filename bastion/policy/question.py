@@ -31,6 +31,7 @@ from bastion.policy.argv import read
 from bastion.policy.programs import load
 from bastion.policy.rules import Subject
 from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
+from bastion.policy.transfers import unseen
 from bastion.policy.usage import Usage
 from bastion.policy.words import Word
 
@@ -71,7 +72,7 @@ class Question:
     command: bytes | None = None
     """None: an action that is described and not written down as a command."""
     unseen: bool = False
-    """Code on stdin is part of the request, and the assessment does not cover it."""
+    """What comes on stdin is part of it, and the assessment does not cover it."""
     paths: tuple[str, ...] = ()
     """Files that it touches, beside what the assessment says."""
     hosts: tuple[str, ...] = ()
@@ -251,6 +252,7 @@ class Question:
             assessment=request.assessment,
             kind=request.kind,
             command=None if request.kind is RequestKind.TRANSFER else request.command,  # which is no command line
+            unseen=request.stdin is StdinMode.STREAM and unseen(request.command),
             task=request.task,
             reason=request.reason,
             rollback=request.rollback,

@@ -51,6 +51,12 @@ class Transfer:
         return self.kind in (Kind.FETCH, Kind.READ, Kind.PUSH) and not self.deletes
 
     @property
+    def unseen(self) -> bool:
+        """It writes what nobody sees beforehand, and where its client says: the path that it names is where an honest
+        client begins."""
+        return self.kind is Kind.WRITE
+
+    @property
     def like(self) -> bytes:
         """The command that does the same with files that are there."""
         paths = " ".join(shlex.quote(path) for path in self.paths)
@@ -83,6 +89,12 @@ def pushes_to(command: bytes) -> str:
     """The repository into which this command takes a push; empty for anything else. Never raises."""
     found = recognise(command)
     return found.paths[0] if found is not None and found.kind is Kind.PUSH else ""
+
+
+def unseen(command: bytes) -> bool:
+    """Whether this command takes files that nobody sees beforehand. Never raises."""
+    found = recognise(command) if b"rsync" in command or b"scp" in command else None
+    return found is not None and found.unseen
 
 
 def recognise(command: bytes) -> Transfer | None:
@@ -135,8 +147,9 @@ def _scp(words: list[str]) -> Transfer | None:
     return Transfer(Kind.WRITE, tuple(paths)) if len(paths) == 1 else None
 
 
-_RSYNC_SHORT = re.compile(r"-[vlogDtprRqhHAXzxSWcuiImOJbLkKdyUnN0sP]*(?:e[0-9]*\.[0-9]*[A-Za-z]*)?", re.ASCII)
-"""Bundled options that only say how files are copied, and behind `e` what the client can do (rsync(1), options.c)."""
+_RSYNC_SHORT = re.compile(r"-[vlogDtprRqhHAXzxSWcuiImOJbLkKdyUnN0P]*(?:e[0-9]*\.[0-9]*[A-Za-z]*)?", re.ASCII)
+"""Bundled options that only say how files are copied, and behind `e` what the client can do (rsync(1), options.c). Not
+`s` (--secluded-args): with it the far end reads its real options and paths from stdin, past everybody."""
 _RSYNC_LONG = re.compile(
     r"--(?:numeric-ids|partial|inplace|append|append-verify|ignore-existing|existing|size-only|no-implied-dirs|"
     r"delay-updates|fuzzy|no-i-r|no-inc-recursive|use-qsort|ignore-errors|prune-empty-dirs|omit-dir-times|"

@@ -124,6 +124,21 @@ async def test_rsync_both_ways_and_deleting(house: House, ana: Client, tmp_path:
     assert same(tree, tmp_path / "back")
 
 
+async def test_rsync_whose_options_nobody_sees(house: House, tmp_path: Path, tree: Path) -> None:
+    """-s has the far end read its options from stdin: any file could be written by what looks like a read."""
+    ssh = shell(house)
+    process = await tool(house, "rsync", "-a", "-s", "-e", ssh, f"web-1@127.0.0.1:{tree}/", "x/", cwd=tmp_path)
+    done = await house.finish(process)
+    assert done.status != 0
+    assert "--secluded-args" in done.stderr
+    words = ["rsync", "--server", "--sender", f"--log-file={tmp_path}/canary", "-a", ".", "/", "", ""]
+    hidden = "\0".join(words).encode()
+    for command in (f"rsync --server --sender -slogDtpre.LsfxCIvu . {tree}", f"rsync --server --sender -s . {tree}"):
+        outcome = await house.run("web-1", command, stdin=hidden)
+        assert outcome.status == 126
+    assert not (tmp_path / "canary").exists()
+
+
 def scp(house: House, *words: str) -> Sequence[str]:
     options = [word.replace("-p", "-P") if word == "-p" else word for word in house.ssh_command("web-1")[1:-1]]
     return ["scp", "-O", *options, *words]

@@ -390,6 +390,16 @@ def test_what_is_forbidden_is_so_from_the_directory_of_the_shell() -> None:
     assert [said(cwd) for cwd in ("/srv", "/srv/other", "/srv/other/..")] == [Verdict.DENY, Verdict.ALLOW, Verdict.DENY]
 
 
+@pytest.mark.parametrize("command", [b"rsync --server -logDtpre.iLsfxCIvu . /srv/app/x", b"scp -t /srv/app/x"])
+def test_no_rule_allows_what_is_not_seen(command: bytes) -> None:
+    """The path is where an honest client begins: what it sends can name others."""
+    policy = parse(wrapped('allow writes "/srv/app/**", write, reversible'))
+    question = Question.of(request_for(command), IdentityKind.AGENT)
+    assert question.opaque
+    assert judge(question, policy, None, NOW).verdict is Verdict.HOLD
+    assert not Question.of(request_for(b"cp a /srv/app/x"), IdentityKind.AGENT).opaque
+
+
 def test_the_digest_is_of_the_request_on_these_terms() -> None:
     asked = request_for(b"touch x")
     policy = parse(wrapped("approvals 3\ntimeout 2m"))

@@ -11,7 +11,7 @@ from bastion.policy.action import read
 from bastion.policy.judge import judge
 from bastion.policy.risk import assess
 from bastion.policy.rules import built_in
-from bastion.policy.tools import MOSH, VSCODE, fed
+from bastion.policy.tools import MOSH, RSYNC_DAEMON, RSYNC_SECLUDED, VSCODE, fed
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ from bastion.policy.tools import MOSH, VSCODE, fed
         ("LANG=C mosh-server new", MOSH),
         ("sh -c 'exec mosh-server new -s'", MOSH),
         ("~/.vscode-server/bin/abc/bin/code-server --start-server", VSCODE),
+        ("rsync --server --daemon .", RSYNC_DAEMON),
+        ("rsync --daemon --config=/tmp/x", RSYNC_DAEMON),
+        ("sudo rsync --server --sender --daemon .", RSYNC_DAEMON),
+        ("rsync --server --sender -slogDtpre.LsfxCIvu . /tmp", RSYNC_SECLUDED),
+        ("rsync --server -s", RSYNC_SECLUDED),
+        ("rsync --server --secluded-args . /tmp", RSYNC_SECLUDED),
+        ("rsync --server --sender -logDtpre.LsfxCIvu . /tmp", ""),
+        ("rsync -as a b", ""),
         ("echo mosh-server", ""),
         ("ls ~/.vscode-server", ""),
         ("bash", ""),
