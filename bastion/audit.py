@@ -20,6 +20,7 @@ from bastion.errors import StoreError
 from bastion.model import Request, Vote
 from bastion.policy.judge import Judgement
 from bastion.policy.rules import Policy
+from bastion.policy.secrets import overwrite
 from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import RecorderError
@@ -71,7 +72,7 @@ def session_opened(session: str, identity: str, key: str, target: str, login: st
 
 def session_closed(session: str, end: str) -> Draft:
     """It is over; `end` says why, in words."""
-    return Draft("session.closed", DAEMON, {"end": _short(end)}, session=session)
+    return Draft("session.closed", DAEMON, {"end": _covered(end)}, session=session)
 
 
 def session_interrupted(session: str) -> Draft:
@@ -81,7 +82,7 @@ def session_interrupted(session: str) -> Draft:
 
 def channel_refused(session: str, identity: str, what: str) -> Draft:
     """The channel table refused something that the agent asked for."""
-    return Draft("channel.refused", identity, {"what": _short(what)}, session=session)
+    return Draft("channel.refused", identity, {"what": _covered(what)}, session=session)
 
 
 def proposed(request: Request, judgement: Judgement) -> Draft:
@@ -214,7 +215,7 @@ def policy_failed(file: str, error: str, kept: str) -> Draft:
 
 def ended(request_id: str, session: str, digest: str, choice: str, reason: str, proposal: str) -> Draft:
     """A request ended without a person: `choice` is expired or withdrawn."""
-    body = {"digest": digest, "choice": choice, "by": "", "reason": _short(reason)}
+    body = {"digest": digest, "choice": choice, "by": "", "reason": _covered(reason)}
     return Draft("request.decided", DAEMON, body, session=session, request=request_id, cause=proposal)
 
 
@@ -260,6 +261,11 @@ def spoofed(session: str, count: int) -> Draft:
 def finished(request: Request, session: str, body: Mapping[str, Any], start: str) -> Draft:
     """The command ended: status or signal, a note if it did not end by itself, hashes and sizes of its streams."""
     return Draft("command.finished", DAEMON, body, session=session, request=request.id, cause=start)
+
+
+def _covered(text: str) -> str:
+    """Of words that the daemon puts together from what others sent: an entry is for ever, a secret is not for it."""
+    return _short(overwrite(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace"))
 
 
 def _short(text: str) -> str:
