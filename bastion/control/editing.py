@@ -19,7 +19,7 @@ from bastion.gate.editing import draft, terms
 from bastion.history import info_of
 from bastion.model import Request, RequestKind, State, Verdict
 from bastion.policy.judge import Judgement
-from bastion.policy.scripts import CODE_LIMIT, question, script_file
+from bastion.policy.scripts import script_file
 from bastion.policy.shell import Parsed, parse
 
 
@@ -47,12 +47,12 @@ class Editing:
         if len(said.reason) > REASON_LIMIT:
             raise UsageError(f"a reason has at most {REASON_LIMIT} characters")
         signer = signer_of(house, call.statement, call.signature, wire.EDIT_NAMESPACE, connection.caller)
-        request, judgement = await self._judged(info, call.command, signer.name)
+        request, judgement = self._judged(info, call.command, signer.name)
         return await house.broker.edit(info.id, request, judgement, call.statement, call.signature, said.reason.strip())
 
     async def try_edit(self, call: wire.TryEdit, connection: Connection) -> object:
         """wire.TryEdit"""
-        request, judgement = await self._judged(self._held(call.request), call.command, connection.caller.name)
+        request, judgement = self._judged(self._held(call.request), call.command, connection.caller.name)
         if judgement.verdict is not Verdict.DENY:
             return info_of(request, State.HELD, "")
         refused = info_of(request, State.REFUSED, "")
@@ -78,10 +78,9 @@ class Editing:
             raise Conflict(f"request {info.id} is {info.state} already")
         return info
 
-    async def _judged(self, info: wire.RequestInfo, command: bytes, author: str) -> tuple[Request, Judgement]:
+    def _judged(self, info: wire.RequestInfo, command: bytes, author: str) -> tuple[Request, Judgement]:
         """The new request on its terms, and the judgement. Raises UsageError, Conflict."""
         house, original = self._house, info.to_model()
-        script = await self._script(original, command)
         now = house.clock.wall()
         drafted = draft(
             original,
@@ -91,17 +90,15 @@ class Editing:
             now=now,
             assess=house.assess,
             reads_code=house.reads_code,
-            script=script,
+            script=_script(original, command),
         )
         judgement = terms(original, drafted, house.judge(drafted, now))
         return judgement.settle(drafted), judgement
 
-    async def _script(self, original: Request, command: bytes) -> tuple[str, bytes]:
-        """The file on the target that the new command runs, and what it holds; empty if there is none to be had."""
-        parsed = parse(command)
-        path = script_file(parsed) if original.kind is RequestKind.EXEC and isinstance(parsed, Parsed) else ""
-        target = self._house.directory.targets.get(original.target)
-        if not path or target is None:
-            return "", b""
-        code = await self._house.ask(target, original.login, question(path), CODE_LIMIT)
-        return (path, code) if code else ("", b"")
+
+def _script(original: Request, command: bytes) -> tuple[str, bytes]:
+    """The file on the target that the new command runs, and what it holds, where that is the agent's own script and so
+    was read already. No other is read: an approver must not see a target's files by naming them in an edit."""
+    parsed = parse(command)
+    path = script_file(parsed) if original.kind is RequestKind.EXEC and isinstance(parsed, Parsed) else ""
+    return (path, original.script_code) if path and path == original.script else ("", b"")

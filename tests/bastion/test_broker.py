@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from bastion.audit import Audit
 from bastion.broker import Broker
 from bastion.clock import Clock
 from bastion.desk import Desk
-from bastion.errors import Conflict, StoreError
-from bastion.model import Decision, State
+from bastion.errors import Conflict, NotAllowed, StoreError
+from bastion.model import Assessment, Decision, Request, State, Tier, Verdict
+from bastion.policy.judge import Judgement
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from tests.bastion.test_desk import make_request, make_vote
@@ -44,4 +47,63 @@ async def test_a_vote_that_cannot_be_recorded_ends_the_request(ledger: Ledger, a
     info = broker.info("r-1")
     assert info is not None
     assert info.state == "withdrawn"
+    broker.close()
+
+
+def made_from(request: Request) -> tuple[Request, Judgement]:
+    made = dataclasses.replace(make_request("r-2", command=b"edited"), author="ana", edits=request.id, answers="x")
+    return made, Judgement(Verdict.HOLD, made.digest, "default", "edited")
+
+
+async def test_an_edit_that_cannot_be_recorded_changes_nothing(ledger: Ledger) -> None:
+    broker = Broker(Desk(ticket=600, limit=10), Audit(ledger), Clock(), timeout=60)
+    request = make_request("r-1")
+    told: list[Decision] = []
+    broker.hold(request, "ab" * 32, "s-1", lambda decision, _: told.append(decision))
+    with pytest.raises(StoreError, match="16384"):
+        await broker.edit("r-1", *made_from(request), TOO_LONG, "", "")
+    assert told == []
+    assert broker.info("r-2") is None
+    info = broker.info("r-1")
+    assert info is not None
+    assert info.state == "held"
+    broker.close()
+
+
+async def test_taken_back_while_it_is_edited(ledger: Ledger) -> None:
+    """The agent's ^C meets an edit that is on its way into the ledger: what comes of it is withdrawn."""
+    broker = Broker(Desk(ticket=600, limit=10), Audit(ledger), Clock(), timeout=60)
+    request = make_request("r-1")
+    edits: list[Request] = []
+    broker.hold(request, "ab" * 32, "s-1", lambda *_: None, lambda made, _: edits.append(made))
+    _, result = await asyncio.gather(
+        broker.withdraw("r-1", "the agent pressed ^C"), broker.edit("r-1", *made_from(request), b"{}", "", ""),
+        return_exceptions=True,
+    )  # fmt: skip
+    states = {name: info.state for name in ("r-1", "r-2") if (info := broker.info(name)) is not None}
+    assert "held" not in states.values(), (states, result)
+    again = make_request("r-3")
+    broker.hold(again, "ab" * 32, "s-1", lambda *_: None, lambda made, _: edits.append(made))
+    made = dataclasses.replace(make_request("r-4", command=b"edited"), author="ana", edits="r-3", answers="x")
+    editing = asyncio.ensure_future(
+        broker.edit("r-3", made, Judgement(Verdict.HOLD, made.digest, "default", ""), b"{}", "", "")
+    )
+    await asyncio.sleep(0)
+    await broker.withdraw("r-3", "the agent pressed ^C")
+    assert (await editing).id == "r-4"
+    info = broker.info("r-4")
+    assert info is not None
+    assert info.state == "withdrawn"
+    broker.close()
+
+
+@pytest.mark.parametrize(("tier", "unsigned"), [("high", ["slack"]), ("unrated", ["slack"]), ("low", [])])
+async def test_an_unsigned_vote_counts_for_little_only(ledger: Ledger, tier: str, unsigned: list[str]) -> None:
+    broker = Broker(Desk(ticket=600, limit=10), Audit(ledger), Clock(), timeout=60)
+    assessment = Assessment(10, Tier(tier), ())
+    request = dataclasses.replace(make_request("r-1"), assessment=assessment, unsigned=tuple(unsigned))
+    broker.hold(request, "ab" * 32, "s-1", lambda *_: None)
+    vote = dataclasses.replace(make_vote(request), via="slack", via_user="U1", signature="")
+    with pytest.raises(NotAllowed, match="without a signature"):
+        await broker.vote(vote, b"")
     broker.close()

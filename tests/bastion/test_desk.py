@@ -406,3 +406,70 @@ def test_several_approvers_grant_the_narrowest_mode(
         decision = desk.vote(dataclasses.replace(make_vote(request, by), mode=mode, seconds=seconds), 1.0)
     assert decision is not None
     assert (decision.mode, decision.seconds) == granted
+
+
+def edited(name: str, of: Request) -> Request:
+    """What an approver made of it."""
+    return dataclasses.replace(
+        make_request(name, command=b"edited"), author="ana", edits=of.id, answers=of.answers or of.likeness
+    )
+
+
+def test_an_edit_takes_the_place_with_client_end_and_time(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request, now=5.0)
+    pending = desk.begin_edit("r-1", 6.0)
+    assert pending.editing
+    with pytest.raises(Conflict, match="being edited"):
+        desk.vote(make_vote(request), 6.0)
+    with pytest.raises(Conflict, match="being edited"):
+        desk.begin_edit("r-1", 6.0)
+    assert desk.expire(5.0 + TIMEOUT) == []  # not while it is on its way
+    new = desk.replace("r-1", edited("r-2", request), "why", 7.0)
+    assert (new.session, new.held_since, new.deadline) == ("s-1", 5.0, 5.0 + TIMEOUT)
+    assert desk.get("r-1").state is State.WITHDRAWN
+    assert desk.latest("r-1") == desk.latest("r-2") == "r-2"
+    assert [decision.request for decision in desk.expire(5.0 + TIMEOUT)] == ["r-2"]
+
+
+def test_nothing_came_of_an_edit(desk: Desk) -> None:
+    submit(desk, make_request("r-1"))
+    desk.begin_edit("r-1", 1.0)
+    desk.end_edit("r-1")
+    decision = desk.vote(make_vote(make_request("r-1")), 2.0)
+    assert decision is not None
+
+
+@pytest.mark.parametrize("now", [TIMEOUT, TIMEOUT + 1])
+def test_what_is_over_is_not_edited(desk: Desk, now: float) -> None:
+    submit(desk, make_request("r-1"))
+    with pytest.raises(Conflict, match="expired"):
+        desk.begin_edit("r-1", now)
+
+
+def test_who_asks_for_the_old_one_gets_the_edited_one(desk: Desk) -> None:
+    request = make_request("r-1")
+    submit(desk, request)
+    desk.detach("r-1", "s-1", 1.0)
+    desk.begin_edit("r-1", 2.0)
+    made = edited("r-2", request)
+    desk.replace("r-1", made, "why", 2.0)
+    assert desk.vote(make_vote(made, "ben"), 3.0) is not None
+    claimed = desk.claim(request.likeness, "s-2", 4.0)
+    assert claimed is not None
+    assert claimed.request.id == "r-2"
+    assert desk.take("r-2", "s-2")
+    assert desk.claim(request.likeness, "s-3", 5.0) is None
+
+
+def test_groups_that_wait_for_absence_do_not_wait_for_time() -> None:
+    desk = group_desk()
+    request = dataclasses.replace(make_request("r-1"), approvers=("dba",), escalation=((0, "boss"), (30, "sre")))
+    submit(desk, request)
+    assert desk.next_deadline() == 30
+    assert [group for _, group in desk.escalate(29.0)] == []
+    with pytest.raises(NotAllowed):
+        desk.vote(make_vote(request, "dan"), 1.0)
+    assert desk.escalate_absent("r-1") == ["boss"]
+    assert desk.escalate_absent("r-1") == []
+    assert desk.vote(make_vote(request, "dan"), 2.0) is not None

@@ -154,6 +154,25 @@ async def test_stdin_that_nobody_saw_is_no_code(house: House, ana: Client) -> No
     assert (outcome.status, outcome.stdout) == (0, b"done\n")
 
 
+async def test_no_file_of_the_target_is_read_for_an_edit(house: House, ana: Client, tmp_path: Path) -> None:
+    (tmp_path / "own.sh").write_text("echo own $1\n")
+    (tmp_path / "secret").write_text("not for approvers\n")
+    ssh = await house.ssh("web-1", f"bash {tmp_path}/own.sh one")
+    info = await house.held(ana, f"bash {tmp_path}/own.sh one".encode())
+    assert info.script_code == b"echo own $1\n"
+    command = f"bash {tmp_path}/secret".encode()
+    tried = await ana.call(wire.TryEdit, wire.RequestInfo, request=info.id, command=command)
+    assert (tried.script, tried.script_code) == ("", b"")
+    made = await ana.edit(info, f"bash {tmp_path}/own.sh two".encode())
+    assert (made.script, made.script_code) == (info.script, info.script_code)
+    await ana.vote(made, Choice.APPROVE, "")
+    if made.approvals > 1:
+        ben = await house.remote("ben")
+        await ben.vote(made, Choice.APPROVE, "")
+        await ben.close()
+    assert (await house.finish(ssh)).stdout == b"own two\n"
+
+
 async def test_the_signature_is_the_authors(house: House, ana: Client, ben: Client) -> None:
     ssh = await house.ssh("web-1", "echo mine")
     info = await house.held(ana, b"echo mine")
