@@ -89,6 +89,8 @@ class Renderer:
         while True:
             began = asyncio.get_running_loop().time()
             status = await self._once()
+            if self._closed:
+                return
             deaths = 0 if asyncio.get_running_loop().time() - began > SOUND_SECONDS else deaths
             pause = PAUSES[min(deaths, len(PAUSES) - 1)]
             deaths += 1
