@@ -1,4 +1,4 @@
-"""An approval is good for one run: of whoever waits, of whoever comes back, of two who come at once. Promises P2, P7."""
+"""An approval is good for one run: of who waits, of who comes back, of two who come at once. Promises P2, P7."""
 
 from __future__ import annotations
 
