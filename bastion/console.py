@@ -82,6 +82,7 @@ def _console(order: dict[str, Any]) -> str:
         client = await Client.open(link)
         app.view.barred = await _why_barred(client, order, lent)
         client.signer = lent[0] if lent else None
+        client.unsigned, app.view.unsigned_way = True, order["way"]  # counts where policy accepts it, and nowhere else
         return client
 
     app = BastionConsole(connect, order["title"])

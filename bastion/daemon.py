@@ -238,8 +238,8 @@ class Daemon:
         calls = Calls(house)
         control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))
 
-        async def serve_control(stdin: Any, stdout: Any, identity: Identity) -> None:
-            await control.serve(stdin, stdout, Caller(identity.name, identity.roles))
+        async def serve_control(stdin: Any, stdout: Any, identity: Identity, way: str = "") -> None:
+            await control.serve(stdin, stdout, Caller(identity.name, identity.roles, way=way))
 
         host_key = read_host_key(config.host_key)  # before anything listens: a refusal leaves nothing behind
         authority = host_authority.load_or_make(config.host_authority, config.host_name)

@@ -459,7 +459,8 @@ class Rules:
             raise Violation(f"{by} decided a request of their own")
         if request.verdict != "hold":
             raise Violation("a vote on a request that was not held")
-        self._note("decisions were made in a chat, which no person signed")
+        where = "on the bastion's own console" if row.body["via"] == "console" else "in a chat"
+        self._note(f"decisions were made {where}, which no person signed")
         if choice == "deny":
             request.ended = request.ended or "denied"
             return

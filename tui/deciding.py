@@ -127,13 +127,16 @@ Outcome = (
 
 def approve(view: View, me: str, now: float) -> Outcome:
     """The first key of an approval. `me` is the approver's name; empty when not connected."""
-    item = _approvable(view, me, now)
+    item = _approvable(view, me, now, signed=False)
     if isinstance(item, Refused):
         return item
     skipped = _skipped(view, item)
-    if item.info.tier in ONE_KEY and not skipped:
+    bare = unsigned(view, item)
+    if item.info.tier in ONE_KEY and not skipped and not bare:
         return Cast(item.info, Choice.APPROVE)
     view.guard.arm(item.id, item.digest, now)
+    if bare:
+        return Ask(item, "unsigned, recorded so")
     if skipped:
         return Ask(item, f"{amount(skipped, 'character')} never were on your screen")
     return Ask(item, "nobody rated it" if item.info.tier == Tier.UNRATED else f"{cell(item.info.tier, 10)} risk")
@@ -179,9 +182,9 @@ def granted(view: View, grant: Grant, me: str, now: float) -> Outcome:
     return Cast(item.info, Choice.APPROVE, grant.mode.value, grant.seconds)
 
 
-def _approvable(view: View, me: str, now: float) -> Item | Refused:
+def _approvable(view: View, me: str, now: float, *, signed: bool = True) -> Item | Refused:
     """The request on display, if a first approving key counts."""
-    item = _votable(view, me, now)
+    item = _votable(view, me, now, signed=signed)
     if isinstance(item, Refused):
         return item
     mine = [vote for vote in item.info.votes if vote.by == me and vote.choice == Choice.APPROVE]
@@ -202,7 +205,7 @@ def _skipped(view: View, item: Item) -> int:
 
 def confirm(view: View, me: str, now: float) -> Outcome:
     """The second key of an approval."""
-    item = _votable(view, me, now)
+    item = _votable(view, me, now, signed=False)
     if isinstance(item, Refused):
         return item
     if not view.guard.armed(item.id, item.digest, now):
@@ -213,13 +216,13 @@ def confirm(view: View, me: str, now: float) -> Outcome:
 
 def deny(view: View, me: str, now: float) -> Outcome:
     """The key that opens the dialog for a denial."""
-    item = _votable(view, me, now, harmless=True)
+    item = _votable(view, me, now, harmless=True, signed=False)
     return item if isinstance(item, Refused) else AskReason(item)
 
 
 def denial(view: View, item: Item, me: str) -> Outcome:
     """The denial of what the dialog was opened for, at the moment it is sent."""
-    problem = standing(view, view.items.get(item.id, item), me)
+    problem = standing(view, view.items.get(item.id, item), me, signed=False)
     if problem:
         return Refused(problem)
     return Cast(item.info, Choice.DENY)
@@ -295,18 +298,27 @@ def kill(view: View, me: str, now: float) -> Outcome:
     return AskKill(session)
 
 
-def _votable(view: View, me: str, now: float, *, harmless: bool = False) -> Item | Refused:
+def _votable(view: View, me: str, now: float, *, harmless: bool = False, signed: bool = True) -> Item | Refused:
     """The request on display, if the key counts and a vote on it makes sense."""
     current = view.current
     if not isinstance(current, Item) or view.pane is Pane.SESSIONS:
         return Refused("no request is selected")
-    problem = standing(view, current, me) or view.guard.refusal(now, harmless=harmless)
+    problem = standing(view, current, me, signed=signed) or view.guard.refusal(now, harmless=harmless)
     return Refused(problem) if problem else current
 
 
-def standing(view: View, item: Item, me: str) -> str:
-    """Why nobody can vote on it at present; empty when they can."""
-    return stands(view, item, me) or (f"nothing was sent: {view.barred}" if view.barred else "")
+def standing(view: View, item: Item, me: str, *, signed: bool = True) -> str:
+    """Why nobody can vote on it now; empty when they can. `signed`: it takes a signature, whatever policy says."""
+    if problem := stands(view, item, me):
+        return problem
+    if not view.barred or (not signed and unsigned(view, item)):
+        return ""
+    return f"nothing was sent: {view.barred}"
+
+
+def unsigned(view: View, item: Item) -> bool:
+    """Nobody can sign here, and policy accepts a decision on it without a signature."""
+    return bool(view.barred and not view.powerless and view.unsigned_way in item.info.unsigned)
 
 
 def stands(view: View, item: Item, me: str) -> str:

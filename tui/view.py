@@ -58,6 +58,8 @@ class View:
         """Why this person can do nothing but look; empty where they can."""
         self.barred = ""
         """Why nobody can decide on this console; empty where one can."""
+        self.unsigned_way = ""
+        """What a decision without a signature is said to come by, where policy accepts that; empty: nothing."""
         self.pane = Pane.QUEUE
         self.order = Order.URGENT
         self.filter = Filter()

@@ -51,7 +51,9 @@ class Client:
         self.welcome = welcome
         """Who the daemon takes us for, the ledger's origin and its newest checkpoint."""
         self.signer = signer
-        """The key that votes are signed with; None: this client cannot vote."""
+        """The key that votes are signed with; None: this client cannot vote, but where policy accepts it unsigned."""
+        self.unsigned = False
+        """A vote without a key is sent unsigned: of the console that the daemon serves itself."""
         self._link = link
         self._name = name
         self._lines = lines
@@ -178,7 +180,7 @@ class Client:
 
         Raises Conflict when `info` is not what the daemon says it is or has been decided, UsageError without a key.
         """
-        signer = self._signer()
+        signer = None if self.signer is None and self.unsigned else self._signer()
         digest = _digest(info)
         statement = _encode(
             statements.VoteStatement(
@@ -194,7 +196,7 @@ class Client:
                 seconds=str(seconds) if mode else "",
             )
         )
-        signature = await signer.sign(statement, wire.DECISION_NAMESPACE)
+        signature = await signer.sign(statement, wire.DECISION_NAMESPACE) if signer is not None else ""
         return await self.call(
             wire.CastVote, wire.RequestInfo, request=info.id, statement=statement, signature=signature
         )

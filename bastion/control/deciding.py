@@ -9,9 +9,9 @@ from bastion.audit import Draft
 from bastion.control import statements, wire
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
 from bastion.control.server import Connection
-from bastion.control.signed import check_origin, signer_of
+from bastion.control.signed import approver, check_origin, signer_of
 from bastion.directory import pick
-from bastion.errors import Conflict, NotFound, UsageError
+from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.gate.modes import WINDOW_MOST
 from bastion.model import Choice, RequestKind, TtyMode, Vote
 
@@ -75,8 +75,15 @@ class Deciding:
             raise Conflict("the vote is too old", "sign a new one")
         if len(statement.reason) > REASON_LIMIT:
             raise UsageError(f"a reason has at most {REASON_LIMIT} characters")
-        signer = signer_of(house, call.statement, call.signature, wire.DECISION_NAMESPACE, connection.caller)
+        caller = connection.caller
+        unsigned = not call.signature and bool(caller.way)  # the broker asks policy whether that counts
+        if unsigned:
+            signer = approver(house, caller)
+        else:
+            signer = signer_of(house, call.statement, call.signature, wire.DECISION_NAMESPACE, caller)
         mode, seconds = _granted_mode(statement, info)
+        if unsigned and mode is not None:
+            raise NotAllowed("what may be typed into a command is granted with a signature")
         vote = Vote(
             request=statement.request,
             digest=statement.digest,
@@ -86,6 +93,8 @@ class Deciding:
             signature=call.signature,
             mode=mode,
             seconds=seconds,
+            via=caller.way if unsigned else "",
+            via_user=caller.name if unsigned else "",
         )
         return await house.broker.vote(vote, call.statement)
 

@@ -82,6 +82,8 @@ class Caller:
     local: bool = False
     uid: int = -1
     """Of a local caller's process."""
+    way: str = ""
+    """`console`: the console that the daemon serves itself (ssh/console.py); empty: a client of their own."""
 
 
 Handle = Callable[[wire.AnyCall, "Connection"], Awaitable[object]]

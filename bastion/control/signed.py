@@ -35,3 +35,11 @@ def signer_of(house: House, statement: bytes, signature: str, namespace: str, ca
     if not caller.local and signer.name != caller.name:
         raise NotAllowed(f"{caller.name} brought a signature of {signer.name}")
     return signer
+
+
+def approver(house: House, caller: Caller) -> Identity:
+    """The approver whose connection this is, for what nobody signs. Raises NotAllowed."""
+    identity = house.directory.identities.get(caller.name)
+    if caller.local or identity is None or identity.revoked or Role.APPROVER not in identity.roles:
+        raise NotAllowed(f"{caller.name} is no approver, or was revoked")
+    return identity

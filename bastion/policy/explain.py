@@ -76,7 +76,8 @@ def _terms(policy: Policy) -> Iterator[tuple[Where, str]]:
         )
     for chat in policy.clauses.accepts:
         what = f" for {selectors(chat.selectors)}" if chat.selectors else ""
-        words = f"buttons in {chat.chat} count, unsigned, for low and medium risk{what}"
+        whose = "the console over ssh counts" if chat.chat == "console" else f"buttons in {chat.chat} count"
+        words = f"{whose}, unsigned, for low and medium risk{what}"
         yield chat.where, _sentence(chat.where, words)
     for later in policy.clauses.escalations:
         yield later.where, _sentence(later.where, f"{_when(later.seconds)} group {later.group} may decide, too")

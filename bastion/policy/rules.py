@@ -120,8 +120,9 @@ class Timeout:
     """`timeout approve` was written: lint refuses it, and nothing obeys it."""
 
 
-CHATS = ("slack",)
-"""Where people may decide without a signature, where policy accepts it."""
+CHATS = ("slack", "console")
+"""Where people may decide without a signature, where policy accepts it: a chat's buttons, and the console that the
+bastion serves over ssh, without a forwarded ssh-agent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 
@@ -80,8 +79,11 @@ keyboard modes (xterm's ctlseqs; the last but one is kitty's keyboard protocol).
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.insert(0, sys.argv[1]); from bastion.console import main; main()"
 
-Serve = Callable[[Any, Any, Identity], Awaitable[None]]
+Serve = Callable[..., Awaitable[None]]
 """server.ServeControl"""
+
+WAY = "console"
+"""What a vote that nobody signed is said to have come by, where policy accepts that."""
 
 
 async def _note_nothing(identity: str, key: str, client: str) -> None:
@@ -203,6 +205,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
                 "log": words,
                 "title": self._consoles.title,
                 "parent": os.getpid(),
+                "way": WAY,
                 "keys": [key.line for key in sorted(self._identity.keys, key=lambda key: key.fingerprint != self._key)],
             }
             self._process = await asyncio.create_subprocess_exec(
@@ -259,7 +262,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
 
     async def _serve_control(self, end: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=end)
-        await self._serve(reader, writer, self._identity)
+        await self._serve(reader, writer, self._identity, WAY)
 
     async def _lend(self, end: socket.socket, agent: bool) -> None:
         if not agent:

@@ -65,8 +65,8 @@ CONTROL_CHANNELS = 4
 KEYS_TOLD = 6
 """Keys that a client may offer; OpenSSH's MaxAuthTries is 6."""
 
-ServeControl = Callable[[Any, Any, Identity], Awaitable[None]]
-"""(reader, writer, identity): speaks the control protocol until the connection ends."""
+ServeControl = Callable[..., Awaitable[None]]
+"""(reader, writer, identity, way): speaks the control protocol until the connection ends; `way` as in Caller."""
 
 SSH_PORT = 22
 """Of a target, as a client asks a jump for it, whatever port the bastion itself uses to reach it."""

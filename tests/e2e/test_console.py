@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from bastion.control import wire
+from bastion.errors import NotAllowed
 from bastion.model import Choice
 from bastion.ssh.console import CONSOLES_EACH
 from tests.support.house import House
@@ -208,11 +209,10 @@ def test_the_window_follows(console: Open) -> None:
 
 def test_no_key_leads_out(house: House, console: Open) -> None:
     it = console()
-    it.until("* live")
+    it.until("* live", "Nothing is held")
     (pid,) = workers(house)
-    for keys in ("\x1a", "\x03", "\x1c", "\x10", "\x0f", ":!sh\r", "!sh\r", "\x1b[20~", "\x13", "\x1d"):
+    for keys in ("\x1a", "\x03", "\x1c", "\x0f", "!sh\r", "\x1b[20~", "\x13", "\x1d"):
         it.type(keys)
-        it.type("\x1b")
         it.type("?")
         it.until("KEYS")
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -220,6 +220,12 @@ def test_no_key_leads_out(house: House, console: Open) -> None:
         assert not Path(f"/proc/{pid}/task/{pid}/children").read_text()
         it.type("q")
         it.until("1 queue")
+    it.type(":")  # the palette, which has our own commands only
+    it.until("key a")
+    it.type("!sh\r")
+    it.type("\x1b")
+    it.until("Nothing is held", "a approve")
+    assert workers(house) == [pid]
 
 
 def test_what_the_worker_has_left(house: House, console: Open) -> None:
@@ -297,3 +303,62 @@ def test_the_daemon_takes_it_along(house: House, console: Open) -> None:
     wait_until(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text(), "it died")
     house.start()
     console().until("* live")
+
+
+def verified(house: House) -> tuple[int, str]:
+    """What the verifier says."""
+    command = [sys.executable, "-m", "bastion", "ledger", "verify", "--config", str(house.config.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+LAX = 'policy "tests" {\n  version 1\n  accept console for low\n}\n'
+
+
+async def test_unsigned_where_policy_accepts_it_and_recorded_so(tmp_path: Path, console: Open) -> None:
+    target = Sshd(tmp_path / "target")
+    target.start()
+    lax = House(tmp_path / "house", LAX)
+    lax.add_target("web-1", target)
+    lax.start()
+    it = Terminal(*lax.ssh_command("bastion", who="ana", options=["-tt"]))
+    try:
+        it.until("* live", "READ-ONLY", "no ssh-agent was forwarded")
+        one = ask(lax, "echo unsigned")
+        it.until("1 held", "echo unsigned")
+        settle(it)
+        it.type("a")
+        it.until("unsigned, recorded so: y = yes")
+        it.until_left(it.left - 1)
+        it.type("y")
+        it.until("counts: approved by ana")
+        out, err = one.communicate(timeout=30)
+        assert (one.returncode, out) == (0, b"unsigned\n"), err
+        two = ask(lax, "rm -rf /srv/data")  # of high risk: policy says nothing of that
+        it.until("1 held", "rm -rf /srv/data")
+        it.type("j")
+        it.until(" HELD ")
+        settle(it)
+        it.type("a")
+        it.until("nothing was sent: no ssh-agent was forwarded")
+        async with await lax.remote("ana") as own:  # a client of one's own is no such console
+            own.signer, own.unsigned = None, True
+            held = await lax.held(own)
+            with pytest.raises(NotAllowed):
+                await own.vote(held, Choice.DENY, "no")
+        async with await lax.local() as client:
+            await lax.decide(client, Choice.DENY, "tidying up")
+            lines = await client.call(wire.ListLedger, list[wire.LedgerLine], after=-1, limit=1000)
+        two.communicate(timeout=30)
+        decided = [json.loads(line.entry)["body"] for line in lines if b'"request.decided"' in line.entry]
+        assert [(each["by"], each.get("via"), bool(each["signature"])) for each in decided] == [
+            ("ana", "console", False),
+            ("ana", None, True),
+        ]
+        status, said = verified(lax)
+        assert status == 0, said
+        assert "on the bastion's own console, which no person signed" in said
+    finally:
+        it.close()
+        lax.stop()
+        target.stop()

@@ -39,6 +39,8 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
                 await pilot.app.workers.wait_for_complete(asked)
             await pilot.pause()
         await pilot.pause()
+        for field in pilot.app.screen.query("Input, TextArea"):
+            field.cursor_blink = False  # type: ignore[attr-defined]
         app.draw()
         await pilot.pause()
 

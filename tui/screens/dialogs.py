@@ -84,7 +84,7 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
 
     def _problem(self) -> str:
         view = self.app.view
-        return standing(view, view.items.get(self.item.id, self.item), self.app.feed.me)
+        return standing(view, view.items.get(self.item.id, self.item), self.app.feed.me, signed=False)
 
     @on(Input.Submitted, "#reason")
     def submitted(self, event: Input.Submitted) -> None:
