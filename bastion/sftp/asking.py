@@ -60,6 +60,8 @@ class Asking:
         self._waiting: asyncio.Future[tuple[Decision, float]] | None = None
         self._ended = ""
         self._keeps = False
+        self._given = 0
+        """Bytes of files that the agent got."""
         self.busy = 0
         """Steps under way that must not be cancelled between the ledger and the desk."""
         self.trouble: BastionError | RecorderError | None = None
@@ -249,6 +251,8 @@ class Asking:
         with self._whole():
             ended = await self._with.records.finished(request, summary, status, "", note)
         self._services.broker.ran(request.id, ended)
+        self._given += given[0]
+        self._services.sessions.change(self._with.id, output_bytes=self._given)
 
     async def abandon(self, note: str) -> None:
         """Commit the end of all that was started and has none. Raises Broken."""

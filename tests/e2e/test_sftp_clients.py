@@ -14,6 +14,7 @@ from bastion.config import load
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
+from tests.e2e import test_jump as jumps
 from tests.e2e.test_certificates import register, trusting
 from tests.support import peers
 from tests.support.house import House, Outcome
@@ -126,3 +127,30 @@ async def test_a_target_with_certificates(house: House, ana: Client, tmp_path: P
     back = await house.finish(await scp(house, far(tmp_path / "there").replace("web-1", "web-2"), tmp_path / "back"))
     assert back.status == 0, back.stderr
     assert (tmp_path / "back").read_text() == "mine"
+
+
+async def test_scp_through_a_jump(house: House, ana: Client, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    config = jumps.configuration(house, jumps.trusting(house))
+    process = await asyncio.create_subprocess_exec(
+        "scp", "-F", str(config), str(tmp_path / "mine"), f"web-1:{tmp_path}/there",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "HOME": str(house.work)},
+    )  # fmt: skip
+    held = await house.held(ana)
+    assert held.command.startswith(f"sftp: 1 change: write {tmp_path}/there\n".encode())
+    assert not (tmp_path / "there").exists()
+    await ana.vote(held, Choice.APPROVE, "fine")
+    done = await house.finish(process)
+    assert done.status == 0, done.stderr
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+async def test_the_agent_says_why(house: House, ana: Client, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    intent = "SetEnv=BASTION_REASON=new-limits BASTION_TASK=T-1 BASTION_ROLLBACK=restore"
+    process = await scp(house, "-o", intent, tmp_path / "mine", far(tmp_path / "there"))
+    held = await house.held(ana)
+    assert (held.reason, held.task, held.rollback) == ("new-limits", "T-1", "restore")
+    await ana.vote(held, Choice.DENY, "no")
+    assert (await house.finish(process)).status != 0

@@ -66,6 +66,8 @@ async def test_scp_brings_a_file_and_the_ledger_has_its_hash(house: House, ana: 
     assert (status.st_mode & 0o7777, status.st_mtime) == (0o640, 1_100_000_000)
     (read,) = [info for info in await requests(ana) if str(tmp_path).encode() in info.command]
     assert (read.kind, read.state, read.tier, read.status) == ("transfer", "allowed", "low", "exit 0")
+    (session,) = [each for each in await ana.call(wire.ListSessions, list[wire.SessionInfo]) if each.id == read.session]
+    assert session.output_bytes == 3_000_000
     reader = Reader.open(house.config.store)
     finished = next(entry for entry in reader.entries(request=read.id) if entry.type == "command.finished")
     reader.close()
