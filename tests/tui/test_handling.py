@@ -300,3 +300,48 @@ async def test_nothing_is_decided_where_it_cannot_be_read(console: Open, size: t
         await it.pilot.resize_terminal(80, 24)
         await it.press("home", "a")
         await it.told("counts")
+
+
+# --- without a signature, where policy accepts it
+
+
+def bare(it: Console) -> None:
+    it.app.view.barred, it.app.view.unsigned_way = "no ssh-agent was forwarded", "console"
+
+
+async def test_what_policy_accepts_unsigned_takes_a_second_key(console: Open) -> None:
+    async with console(one(tier="low", score=3, unsigned=["console"])) as it:
+        bare(it)
+        await it.press("a")
+        assert "unsigned, recorded so: y = yes" in it.screen
+        assert it.bastion.votes == []
+        await it.press("y")
+        await it.told("counts")
+        assert it.bastion.votes == [(ONE, Choice.APPROVE, "")]
+
+
+@pytest.mark.parametrize("fields", [{}, {"unsigned": ["slack"]}])
+@pytest.mark.parametrize("key", ["a", "d"])
+async def test_what_policy_does_not_accept_unsigned_is_refused(
+    console: Open, fields: dict[str, object], key: str
+) -> None:
+    async with console(one(**fields)) as it:
+        bare(it)
+        await it.press(key, "y", "x", "enter")
+        assert it.bastion.votes == []
+
+
+@pytest.mark.parametrize("key", ["A", "e", "m"])
+async def test_what_takes_a_signature_in_any_case(console: Open, key: str) -> None:
+    async with console(one(unsigned=["console"], kind="line", sequence=1)) as it:
+        bare(it)
+        await it.press("end", key)
+        await it.told("nothing was sent: no ssh-agent was forwarded")
+        assert len(it.app.screen_stack) == 2
+
+
+async def test_denying_unsigned_needs_its_reason(console: Open) -> None:
+    async with console(one(unsigned=["console"])) as it:
+        bare(it)
+        await it.press("d", *"no", "enter")
+        await it.told("counts: denied by ana: no")
