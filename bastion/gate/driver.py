@@ -124,12 +124,17 @@ GO = b"\n"
 """To a shell without a terminal, when the pipe has its other end."""
 
 
+UNEDITED = "[[ -o vi ]] && set +o vi; [[ -o emacs ]] && set +o emacs"
+"""What bash reads before all else: a start-up file with `set -o vi` turns the line editor on in spite of --noediting,
+and then each line of ours would be keys, with an echo. This one may be echoed."""
+
+
 def functions(kind: str, *, control: int, interrupts: str, ready: str) -> bytes:
     """What the shell reads first: the driver for its kind. `control` is the process id of the control program,
     `interrupts` the nonce of the `I` marks, `ready` that of the `R` mark."""
-    text = BASH if kind == "bash" else POSIX
+    text, first = (BASH, f"{UNEDITED}\n") if kind == "bash" else (POSIX, "")
     quiet = "PS1= PS2=; unset PROMPT_COMMAND"  # before the next line is read, with its prompt
-    return f"{quiet}; __b_k={control} __b_j={interrupts}\n{text}\\__b_a {ready}\n".encode()
+    return f"{first}{quiet}; __b_k={control} __b_j={interrupts}\n{text}\\__b_a {ready}\n".encode()
 
 
 def _name(name: str) -> str:

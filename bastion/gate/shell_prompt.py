@@ -16,10 +16,13 @@ from bastion.gate.shell_core import Core
 from bastion.gate.shell_item import ITEM_LIMIT
 from bastion.gate.shell_states import State
 from bastion.gate.typeahead import Script
+from bastion.gate.ungoverned import edits_lines
 from bastion.model import State as RequestState
 from bastion.model import Verdict
 from bastion.policy.judge import Judgement
 from bastion.policy.visible import visible_line
+
+NO_EDITOR = "the bastion edits your lines, and the shell on the target would die of set -o vi or emacs"
 
 CWD_SHOWN = 60
 """Characters of the directory in the prompt."""
@@ -108,6 +111,8 @@ class AtPrompt(Core):
             return self._prompt()
         if self._script is None:
             self._editor.remember(item)
+        if self.kind == "bash" and edits_lines(item.encode("utf-8", "surrogateescape")):
+            return [do.Say(notices.refused(NO_EDITOR)), *self._without(notices.EXIT_DENIED)]
         self.state, self._asked = State.ASKING, item.encode("utf-8", "surrogateescape")
         return [sd.Describe(self._asked, ask=True)]
 

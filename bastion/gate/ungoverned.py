@@ -7,6 +7,7 @@ by line all the same.
 from __future__ import annotations
 
 from enum import Enum, auto
+from itertools import pairwise
 
 from bastion.policy.shell import Parsed, parse
 
@@ -41,6 +42,20 @@ def leads_to(item: bytes) -> Leads | None:
     if any(_name(words[0]) in ELSEWHERE for words in lines):
         return Leads.AWAY
     return Leads.SHELL if any(_is_shell(words) for words in lines) else None
+
+
+def edits_lines(item: bytes) -> bool:
+    """Whether it turns bash's own line editor on or off: `set -o vi`. In a governed shell, where the editor is off and
+    the line is evaluated, bash 5.2 dies of it."""
+    parsed = parse(item)
+    if not isinstance(parsed, Parsed):
+        return False
+    for command in parsed.commands():
+        words = [word.text for word in command.words if word.text not in ("builtin", "command")]
+        after = {word for before, word in pairwise(words) if before in ("-o", "+o")}
+        if words[:1] == ["set"] and after & {"vi", "emacs"}:
+            return True
+    return False
 
 
 def _is_shell(words: list[str]) -> bool:

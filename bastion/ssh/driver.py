@@ -22,7 +22,7 @@ from bastion.gate import shell_events as ev
 from bastion.gate.nested import Nesting
 from bastion.policy.visible import visible_line
 from bastion.ssh.driver_channels import Channel, DriverError, Listener, Terminal
-from bastion.ssh.driver_early import SAID_WIDTH
+from bastion.ssh.driver_early import SAID_WIDTH, whole_lines
 from bastion.ssh.driver_shell import START_SECONDS, OneShell, Running
 
 INNER_SAID = 4096
@@ -189,7 +189,7 @@ class Driver(OneShell):
         inner.line += data
         end = inner.line.rfind(b"\n") + 1
         if end:
-            super()._output(bytes(inner.line[:end]), error=error)
+            super()._output(whole_lines(bytes(inner.line[:end])), error=error)
             del inner.line[:end]
         if inner.line:
             self._loop.call_later(PROMPT_SECONDS, self._show, inner)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bastion.gate import driver
 from bastion.policy.visible import visible_line
 
 EARLY_LIMIT = 1 << 16
@@ -13,6 +14,12 @@ EARLY_LIMIT = 1 << 16
 
 SAID_WIDTH = 300
 """Characters of what the target said instead of starting, in the reason."""
+
+
+def whole_lines(text: bytes) -> bytes:
+    """Without the unfinished line at the end, and the echo of our first one before it."""
+    text = text[: text.rfind(b"\n") + 1]
+    return text[: text.rfind(b"\n", 0, -1) + 1] if text.rstrip().endswith(driver.UNEDITED.encode()) else text
 
 
 class Early:
@@ -36,7 +43,7 @@ class Early:
         for error, early in self._text.items():
             text = bytes(early)
             if whole:
-                text = text[: text.rfind(b"\n") + 1]
+                text = whole_lines(text)
             if text:
                 yield error, text
 

@@ -232,3 +232,12 @@ def test_many_short_lines_cost_what_they_are_long(before: bytes) -> None:
     shell.type(before + b"#\n" * ((ITEM_LIMIT - len(before)) // 2))
     assert time.process_time() - begun < 2
     assert not shell.shell.full
+
+
+def test_a_line_editor_that_would_kill_the_shell_is_refused() -> None:
+    shell = Driven()
+    shell.type("set -o vi\r")
+    assert shell.shell.held is None
+    assert any("edits your lines" in each.notice.text for each in shell.effects if isinstance(each, do.Say))
+    shell.type("true\r")
+    assert shell.held.command == b"true"

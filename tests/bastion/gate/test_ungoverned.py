@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bastion.gate.ungoverned import Leads, leads_to
+from bastion.gate.ungoverned import Leads, edits_lines, leads_to
 
 SHELL = [
     "bash",
@@ -58,6 +58,16 @@ def test_none(item: str) -> None:
 @pytest.mark.parametrize("item", ["ssh web-2", "ssh web-2 uptime", "sleep 1; /usr/bin/ssh -t x bash", "mosh x"])
 def test_away(item: str) -> None:
     assert leads_to(item.encode()) is Leads.AWAY
+
+
+@pytest.mark.parametrize("item", ["set -o vi", "set +o emacs", "id; builtin set -e -o vi", "(set -o emacs)"])
+def test_the_line_editor(item: str) -> None:
+    assert edits_lines(item.encode())
+
+
+@pytest.mark.parametrize("item", ["set -o", "set -e", "vi", "echo -o vi", "set -o pipefail", "'", "bash -o vi"])
+def test_not_the_line_editor(item: str) -> None:
+    assert not edits_lines(item.encode())
 
 
 def test_what_is_no_text() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bastion.gate import shell_events as ev
+from bastion.gate.nested import nesting
 from bastion.ssh import driver_shell as module
 from tests.support.governed import Governed, governed, plain_home
 from tests.support.ports import until
@@ -143,3 +144,39 @@ async def test_a_connection_that_dies_before_the_shell_starts_leaves_nothing(
     async with governed(sshd, ready=False) as shell:
         assert shell.failed is not None
     await until(lambda: not left_behind(shell), "nothing is left behind")
+
+
+@pytest.mark.parametrize("line", ["set -o vi", "set -o emacs", "echo hello"])
+async def test_a_line_editor_in_a_start_up_file_gets_none_of_our_lines(tmp_path: Path, line: str) -> None:
+    """bash turns it on in spite of --noediting: frames would be its keys, and be shown."""
+    target = plain_home(tmp_path / "edits")
+    for name in (".bashrc", ".bash_profile"):
+        (tmp_path / "edits" / "home" / name).write_text(f"{line}\n")
+    target.start()
+    greeting = b"hello\r\n" if "hello" in line else b""
+    try:
+        async with governed(target) as shell:
+            assert bytes(shell.text) == greeting * 2  # bash -c of sshd reads one, too
+            assert await shell.run("echo 'a  b'; cd /") == (0, b"a  b\r\n")
+            shell.text.clear()
+            how = nesting(b"bash")
+            assert how is not None
+            await shell.driver.nest("n", how)
+            await until(lambda: shell.failed or shell.driver.depth == 1, "it is up")
+            assert bytes(shell.text) == greeting
+            assert await shell.run("shopt -o vi emacs | grep -c on; pwd") == (0, b"0\r\n/\r\n")
+    finally:
+        target.stop()
+
+
+async def test_without_that_line_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    monkeypatch.setattr(module.driver, "UNEDITED", ":")
+    target = plain_home(tmp_path / "edits")
+    (tmp_path / "edits" / "home" / ".bash_profile").write_text("set -o vi\n")
+    target.start()
+    try:
+        async with governed(target) as shell:
+            assert b"__b_d" in (await shell.run("true"))[1]
+    finally:
+        target.stop()
