@@ -113,6 +113,19 @@ async def test_freezes_are_told_and_what_it_takes_is_shown(house: House, web: We
     assert (nobody.returncode, "no channel" in nobody.stderr) == (1, True)
 
 
+async def test_status_is_as_documented(house: House) -> None:
+    from tests.bastion.cli.test_json import check
+
+    done = await asyncio.to_thread(bastion, house, "status", "--json")
+    said = json.loads(done.stdout)
+    check("status", said)
+    assert (said["held"], said["watching"]) == (0, [])
+    assert {each["name"] for each in said["channels"]} == {"stuck", "hook", "late"}
+    assert (done.returncode == 1) is bool(said["wrong"])
+    plain = await asyncio.to_thread(bastion, house, "status")
+    assert "watching: nobody" in plain.stdout.splitlines()
+
+
 def test_a_secret_that_others_read_stops_the_start(tmp_path: Path) -> None:
     made = House(tmp_path)
     (made.config.path.parent / "s").write_text(SECRET)
