@@ -55,7 +55,7 @@ def shown_file(command: bytes) -> str:
 def pinned(command: bytes, path: str, sha256: str) -> bytes:
     """The command as it goes to the target: it runs only while its file holds what was approved, and while it is still
     the file that the command runs. Without a path, the command as it is."""
-    by_default = posixpath.basename(path) == "Makefile" and b"Makefile" not in command
+    by_default = posixpath.basename(path) == "Makefile"  # with `-f Makefile`, too: there it refuses more than it has to
     beside = posixpath.dirname(path)
     absent = [posixpath.join(beside, name) for name in BEFORE_MAKEFILE] if by_default else []
     return guarded(command, path, sha256, absent)

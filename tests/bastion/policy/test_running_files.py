@@ -92,11 +92,14 @@ def test_it_runs_only_with_that_content(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["GNUmakefile", "makefile"])
-def test_make_takes_no_other_file(tmp_path: Path, name: str) -> None:
-    (tmp_path / "Makefile").write_text("all:\n\t@echo approved\n")
-    guarded = pinned(b"make", "Makefile", script_hash((tmp_path / "Makefile").read_bytes()))
-    assert sh(tmp_path, guarded).stdout == "approved\n"
-    (tmp_path / name).write_text("all:\n\t@echo sneaked\n")
+@pytest.mark.parametrize("place", [".", "Makefiles"])
+def test_make_takes_no_other_file(tmp_path: Path, name: str, place: str) -> None:
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "Makefile").write_text("all:\n\t@echo approved\n")
+    command = f"make -s -C {place}".encode()
+    guarded = pinned(command, shown_file(command), script_hash((tmp_path / place / "Makefile").read_bytes()))
+    assert "approved\n" in sh(tmp_path, guarded).stdout
+    (tmp_path / place / name).write_text("all:\n\t@echo sneaked\n")
     done = sh(tmp_path, guarded)
     assert (done.returncode, done.stdout) == (125, "")
 
