@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -89,6 +90,21 @@ def test_request_show(case: Case) -> None:
     shown = command_of(drawn(text))
     assert read_back(shown) == case.data
     assert f"{len(case.data)} byte" in text
+
+
+@EACH_SHORT
+def test_plain(case: Case) -> None:
+    """One fact a line: each line of the command is one, behind its name."""
+    token = output.PLAIN.set(True)
+    try:
+        text = printed(case)
+    finally:
+        output.PLAIN.reset(token)
+    assert not CONTROL.search(text)
+    lines = [line for line in drawn(text) if line]
+    assert all(": " in line or line.endswith(":") for line in lines)
+    rows = [line.removeprefix("command: ") for line in lines if line.startswith("command: ")]
+    assert read_back("\n".join(rows[1:])) == case.data  # the first says how long it is
 
 
 @EACH
@@ -175,7 +191,7 @@ def test_in_tmux() -> None:
     """The command line inside tmux, which has sequences of its own."""
     if shutil.which("tmux") is None:
         pytest.skip("no tmux")
-    server = "spoofing"
+    server = f"spoofing-{os.getpid()}"
     tmux = ["tmux", "-L", server, "-f", "/dev/null"]
     program = f"{sys.executable} -m tests.spoofing.show block; sleep 60"
     subprocess.run(
