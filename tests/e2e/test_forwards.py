@@ -17,6 +17,7 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from recorder.reader import Reader
 from recorder.verify import Verdict, verify
+from tests.e2e import test_jump
 from tests.support.house import House
 from tests.support.ports import free_port, until
 from tests.support.sshd import LOGIN, Sshd
@@ -141,6 +142,19 @@ async def _dial(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
                 return await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 await asyncio.sleep(0.02)
+
+
+async def test_from_inside_a_jump(house: House, ana: Client, echo: list[int]) -> None:
+    """`ssh -J bastion -W … web-1`: the inner connection is one like any other."""
+    config = test_jump.configuration(house, test_jump.trusting(house))
+    process = await test_jump.start(config, "-W", f"127.0.0.1:{PORT}", "web-1")
+    info = await held(house, ana, f"127.0.0.1:{PORT}")
+    assert (info.target, info.login) == ("web-1", LOGIN)
+    await ana.vote(info, Choice.APPROVE, "")
+    assert (await house.finish(process)).stdout == b"hello\nbye\n"
+    refused = await house.finish(await test_jump.start(config, "-W", f"127.0.0.1:{OTHER}", "web-1"))
+    assert (refused.status, "a forward leads to" in refused.stderr) == (255, True)
+    assert echo == [PORT]
 
 
 async def test_denied_with_the_reason(house: House, ana: Client, echo: list[int]) -> None:
