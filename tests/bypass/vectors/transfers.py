@@ -29,7 +29,15 @@ MASQUERADES = (
     _masks("MQ-11", b"scp() { sh {E}; }; scp -t /tmp/x", "a function of that name is no transfer"),
     _masks("MQ-12", b"git-receive-pack '/x' | sh {E}", "a pipe is no transfer"),
     _masks("MQ-13", b"sftp-server; touch {X}", "nor is this one of sftp"),
-    _masks("MQ-14", b"mosh-server new -- touch {X}", "mosh is held, or refused", bites=False),
+    Vector(
+        "MQ-14",
+        "masquerade",
+        Channel.EXEC,
+        "mosh goes on past the bastion: it is refused, and nothing is held",
+        (Exec(b"mosh-server new -- touch {X}"),),
+        ends=Ends.CUT,
+        bites=False,
+    ),
     _probe("MQ-20", "a subsystem is known by its exact name", "subsystem_names"),
     _probe(
         "MQ-21", "a push that needs nobody to be opened changes nothing by itself", "push_of_a_remembered_repository"
