@@ -40,6 +40,10 @@ FRAME_COST = 64
 """Bytes that a frame weighs beside its data."""
 
 
+HELD, NEVER_RAN = "held", ("withdrawn", "denied", "expired")
+"""What the bastion's markers say of a command that waits, and of one that did not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """Where to go."""
@@ -56,6 +60,38 @@ class Mark:
     frame: int
     at_us: int
     name: str
+
+
+class Marks:
+    """Where commands begin, one place each, from a recording's markers: `NAME held`, `NAME COMMAND`, `NAME exit 0`.
+
+    A shell's command that was held has its place where it runs then, or where it was held if it never ran.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, Mark] = {}
+        self._held: set[str] = set()
+
+    def add(self, frame: int, at_us: int, text: str) -> None:
+        """The next marker; those that are known already change nothing."""
+        name, _, rest = text.partition(" ")
+        known = self._found.get(name)
+        if known is None:
+            self._found[name] = Mark(frame, at_us, name)
+            if rest == HELD:
+                self._held.add(name)
+        elif name in self._held and frame > known.frame:
+            self._held.discard(name)
+            if rest not in NEVER_RAN:
+                self._found[name] = Mark(frame, at_us, name)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def all(self) -> list[Mark]:
+        """In order."""
+        return sorted(self._found.values(), key=lambda mark: mark.frame)
 
 
 class Player:
@@ -75,6 +111,7 @@ class Player:
         """Number of the frame that comes next."""
         self.playing = False
         self.marks: list[Mark] = []
+        self._met, self._own = Marks(), set[str]()  # marks that were met on the way, and which of them nobody else told
         self.hits: list[int] = []
         """Moments (microseconds) that a search found."""
         self.refused = ""
@@ -179,9 +216,13 @@ class Player:
         self.frame += 1
         self.position_us = max(self.position_us, frame.at_us)
         self.until_us = max(self.until_us, frame.at_us)
-        if frame.kind == "marker" and (not self.marks or self.marks[-1].frame < self.frame - 1):
-            name = frame.data.partition(b" ")[0].decode("utf-8", "replace")
-            self.marks.append(Mark(self.frame - 1, frame.at_us, name))
+        if frame.kind == "marker":
+            self._met.add(self.frame - 1, frame.at_us, frame.data.decode("utf-8", "replace"))
+            known = {mark.name for mark in self.marks} if self.marks else set()
+            met = [mark for mark in self._met.all if mark.name not in known or mark.name in self._own]
+            self._own |= {mark.name for mark in met}
+            kept = [mark for mark in self.marks if mark.name not in self._own]
+            self.marks = sorted([*kept, *met], key=lambda mark: mark.frame)
 
     def _pause(self, at_us: int) -> float:
         gap = max(0, at_us - self.position_us) / 1e6

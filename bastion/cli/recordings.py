@@ -25,6 +25,7 @@ from recorder import asciicast, page, paint
 from recorder import replay as playing
 from recorder.errors import RecorderError
 from recorder.frames import Frame
+from recorder.player import Marks
 from recorder.screen import Screen
 
 T = TypeVar("T")
@@ -69,14 +70,15 @@ async def export(settings: Settings, wanted: str, form: str, file: IO[str], *, r
             title = visible(f"{info.identity} on {info.login}@{info.target}, {info.id}", newlines=False)
             version = 2 if form == "cast2" else 3
             header = asciicast.Header(version, screen.columns, screen.lines, info.opened // 1_000_000, title)
-            starts: dict[str, int] = {}
+            starts = Marks()
             told = _noting(walk if playing.size_of(head) else whole, starts)
             lines = asciicast.write(header, asciicast.events(told, newline=screen.newline))
             if form == "html":
                 # the list stands before the cast in the page, and where commands begin is known after it
                 cast = held(lines, PAGE_LIMIT)
                 about = f"{output.when(info.opened)}, {info.state}{f': {info.end}' if info.end else ''}"
-                items = [_item(each, starts.get(each.id)) for each in requests]
+                places = {mark.name: mark.at_us for mark in starts.all}
+                items = [_item(each, places.get(each.id)) for each in requests]
                 lines = page.page(title, visible(about, newlines=False), items, cast)
             for line in lines:
                 file.write(line)
@@ -98,11 +100,11 @@ def held(lines: Iterator[str], limit: int) -> list[str]:
     return whole
 
 
-def _noting(frames: Iterator[Frame], starts: dict[str, int]) -> Iterator[Frame]:
-    """The frames; where each request's marker came first goes to `starts`."""
-    for frame in frames:
+def _noting(frames: Iterator[Frame], starts: Marks) -> Iterator[Frame]:
+    """The frames; where each request begins goes to `starts`."""
+    for number, frame in enumerate(frames):
         if frame.kind == "marker":
-            starts.setdefault(frame.data.partition(b" ")[0].decode("utf-8", "replace"), frame.at_us)
+            starts.add(number, frame.at_us, frame.data.decode("utf-8", "replace"))
         yield frame
 
 

@@ -21,6 +21,7 @@ from recorder import keyframe, replay
 from recorder.derived import DIRECTORY, Derived
 from recorder.errors import RecorderError
 from recorder.frames import Frame
+from recorder.player import Marks
 from recorder.reader import Reader
 from recorder.spine import Spine
 
@@ -65,7 +66,7 @@ class Known:
         self.spine = Spine(session)
         self.derived = Derived(directory, self.spine)
         self.first: Frame | None = None
-        self.marks: list[MarkInfo] = []
+        self._marks = Marks()
         self._marked = 0
         self.guard = threading.Lock()
         self._chunks: dict[int, list[Frame]] = {}
@@ -105,6 +106,11 @@ class Known:
         """It had one."""
         return self.first is not None and replay.size_of(self.first) is not None
 
+    @property
+    def marks(self) -> list[MarkInfo]:
+        """Where commands begin, as far as it is rendered."""
+        return [MarkInfo(frame=mark.frame, at=mark.at_us, request=mark.name) for mark in self._marks.all]
+
     def mark(self) -> int:
         """Take the marks that have been found since; how many chunks are rendered."""
         done = self.derived.refresh()
@@ -113,9 +119,8 @@ class Known:
             if value is None:
                 return self._marked
             for frame, at, text in value["markers"]:
-                request = text.partition(" ")[0]
-                if len(self.marks) < MARKS_LIMIT and len(request) <= REQUEST_CHARACTERS:
-                    self.marks.append(MarkInfo(frame=frame, at=at, request=request))
+                if len(self._marks) < MARKS_LIMIT and len(text.partition(" ")[0]) <= REQUEST_CHARACTERS:
+                    self._marks.add(frame, at, text)
             self._marked += 1
         return done
 
@@ -244,7 +249,7 @@ class Moments:
             size = replay.size_of(known.first) if known.first is not None else None
             return TimelineInfo(
                 session=session, frames=known.spine.frames, until=known.spine.until_us, terminal=size is not None,
-                columns=size[0] if size else 0, lines=size[1] if size else 0, marks=list(known.marks),
+                columns=size[0] if size else 0, lines=size[1] if size else 0, marks=known.marks,
                 chunks=len(known.spine.links), rendered=rendered, stopped=stopped[1] if stopped else "",
             )  # fmt: skip
 

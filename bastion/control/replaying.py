@@ -101,9 +101,9 @@ class Replay:
         if about.frames > player.frame and about.until > player.until_us:
             player.more()
         player.until_us = max(player.until_us, about.until)
-        known = {mark.frame: mark for mark in player.marks}
-        known |= {mark.frame: Mark(mark.frame, mark.at, mark.request) for mark in about.marks}
-        player.marks = [known[frame] for frame in sorted(known)]
+        known = {mark.name: mark for mark in player.marks}
+        known |= {mark.request: Mark(mark.frame, mark.at, mark.request) for mark in about.marks}
+        player.marks = sorted(known.values(), key=lambda mark: mark.frame)
         marks = [wire.MarkInfo(frame=mark.frame, at=mark.at_us, request=mark.name) for mark in player.marks]
         self.listed = timeline.commands(self.info, self.requests, marks)
 

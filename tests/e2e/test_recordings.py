@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bastion.control import wire
+from recorder.frames import Frame
+from recorder.player import Player
 from tests.bastion.cli.conftest import Shell
+from tests.bypass.adapters.ours import Ours
 from tests.e2e.conftest import make_house
 from tests.e2e.test_evidence import shells
 from tests.support.house import House
+from tests.support.shell import shell
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
@@ -58,3 +64,36 @@ async def test_a_search_finds_commands_and_screens(house: House) -> None:
     house.stop()
     await house.finish(ssh)
     check(local)
+
+
+async def test_a_shell_is_rendered_by_a_process_beside_the_daemon() -> None:
+    """A governed shell on a real terminal: its commands are marks, and any moment of it comes with a screen."""
+    async with Ours() as ours:
+        async with shell(ours) as sh:
+            await sh.line("echo first; seq 3000")
+            await sh.line("printf 'the %s\\n' needle", "the needle")
+        sessions = await ours.ana.call(wire.ListSessions, list[wire.SessionInfo])
+        info = next(each for each in reversed(sessions) if each.output_bytes or each.state == "open")
+        async with asyncio.timeout(60):
+            while True:
+                about = await ours.ana.call(wire.ReadTimeline, wire.TimelineInfo, session=info.id)
+                if about.chunks and about.rendered == about.chunks and info.state != "open":
+                    break
+                info = await ours.ana.call(wire.ShowSession, wire.SessionInfo, session=info.id)
+                await asyncio.sleep(0.1)
+        assert about.terminal
+        assert [mark.request for mark in about.marks] == info.requests
+        assert not about.stopped
+        found = await ours.ana.call(wire.ReadMoment, wire.MomentInfo, session=info.id, frame=about.marks[-1].frame)
+        player = Player((about.columns, about.lines))
+        frames = [Frame(each.at, each.kind, each.data) for each in found.frames]
+        player.arrive(found.screen, frames, found.first, found.target, None)
+        while player.hurrying:
+            player.advance(0.0)
+        assert found.screen, "from a keyframe, not from the beginning"
+        assert not player.refused
+        assert "3000" in player.screen.text()
+        assert not any("needle" in line for line in player.screen.text())
+        result = await ours.ana.call(wire.SearchSessions, wire.SearchResult, text="the needle", session=info.id)
+        assert [hit.request for hit in result.hits if hit.where == "screen"] == [info.requests[-1]]
+        assert result.notes == []

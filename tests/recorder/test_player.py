@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from recorder import keyframe, replay
 from recorder.frames import Frame
-from recorder.player import CHANGES, LOW_BYTES, MOVES, SPEEDS, Goal, Mark, Player
+from recorder.player import CHANGES, LOW_BYTES, MOVES, SPEEDS, Goal, Mark, Marks, Player
 from recorder.screen import Screen
 
 SIZE = (20, 4)
@@ -196,6 +196,26 @@ def test_commands_are_met_on_the_way_too() -> None:
     assert player.to_command(-1) == Goal(100_000, 1)
     assert player.to_command(1) is None
     assert player.to_hit(1) is None
+
+
+def test_a_command_has_one_place() -> None:
+    """As a governed shell marks them: held, then what runs, then how it ended."""
+    marks = Marks()
+    texts = [
+        "a held",
+        "b held",
+        "b ls",
+        "b exit 0",
+        "c beside the shell: id",
+        "c exit 0",
+        "a withdrawn",
+        "d held",
+        "d held",
+    ]
+    for frame, text in enumerate(texts):
+        marks.add(frame, frame * 10, text)
+        marks.add(frame, frame * 10, text)
+    assert [(mark.name, mark.frame) for mark in marks.all] == [("a", 0), ("b", 2), ("c", 4), ("d", 8)]
 
 
 @given(st.floats(allow_nan=False), st.floats(0, 1e9))

@@ -147,7 +147,7 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         if mark is not None:
             await replay.go(Goal(mark.at_us, mark.frame))
         replay.player.play(on=True)
-        self.run_worker(replay.load(), name=f"requests of {self.session}")
+        self.run_worker(replay.load(), name=f"requests of {self.session}", exit_on_error=False)
 
     def _work(self) -> None:
         replay = self.replay
