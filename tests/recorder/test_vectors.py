@@ -16,7 +16,7 @@ from recorder.verify import verify
 from tests.vectors.make_bundles import make
 
 BUNDLES = Path(__file__).parents[1] / "vectors" / "bundles"
-SHELLS = [each for each in (["sh"], ["dash"], ["busybox", "ash"], ["bash", "--posix"]) if shutil.which(each[0])]
+SHELLS = [each for each in (["dash"], ["busybox", "ash"]) if shutil.which(each[0])] or [["sh"]]
 """What a stranger may have; busybox then is also the sed, grep and sha256sum of its own."""
 NAMES = sorted(path.name for path in BUNDLES.iterdir())
 
