@@ -156,7 +156,8 @@ async def test_a_password_for_a_command_with_a_terminal(ours: Ours, tmp_path: Pa
 async def test_a_shell_behind_sudo_is_governed(ours: Ours, account: str) -> None:
     """With sudo's use_pty it has a terminal of its own."""
     async with shell(ours) as sh:
-        await sh.line("sudo -k")
+        await sh.line("sudo -k; echo for''got", r"forgot\r\n")
+        await sh.prompted()
         await sh.line("sudo -i", "assword[^\r\n]*: ")
         sh.type(PASSWORD + "\r")
         await sh.approve(f"password of {len(PASSWORD)} characters for sudo")
@@ -174,12 +175,13 @@ async def test_a_shell_behind_sudo_is_governed(ours: Ours, account: str) -> None
         sh.type("\x03")
         await sh.line("echo st''atus $?", "status 130\r\n")
         await sh.line("cat", "approved")  # a line that is left over is nobody's command
-        sh.type(f"touch /tmp/{account}-X\r\x04")
+        sh.type(f"touch /tmp/{account}-X\r")
         await ours.ana.vote(
             await ours.house.held(ours.ana, f"touch /tmp/{account}-X\n".encode()), Choice.DENY, "not this"
         )
         await sh.sees("not this")
         sh.type("\x04")
+        await sh.sees(r">root@[^\r\n]*\$ ")
         await sh.line("exit 3")
         await sh.line("echo $?-$(id -un)", f"3-{account}\r\n")
         assert PASSWORD.encode() not in sh.client.output
@@ -188,13 +190,17 @@ async def test_a_shell_behind_sudo_is_governed(ours: Ours, account: str) -> None
 
 async def test_interrupted_at_its_password_sudo_opens_no_shell(ours: Ours, account: str) -> None:
     async with shell(ours) as sh:
-        await sh.line("sudo -k")
+        await sh.line("sudo -k; echo for''got", r"forgot\r\n")
+        await sh.prompted()
         await sh.line("sudo -s", "assword[^\r\n]*: ")
         sh.type("\x03")
+        await sh.prompted()
         await sh.line("echo $(id -un)", f"\n{account}\r\n")
-        await sh.line("sudo -i", "assword[^\r\n]*: ")
+        await sh.prompted()
+        await sh.line("sudo -i")
         for _ in range(3):
+            await sh.sees("assword[^\r\n]*: ")
             sh.type("wrong\r")
             await sh.approve("password of 5 characters for sudo")
-            await sh.sees("ry again|incorrect password")
+        await sh.sees("incorrect password")
         await sh.line("echo $?-$(id -un)", f"1-{account}\r\n")
