@@ -600,7 +600,10 @@ async def test_keys_can_be_mapped_anew(console: Open) -> None:
 async def test_nothing_writes_a_screenshot(console: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the palette, nor what Textual offers every app."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     async with console(three()) as it:
+        await it.press("ctrl+s", "f1", "f12", "ctrl+backslash")
+        assert len(it.app.screen_stack) == 2
         await it.press("ctrl+p")
         await it.press(*"screenshot", "enter", "escape")
         it.app.action_screenshot()
