@@ -27,7 +27,7 @@ def _nested(
 
 KILL = b"(until [ -e {E} ]; do sleep 0.02; done; kill -9 $$) & echo ar''med"
 
-GAMES = b"set -o vi; bind -x '\"t\": . {E}'; set -o emacs; bind -x '\"t\": . {E}'; stty intr o eof u; echo ga''mes"
+GAMES = b"bind -x '\"t\": . {E}'; stty intr o eof u; echo ga''mes"
 
 VECTORS = (
     _nested("NE-01", "a line inside is held by itself", *INSIDE, Type(TOUCH + b"\r"), held=(TOUCH,)),
