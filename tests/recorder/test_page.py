@@ -100,7 +100,8 @@ def test_the_vendored_files_are_those_that_were_looked_at() -> None:
 
 
 def browser() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("no chromium is installed: the page is tested as markup only")
     return found
