@@ -146,7 +146,7 @@ class Applier:
         if now.there is There.SYMLINK and shown.there is There.SYMLINK:
             now = replace(now, modified=shown.modified)
         if now != shown:
-            raise Moved(f"{names.shown(path)} is not what was shown any more: now {now.words}; shown was {shown.words}")
+            raise Moved(f"{names.shown(path)} is not what was shown any more: {now.beside(shown)}")
 
     # --- doing ----------------------------------------------------------------------------------------------------
 

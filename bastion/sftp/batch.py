@@ -13,6 +13,9 @@ from bastion.sftp import names
 from bastion.sftp.changes import DESCRIPTION_LIMIT, ITEMS_LIMIT, TEXT_LIMIT, Attributes, Item, Kind
 from bastion.sftp.staging import Staged
 
+TOGETHER = frozenset({Kind.MKDIR, Kind.WRITE, Kind.SETSTAT})
+"""What is collected. Of other kinds `set` and `at` would not mean what they say."""
+
 
 class Batch:
     """One batch, in the order of asking."""
@@ -54,6 +57,11 @@ class Batch:
         """What is to be made or set at a resolved path."""
         place = self._at.get(path)
         return None if place is None else self.items[place]
+
+    def makes(self, path: bytes) -> bool:
+        """Whether it is a directory yet to be made, so that nothing is in it on the target."""
+        item = self.at(path)
+        return item is not None and item.kind is Kind.MKDIR
 
     def set(self, path: bytes, wanted: Attributes) -> bool:
         """Add to what is set at a path that is in the batch; False if it is not."""

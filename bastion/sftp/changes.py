@@ -105,6 +105,17 @@ class Found:
             case There.OTHER:
                 return f"neither file nor directory, {self._rights}"
 
+    def beside(self, shown: Found) -> str:
+        """How it differs from what was shown, for an agent that may not read it: so without a hash."""
+        now, then = (each._looks for each in (self, shown))
+        return f"now {now}; shown was {then}" if now != then else f"{now} as before, but its content is another"
+
+    @property
+    def _looks(self) -> str:
+        if self.there is There.FILE:
+            return f"a file of {self.size} bytes, {self._rights}"
+        return self.words
+
     @property
     def _rights(self) -> str:
         return f"mode {self.mode:04o}" + (f", owner {self.owner[0]}:{self.owner[1]}" if self.owner else "")

@@ -99,7 +99,7 @@ class Files(asyncssh.SFTPServer):
         found, asked = await self._paths.target(path)
         self._settling.look(found, asked)
         self._settling.note(f"list {names.shown(found)}")
-        if self._settling.batch.at(found) is not None:
+        if self._settling.batch.makes(found):
             return
         files: list[Item] = []
         async for entry in self._far.listing(found):
@@ -140,7 +140,7 @@ class Files(asyncssh.SFTPServer):
             case Reading():
                 return await self._reads.read(file_obj, offset, size)
             case Writing(readable=True, staged=staged):
-                return staged.read(offset, size)
+                return staged.read(offset, size) if offset < staged.size else b""  # pread takes 63 bits
         raise asyncssh.SFTPPermissionDenied("it was not opened for reading")
 
     async def write(self, file_obj: object, offset: int, data: bytes) -> int:
@@ -223,7 +223,7 @@ class Files(asyncssh.SFTPServer):
             raise asyncssh.SFTPFailure("something of that name exists")
         directory = names.split(found)[0]
         if (
-            self._settling.batch.at(directory) is None
+            not self._settling.batch.makes(directory)
             and (await self._far.found(directory)).there is not There.DIRECTORY
         ):
             raise asyncssh.SFTPNoSuchFile("no such directory")

@@ -19,7 +19,7 @@ from bastion.model import Request
 from bastion.sftp import names
 from bastion.sftp.applying import Applier
 from bastion.sftp.asking import Asking, Refusal
-from bastion.sftp.batch import Batch
+from bastion.sftp.batch import TOGETHER, Batch
 from bastion.sftp.changes import Item, Kind, bundle_hash, describe
 from bastion.sftp.clients import LIMITS, NO_CHANGES, REALPATH, Client, recognise
 from bastion.sftp.far import Far
@@ -105,7 +105,8 @@ class Settling:
         """Hold it with the others, or now. `spelled` is a new directory's path as the client wrote it."""
         self.takes_changes()
         self.permit([item])
-        if self.client is not Client.COLLECTED:
+        if self.client is not Client.COLLECTED or item.kind not in TOGETHER:
+            await self.flush()
             await self._settle([item], {item.sha256: staged} if staged is not None else {})
             return
         self.batch.add(item, staged, spelled=spelled)

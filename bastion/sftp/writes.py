@@ -12,6 +12,7 @@ import asyncssh
 from asyncssh.sftp import SFTPAttrs
 
 from bastion.errors import BastionError, Conflict
+from bastion.model import Verdict
 from bastion.sftp import names
 from bastion.sftp.asking import Asking
 from bastion.sftp.changes import NOTHING, Attributes, Found, Item, Kind, There
@@ -75,7 +76,7 @@ class Writes:
         directory, name = names.split(path)
         if not name or len(name) > names.NAME_LIMIT:
             raise asyncssh.SFTPFailure("that is a directory")
-        if self._settling.batch.at(directory) is not None:
+        if self._settling.batch.makes(directory):
             return NOTHING
         parent = await self._far.attributes(directory)
         if parent is None or kind_of(parent) is not There.DIRECTORY:
@@ -133,11 +134,13 @@ class Writes:
     async def _close(self, writing: Writing) -> None:
         if writing.broken:
             raise Conflict(writing.broken)
+        if self._settling.batch.at(writing.path) is not None:  # opened twice: one after the other, never side by side
+            await self._settling.flush()
         staged, found, before = writing.staged, writing.found, None
         sha256 = staged.seal() if staged.size <= SMALL else await asyncio.to_thread(staged.seal)
         if found.there is There.FILE:
             found, before = await self.before(writing.path)
-        if found.sha256 == sha256 and not writing.set:
+        if found.sha256 == sha256 and not writing.set and self._reads_unasked(writing, found):
             self._settling.note(f"put {names.shown(writing.path)}, which had this content already")
             return
         if found.mode & SPECIAL and writing.set.mode is None:  # as the kernel does when such a file is written
@@ -153,6 +156,12 @@ class Writes:
             difference=await difference(before, staged.read(0, SIDE_LIMIT + 1)),
         )
         await self._settling.change(item, staged)
+
+    def _reads_unasked(self, writing: Writing, found: Found) -> bool:
+        """Whether the agent may know that it wrote what is there. Else each guess would be answered, byte by byte
+        where the rest is kept, and a file that is not to be read could be."""
+        read = Item(Kind.READ, writing.path, writing.asked, found)
+        return self._asking.judged([read])[0] is Verdict.ALLOW
 
     async def before(self, path: bytes) -> tuple[Found, bytes]:
         """What is there with its hash, and its beginning for people. Raises Moved, Conflict."""

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import asyncssh
 
 from bastion import audit
-from bastion.control.wire import SessionInfo
+from bastion.control.wire import RequestInfo, SessionInfo
 from bastion.errors import BastionError
 from bastion.gate import notices
 from bastion.gate.intent import read as read_intent
@@ -178,14 +178,14 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
                 "state": info.state,
                 "kind": info.kind,
                 "target": info.target,
-                "command": info.command.decode("utf-8", "replace"),
+                "command": _told(info).decode("utf-8", "replace"),
                 "reason": info.decision_reason,
                 "status": info.status,
             }
             for info in mine[-REQUESTS_TOLD:]
         ]
         text = "".join(
-            f"{info.id}  {info.state}  {info.target}  {visible_line(info.command, 200)}\n"
+            f"{info.id}  {info.state}  {info.target}  {visible_line(_told(info), 200)}\n"
             for info in mine[-REQUESTS_TOLD:]
         )
         return rows, text
@@ -349,6 +349,12 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
         if self._channel is not None and not self._gone and not self._channel.is_closing():
             self._channel.write_eof()
             self._channel.exit(status)
+
+
+def _told(info: RequestInfo) -> bytes:
+    """What an agent asked for, as it may have it back. Of a transfer the first line only: behind it stands what the
+    target has now, lines and hashes of files that this agent may not read, for those who decide."""
+    return info.command.split(b"\n", 1)[0] if info.kind == RequestKind.TRANSFER.value else info.command
 
 
 def _moment(micros: int) -> str:
