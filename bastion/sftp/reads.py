@@ -52,7 +52,7 @@ class Reads:
                 self._settling.look(item.path, item.asked)
                 raise asyncssh.SFTPNoSuchFile("no such file")
             case There.FILE:
-                together = self.together.leave_for(item.path) or await self._ask_together(item)
+                together = self._given(item) or await self._ask_together(item)
                 if together is None:
                     return await self._settling.leave([item]), None
                 if together.request is None:
@@ -62,6 +62,16 @@ class Reads:
                 raise asyncssh.SFTPFailure("that is a directory")
             case _:
                 raise asyncssh.SFTPPermissionDenied("bastion: neither a file nor a directory, so it is not opened")
+
+    def _given(self, item: Item) -> Leave | None:
+        """What was decided about it with others, if it may be read by that still."""
+        leave = self.together.leave_for(item.path)
+        if leave is None or leave.request is None:
+            return leave
+        verdict, reason = self._asking.judged([item])
+        if verdict is Verdict.DENY:
+            raise asyncssh.SFTPPermissionDenied(f"bastion: {reason}")
+        return None if verdict is Verdict.HOLD and leave.verdict is Verdict.ALLOW else leave
 
     async def _ask_together(self, item: Item) -> Leave | None:
         """About all that its directory's listing has, where policy says the same of all as of this one.
@@ -79,7 +89,7 @@ class Reads:
             self._settling.refused(answer)
             leave = Leave(None, answer.reason, paths)
         else:
-            leave = Leave(answer.request, "", paths)
+            leave = Leave(answer.request, "", paths, verdict)
         self.together.add(leave)
         return leave
 

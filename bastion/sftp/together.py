@@ -6,7 +6,8 @@ answering a thousand times. Leave covers what stood in that list, once each, and
 policy tells them apart, each is a request of its own. What of the list was read, the session's recording says, with
 hashes; the end of the request has the hash of those.
 
-What the target listed is not believed: a file is resolved and looked at again when it is opened.
+What the target listed is not believed: a file is resolved and looked at again when it is opened. Nor is what policy
+said: the policy, a freeze or a missing grant that would not let the file be read now takes its leave away.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from bastion.model import Request
+from bastion.model import Request, Verdict
 from bastion.sftp import names
 from bastion.sftp.changes import ITEMS_LIMIT, Item
 
@@ -29,6 +30,8 @@ class Leave:
     """Why it was refused."""
     paths: set[bytes]
     """Those that were not opened yet."""
+    verdict: Verdict = Verdict.HOLD
+    """What policy said when it was given."""
     given: int = 0
     _hashes: list[str] = field(default_factory=list)
 

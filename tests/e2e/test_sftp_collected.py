@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
@@ -107,3 +108,32 @@ async def test_a_read_far_behind_the_end_is_the_end(house: House, tmp_path: Path
         await file.write(b"some", 0)
         assert await file.read(4, 1 << 63) == b""
         assert await file.read(4, 0) == b"some"
+
+
+async def test_leave_for_a_whole_directory_ends_with_what_gave_it(house: House, ana: Client, tmp_path: Path) -> None:
+    async def freeze(mode: str) -> str:
+        say = {"scope": "target", "name": "web-1", "mode": mode, "reason": "incident 4", "cut": False}
+        return (await ana.call(wire.SetFreeze, wire.FreezeInfo, **say)).id
+
+    for name in "abcd":
+        (tmp_path / name).write_text(name)
+    async with passing_for_scp(house) as agent:
+
+        async def read(name: str) -> bytes:
+            async with agent.open(bytes(tmp_path / name), "r", encoding=None) as file:
+                return bytes(await file.read())
+
+        await agent.listdir(bytes(tmp_path))
+        assert await read("a") == b"a"
+        frozen = await freeze("hold")
+        reading = asyncio.create_task(read("b"))
+        held = await house.held(ana)
+        assert held.command.startswith(b"sftp: read 1 file: ")
+        await ana.vote(held, Choice.APPROVE, "fine")
+        assert await reading == b"b"
+        await ana.call(wire.LiftFreeze, wire.FreezeInfo, freeze=frozen, reason="over")
+        frozen = await freeze("refuse")
+        with pytest.raises(asyncssh.SFTPPermissionDenied, match="incident 4"):
+            await read("c")
+        await ana.call(wire.LiftFreeze, wire.FreezeInfo, freeze=frozen, reason="over")
+        assert await read("d") == b"d"
