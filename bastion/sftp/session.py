@@ -83,7 +83,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
         self._agent = str(self._channel.get_extra_info("client_version", ""))
         self._asking = Asking(dealings, self._say)
         self._said = 0
-        self._area: Area = staging.area(self.id)
+        self._area: Area = staging.area(self.id, dealings.info.identity)
         self._recording: Recording | None = None
         self._client: asyncssh.SFTPClient | None = None
         self._settling: Settling | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from bastion.errors import Conflict
@@ -35,25 +36,38 @@ class Staging:
     def __init__(self, directory: Path, *, file_limit: int, limit: int) -> None:
         self.directory, self.file_limit, self.limit = directory, file_limit, limit
         self.used = 0
+        self._of: Counter[str] = Counter()
+        """Bytes of each identity."""
+
+    @property
+    def share(self) -> int:
+        """Bytes that one identity may have: half, so that none can keep all others from transferring; or one file where
+        that is more."""
+        return max(self.limit // 2, min(self.file_limit, self.limit))
 
     def prepare(self) -> None:
         """Make the directory, and remove what an earlier run left. Raises OSError."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def area(self, session: str) -> Area:
+    def area(self, session: str, identity: str) -> Area:
         """A channel's own part of it."""
-        return Area(self, self.directory / session)
+        return Area(self, self.directory / session, identity)
 
-    def take(self, more: int, size: int) -> None:
+    def take(self, identity: str, more: int, size: int) -> None:
         """Count `more` bytes of a file that then has `size`. Raises Conflict with a sentence for the agent."""
         if size > self.file_limit:
             raise Conflict(f"a file has at most {self.file_limit} bytes here")
         if self.used + more > self.limit:
             raise Conflict(f"transfers that wait have {self.limit} bytes already", "try again when some are decided")
+        if more > 0 and self._of[identity] + more > self.share:
+            raise Conflict(f"transfers of {identity} that wait have {self.share} bytes already", "let some be decided")
         if more > 0 and not self._free(more):
             raise Conflict("the bastion's disk is nearly full")
         self.used += more
+        self._of[identity] += more
+        if not self._of[identity]:
+            del self._of[identity]
 
     def _free(self, more: int) -> bool:
         if more < BLOCK and self.used // BLOCK == (self.used + more) // BLOCK:
@@ -65,8 +79,8 @@ class Staging:
 class Area:
     """The staged files of one channel."""
 
-    def __init__(self, staging: Staging, directory: Path) -> None:
-        self.staging, self._directory = staging, directory
+    def __init__(self, staging: Staging, directory: Path, identity: str) -> None:
+        self.staging, self._directory, self._identity = staging, directory, identity
         self._files: set[Staged] = set()
         self._made = 0
 
@@ -81,8 +95,13 @@ class Area:
         self._files.add(staged)
         return staged
 
+    def take(self, more: int, size: int) -> None:
+        """For Staged: as Staging.take."""
+        self.staging.take(self._identity, more, size)
+
     def gone(self, staged: Staged) -> None:
         """For Staged.drop."""
+        self.take(-staged.size, 0)
         self._files.discard(staged)
 
     def close(self) -> None:
@@ -106,7 +125,7 @@ class Staged:
         """Bytes at their place; a gap before them is zeros. Raises Conflict past a limit."""
         end = offset + len(data)
         if end > self.size:
-            self._area.staging.take(end - self.size, end)
+            self._area.take(end - self.size, end)
             self.size = end
         view = memoryview(data)
         while view:
@@ -122,7 +141,7 @@ class Staged:
 
     def truncate(self, size: int) -> None:
         """Cut it, or fill it up with zeros. Raises Conflict past a limit."""
-        self._area.staging.take(size - self.size, size)
+        self._area.take(size - self.size, size)
         self.size = size
         os.ftruncate(self._fd, size)
 
@@ -149,5 +168,4 @@ class Staged:
             self._fd = -1
         if self._path.exists():
             self._path.unlink()
-            self._area.staging.used -= self.size
             self._area.gone(self)

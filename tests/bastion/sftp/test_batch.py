@@ -47,7 +47,7 @@ def test_attributes_that_come_later_count() -> None:
 def test_staged_files_go_with_it(tmp_path: Path) -> None:
     staging = Staging(tmp_path / "s", file_limit=100, limit=100)
     staging.prepare()
-    area, batch = staging.area("s-1"), Batch()
+    area, batch = staging.area("s-1", "agent-7"), Batch()
     same = [area.new(), area.new(), area.new()]
     for number, staged in enumerate(same[:2]):
         batch.add(Item(Kind.WRITE, b"/%d" % number, b"/%d" % number, sha256="a" * 64), staged)

@@ -85,7 +85,7 @@ async def test_a_file_without_an_end_is_left_at_the_limit(far: Far, tmp_path: Pa
     staging = Staging(tmp_path / "staging", file_limit=5000, limit=5000)
     staging.prepare()
     with pytest.raises(Conflict, match="at most 5000 bytes"):
-        await far.fetch(bytes(tmp_path / "file"), staging.area("s").new(), 1 << 40)
+        await far.fetch(bytes(tmp_path / "file"), staging.area("s", "agent-7").new(), 1 << 40)
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000, 1 << 20])

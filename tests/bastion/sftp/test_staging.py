@@ -19,7 +19,7 @@ def room(tmp_path: Path) -> Staging:
 
 
 def test_bytes_come_back_by_place_and_hash(room: Staging) -> None:
-    area = room.area("s-1")
+    area = room.area("s-1", "agent-7")
     staged = area.new()
     staged.write(5, b"world")
     staged.write(0, b"hello")
@@ -32,7 +32,7 @@ def test_bytes_come_back_by_place_and_hash(room: Staging) -> None:
 
 
 def test_files_are_private_and_made_anew(room: Staging) -> None:
-    area = room.area("s-1")
+    area = room.area("s-1", "agent-7")
     area.new()
     (path,) = room.directory.rglob("1")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -43,8 +43,8 @@ def test_files_are_private_and_made_anew(room: Staging) -> None:
 
 
 def test_limits_at_their_edges(room: Staging) -> None:
-    area = room.area("s-1")
-    one, other = area.new(), area.new()
+    area = room.area("s-1", "agent-7")
+    one, other = area.new(), room.area("s-2", "agent-8").new()
     one.write(0, b"x" * 1000)
     with pytest.raises(Conflict, match="at most 1000 bytes"):
         one.write(1000, b"x")
@@ -63,10 +63,33 @@ def test_limits_at_their_edges(room: Staging) -> None:
     area.close()
 
 
+def test_one_identity_leaves_room_for_others(room: Staging) -> None:
+    room.file_limit = 200
+    assert room.share == 750
+    areas = [room.area(f"s-{number}", "agent-7") for number in range(5)]
+    for area in areas[:3]:
+        area.new().write(0, b"x" * 200)
+    last = areas[3].new()
+    last.write(0, b"x" * 150)
+    with pytest.raises(Conflict, match="transfers of agent-7 that wait have 750 bytes"):
+        areas[4].new().write(0, b"x")
+    other = room.area("s-9", "agent-8").new()
+    other.write(0, b"x" * 200)
+    last.truncate(149)
+    last.write(149, b"x")
+    areas[0].close()
+    areas[4].new().write(0, b"x" * 200)
+    assert room.used == 950
+    room.file_limit = 1000
+    assert room.share == 1000  # one file must fit
+    room.file_limit = 9999
+    assert room.share == 1500
+
+
 def test_one_channel_has_so_many_files(room: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "FILES_LIMIT", 3)
     assert FILES_LIMIT == 4000
-    area = room.area("s-1")
+    area = room.area("s-1", "agent-7")
     kept = [area.new() for _ in range(3)]
     with pytest.raises(Conflict, match="at most 3 files"):
         area.new()
@@ -78,13 +101,13 @@ def test_a_disk_that_is_nearly_full_is_left_alone(room: Staging, monkeypatch: py
     monkeypatch.setattr(staging, "FREE_LEAST", 1 << 60)
     room.file_limit = room.limit = 1 << 30
     with pytest.raises(Conflict, match="nearly full"):
-        room.area("s-1").new().write(0, b"x" * staging.BLOCK)
+        room.area("s-1", "agent-7").new().write(0, b"x" * staging.BLOCK)
 
 
 def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
     old = Staging(tmp_path / "staging", file_limit=10, limit=10)
     old.prepare()
-    old.area("s-1").new().write(0, b"secret")
+    old.area("s-1", "agent-7").new().write(0, b"secret")
     new = Staging(tmp_path / "staging", file_limit=10, limit=10)
     new.prepare()
     assert list(new.directory.iterdir()) == []
