@@ -56,6 +56,20 @@ def test_not_one(command: str) -> None:
     assert recognise(command.encode()) is None
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cd /srv && git-receive-pack x.git", "git receive-pack /srv/x.git", "git -C /srv receive-pack x.git",
+        "sh -c 'git-receive-pack /srv/x.git'", "env A=1 git-receive-pack /srv/x.git", "exec git-receive-pack /srv/x",
+        "git-receive-pack /srv/x.git; true", "git-receive-pack --stateless-rpc /srv/x.git", "git http-backend",
+        "git-receive-pack $(echo /srv/x.git)", "timeout 9 git-receive-pack /srv/x.git", "git fast-import",
+        "git-receive-pack /srv/x.git 2>/dev/null", "cat | git-receive-pack /srv/x.git",
+    ],
+)  # fmt: skip
+def test_a_push_whose_list_nobody_reads_is_high(command: str) -> None:
+    assert assess(command.encode()).tier is Tier.HIGH
+
+
 def test_reading_is_low_and_what_is_not_seen_is_not() -> None:
     assert assess(b"git-upload-pack '/srv/x.git'").tier is Tier.LOW
     assert assess(b"rsync --server --sender -logDtpre.iLsfxCIvu . /srv/x").tier is Tier.LOW
