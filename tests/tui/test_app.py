@@ -577,10 +577,11 @@ async def test_kill_is_not_confirmed_by_a_paste(console: Open) -> None:
 
 
 async def test_help(console: Open) -> None:
-    async with console(size=(100, 60)) as it:
+    async with console(size=(100, 120)) as it:
         await it.press("question_mark")
         for words in ("approve the request on display", "deny it; the reason", "watch its session", "Good to know"):
             assert words in it.screen
+        assert "+ =             faster" in it.screen
         await it.press("a", "d", "x")
         assert it.bastion.votes == []
         await it.press("escape")

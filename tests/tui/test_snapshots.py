@@ -38,6 +38,9 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
             if asked:
                 await pilot.app.workers.wait_for_complete(asked)
             await pilot.pause()
+        for field in pilot.app.screen.query("Input, TextArea"):
+            field.cursor_blink = False  # type: ignore[attr-defined]
+        await pilot.pause()
         await pilot.pause()
         for field in pilot.app.screen.query("Input, TextArea"):
             field.cursor_blink = False  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def help_document(keymap: dict[str, str], width: int) -> Document:
         rows.append(title_row(title, "", width))
         for key in group:
             spelled = keys.spelled(keymap.get(key.id, key.keys))
-            rows.append(Row(((f" {spelled:<16}", "strong"), (key.help, "value"))))
+            rows.append(Row(((f" {spelled:<15} ", "strong"), (key.help, "value"))))
         rows.append(BLANK)
     rows.append(title_row("Good to know", "", width))
     for note in NOTES:
