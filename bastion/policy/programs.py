@@ -47,6 +47,10 @@ STDIN = frozenset(("none", "files", "data", "always-data", "code", "always", "da
 """Besides `code:N`."""
 SYSTEM_DIRECTORIES = frozenset(("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"))
 """A path in front of a program's name means the program only here (Filesystem Hierarchy Standard 3.0)."""
+LIBRARY_DIRECTORIES = frozenset(
+    ("/usr/lib/openssh", "/usr/libexec/openssh", "/usr/libexec", "/usr/lib/ssh", "/usr/lib/git-core")
+)
+"""And here: what the servers of OpenSSH and git start themselves (Debian, Red Hat, BSD and SUSE)."""
 KINDS = frozenset(("skip", "read", "host", "argv", "env-argv", "shell"))
 """What an operand can be, beside an action and `code:LANGUAGE`."""
 
@@ -184,7 +188,7 @@ class Facts:
     def program(self, word: str) -> Program | None:
         """The facts of a command word; None when it is unknown or stands in no system directory."""
         directory, slash, name = word.rpartition("/")
-        if slash and directory not in SYSTEM_DIRECTORIES:
+        if slash and directory not in SYSTEM_DIRECTORIES | LIBRARY_DIRECTORIES:
             return None
         return self.programs.get(name)
 

@@ -70,6 +70,15 @@ def test_a_push_whose_list_nobody_reads_is_high(command: str) -> None:
     assert assess(command.encode()).tier is Tier.HIGH
 
 
+@pytest.mark.parametrize(
+    "directory", ["", "/usr/lib/openssh/", "/usr/libexec/openssh/", "/usr/libexec/", "/usr/lib/ssh/"]
+)
+def test_sftp_past_the_bastion_is_high(directory: str) -> None:
+    """`sftp -s /usr/lib/openssh/sftp-server` asks for it as a command: no file of it would be judged."""
+    for words in ("", " -R", " -e -u 077"):
+        assert assess(f"{directory}sftp-server{words}".encode()).tier is Tier.HIGH
+
+
 def test_reading_is_low_and_what_is_not_seen_is_not() -> None:
     assert assess(b"git-upload-pack '/srv/x.git'").tier is Tier.LOW
     assert assess(b"rsync --server --sender -logDtpre.iLsfxCIvu . /srv/x").tier is Tier.LOW
