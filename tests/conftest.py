@@ -13,7 +13,12 @@ settings.register_profile("long", settings.get_profile("default"), max_examples=
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)  # the same for the same code
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
-LONG = ("test_vectors", "tests/dev/", "tests/e2e/", "tests/bypass/", "tests/tui/test_app", "tests/tui/", "tests/crash/")
+LONG = (
+    *("tests/bypass/test_vectors", "tests/tui/test_app", "tests/crash/test_kill.py", "tests/e2e/test_demo"),
+    *("tests/e2e/test_sftp_bulk", "tests/e2e/test_bulk", "tests/dev/", "tests/bastion/cli/test_live", "tests/bypass/"),
+    *("tests/e2e/", "tests/tui/", "tests/crash/", "tests/bastion/cli/", "tests/bastion/ssh/", "tests/soak/"),
+    *("tests/bastion/gate/", "tests/recorder/", "tests/bastion/policy/"),
+)
 """What takes minutes, the longest first. A file stays in one process (./dev test)."""
 
 

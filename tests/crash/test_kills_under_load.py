@@ -29,7 +29,7 @@ from tests.support.house import House
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-ROUNDS = int(os.environ.get("BASTION_KILLS", "4"))
+ROUNDS = int(os.environ.get("BASTION_KILLS", "3"))
 AGENTS = 6
 LONGEST = 2.0
 """Seconds that a daemon lives, at most."""

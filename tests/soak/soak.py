@@ -55,6 +55,7 @@ class Soak:
 
     work: Path
     sessions: int
+    kinds: dict[str, int] = field(default_factory=lambda: dict(WEIGHTS))
     told: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     samples: list[tuple[float, int]] = field(default_factory=list)
@@ -123,7 +124,7 @@ class Soak:
                 continue
             async with connection:
                 while time.monotonic() < end:
-                    kind = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+                    kind = dice.choices(list(self.kinds), list(self.kinds.values()))[0]
                     done += 1
                     if not await self._one(connection, kind, f"{number}-{done}", dice):
                         break

@@ -249,7 +249,7 @@ async def test_a_key_pressed_before_the_change_and_handled_after_it_does_nothing
 async def test_a_paste_does_not_decide(console: Open) -> None:
     async with console(three()) as it:
         it.wait_seconds(2)
-        await it.pilot.press("s", "a", "y")
+        await it.pilot.press("u", "a", "y")
         await it.told("look like a paste")
         assert it.bastion.votes == []
         it.app.post_message(events.Paste("a"))
