@@ -11,6 +11,7 @@ that a person decides by.
 from __future__ import annotations
 
 import os
+import termios
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -44,6 +45,10 @@ from tui.view import View
 from tui.words import cell, duration, ending
 
 VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
+
+
+HANGUP = 129
+"""Exit status of a program that SIGHUP ended, as a shell tells it (128 + 1)."""
 
 
 class BastionConsole(Sealed, inherit_bindings=False):
@@ -129,6 +134,16 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
         self.set_interval(self.TICK_SECONDS, self.draw, name="tick")
         self.set_interval(self.FREEZE_SECONDS, self.look_for_freezes, name="freezes")
+        if not self.is_headless:
+            self.set_interval(self.TICK_SECONDS, self.leave_without_terminal, name="terminal")
+
+    def leave_without_terminal(self) -> None:
+        """Ends at once when the terminal is gone. Where it was the controlling one the kernel says so (SIGHUP);
+        otherwise Textual would go on reading its end for ever, with all of a processor."""
+        try:
+            termios.tcgetattr(0)
+        except termios.error:
+            os._exit(HANGUP)
 
     # --- drawing and telling
 

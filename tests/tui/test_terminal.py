@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -34,6 +35,14 @@ def test_on_a_real_terminal(terminal: Terminal) -> None:
     terminal.until("3 held")
     terminal.type("q")
     assert terminal.process.wait(timeout=30) == 0
+
+
+def test_it_ends_with_its_terminal(terminal: Terminal) -> None:
+    """Also where nobody sends SIGHUP, as here, where the terminal is not the controlling one."""
+    terminal.until("4 held", "a approve")
+    os.close(terminal.master)
+    assert terminal.process.wait(timeout=30) == 129
+    terminal.master = os.open("/dev/null", os.O_RDWR)
 
 
 def test_no_colour_means_no_colour(terminal: Terminal) -> None:
