@@ -25,14 +25,25 @@ LONG = (
 
 
 TURNS = 3
-MATRICES = ("tests/bypass/", "tests/crash/", "tests/e2e/", "tests/spoofing/", "tests/tui/")
-"""Where one test has many cases on real parts. A build (CI is set) has 15 minutes: it runs every test, and of the cases
-of one test those whose turn it is, another third each day. `./dev test` by hand runs all of them."""
+MATRICES = ("tests/bypass/", "tests/crash/", "tests/e2e/", "tests/soak/", "tests/spoofing/", "tests/tui/")
+"""Tests on real parts, which take most of the time. A build (CI is set) has 15 minutes: there those run whose turn it
+is, another third each day. `./dev test` by hand runs all of them."""
+ALWAYS = (
+    "test_main_job",
+    "test_shell.py",
+    "test_governed",
+    "test_policy",
+    "test_evidence",
+    "test_sftp_writes",
+    "test_access",
+)
+"""What each build runs whole: the first thing that each part is for."""
 
 
 def _its_turn(item: pytest.Item, turn: int) -> bool:
-    cased = hasattr(item, "callspec") and any(part in item.path.as_posix() for part in MATRICES)
-    return not cased or zlib.crc32(item.nodeid.encode()) % TURNS == turn
+    path = item.path.as_posix()
+    rotates = any(part in path for part in MATRICES) and not any(name in path for name in ALWAYS)
+    return not rotates or zlib.crc32(item.nodeid.encode()) % TURNS == turn
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
