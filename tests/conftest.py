@@ -24,10 +24,10 @@ LONG = (
 """What takes minutes, the longest first. A file stays in one process (./dev test)."""
 
 
-TURNS = 3
+TURNS = 5
 MATRICES = ("tests/bypass/", "tests/crash/", "tests/e2e/", "tests/soak/", "tests/spoofing/", "tests/tui/")
 """Tests on real parts, which take most of the time. A build (CI is set) has 15 minutes: there those run whose turn it
-is, another third each day. `./dev test` by hand runs all of them."""
+is, another fifth each day. `./dev test` by hand runs all of them."""
 ALWAYS = (
     "test_main_job",
     "test_shell.py",
