@@ -4,6 +4,9 @@ Theory of operation. `driver_shell.py` is one shell. An inner one (`gate.nested`
 innermost shell; it has a control channel of its own (N), behind the same prefix where it runs in a container, and takes
 over from the shell round it: commands go to it until the command that started it ends, which ends all that is inside. A
 frame goes into the pipe of the shell that it was made for and into no other, so what comes too late is read by nobody.
+
+The control channel of an inner shell that dies ends, too, and either end may be seen first. So from that moment nothing
+more is sent to this shell, and the line that started it has LEAVE_SECONDS to end, or the whole is over.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from bastion.gate import driver, frames
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import Nesting
 from bastion.policy.visible import visible_line
-from bastion.ssh.driver_channels import Channel, DriverError, Listener, Terminal
+from bastion.ssh.driver_channels import Channel, DriverError, Listener, ShellOver, Terminal
 from bastion.ssh.driver_early import SAID_WIDTH, whole_lines
 from bastion.ssh.driver_shell import START_SECONDS, OneShell, Running
 
@@ -31,6 +34,10 @@ INNER_SAID = 4096
 PROMPT_SECONDS = 0.5
 """How long an unfinished line of an inner shell that starts is kept: it is its prompt, which nobody shall see, unless
 it is a question of a start-up file."""
+
+LEAVE_SECONDS = 5.0
+"""How long an inner shell without control channel may take to be gone. Reading the end of its pipe ends it, when what it
+runs has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,11 @@ class Driver(OneShell):
     def _waits(self) -> bool:
         return super()._waits() and self._inner is None
 
+    def _check_waiting(self) -> None:
+        if self.depth and self._control.channel is None:
+            raise ShellOver("the inner shell is about to end")
+        super()._check_waiting()
+
     def _controls(self) -> list[Channel]:
         mine = [self._control, *(each.control for each in reversed(self._outer))]
         return mine if self._inner is None else [*mine, self._inner.control]
@@ -215,9 +227,18 @@ class Driver(OneShell):
             if not self._inner.where.done():
                 self._inner.where.set_exception(OSError("the control program ended"))
             elif self._inner.made is not None:
-                self._fail("the control channel of the inner shell ended before it was ready")
+                self._must_leave(channel, "the control channel of the inner shell ended before it was ready")
         elif any(channel is each for each in self._controls()):
-            self._fail("the control channel of the inner shell ended, so the shell cannot be trusted any more")
+            self._must_leave(channel, "the control channel of the inner shell ended, so the shell cannot be trusted")
+
+    def _must_leave(self, channel: Channel, reason: str) -> None:
+        """The end of its shell is due, and of the whole for this reason if it does not come."""
+
+        def check() -> None:
+            if any(channel is each for each in self._controls()):
+                self._fail(reason)
+
+        self._loop.call_later(LEAVE_SECONDS, check)
 
     def _inner_made(self, inner: _Inner, made: frames.Made) -> None:
         """Its bootstrap has opened the pipe: the shell reads its functions."""

@@ -16,7 +16,7 @@ import pytest
 from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as ev
 from bastion.gate.nested import nesting
-from bastion.ssh import driver_channels
+from bastion.ssh import driver, driver_channels
 from bastion.ssh import nesting as lines
 from bastion.ssh.driver import Driver
 from bastion.ssh.driver_channels import DriverError, ShellOver
@@ -158,6 +158,45 @@ async def test_a_shell_that_ends_in_the_moment_of_a_command(sshd: Sshd, tmp_path
         assert (await shell.run("echo $level"))[1].endswith(b"outer\r\n")
         assert shell.failed is None
     assert not where.exists() or set(where.read_text().split()) == {"inner"}
+
+
+@pytest.mark.parametrize("shell_", ["bash", "sh"])
+async def test_its_control_program_dies(sshd: Sshd, shell_: str) -> None:
+    """The inner shell reads the end of its pipe and ends with it; nothing meant for it runs outside."""
+    async with governed(sshd) as shell:
+        await shell.run("level=outer")
+        nonce = await enter(shell, shell_)
+        control = int((await shell.run("echo $__b_k"))[1])
+        os.kill(control, signal.SIGKILL)
+        await until(lambda: shell.driver.depth == 0, "the inner shell has ended")
+        assert await shell.finished(nonce) is not None
+        assert (await shell.run("echo $level"))[1].endswith(b"outer\r\n")
+        assert shell.failed is None
+
+
+async def test_its_control_program_dies_and_it_stays(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "LEAVE_SECONDS", 0.3)
+    async with governed(sshd) as shell:
+        nonce = await enter(shell, "bash")
+        control = int((await shell.run("echo $__b_k"))[1])
+        await shell.begin("echo on; sleep 30")
+        await shell.says(b"on")
+        os.kill(control, signal.SIGKILL)
+        assert await shell.finished(nonce) is None
+        assert shell.failed is not None
+        assert "the control channel of the inner shell ended" in shell.failed.reason
+
+
+async def test_nothing_goes_to_an_inner_shell_without_control(sshd: Sshd) -> None:
+    async with governed(sshd) as shell:
+        await enter(shell, "bash")
+        control = int((await shell.run("echo $__b_k"))[1])
+        await shell.begin("echo on; sleep 30")
+        await shell.says(b"on")
+        os.kill(control, signal.SIGKILL)
+        await until(lambda: shell.driver._control.channel is None, "its channel is closed")
+        with pytest.raises(ShellOver):
+            await shell.driver.run("n", b"echo never")
 
 
 async def test_it_becomes_another_program(sshd: Sshd) -> None:
