@@ -36,8 +36,8 @@ PROMPT_SECONDS = 0.5
 it is a question of a start-up file."""
 
 LEAVE_SECONDS = 5.0
-"""How long an inner shell without control channel may take to be gone. Reading the end of its pipe ends it, when what it
-runs has ended."""
+"""How long an inner shell without control channel may take to be gone. The end of its pipe ends it, when what it runs
+has ended."""
 
 
 @dataclass(frozen=True, slots=True)
