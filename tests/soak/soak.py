@@ -25,8 +25,8 @@ from bastion.model import Choice
 from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.bench.load import memory, processor
+from tests.support.governed import plain_home
 from tests.support.house import House
-from tests.support.sshd import Sshd
 
 POLICY = 'policy "soak" {\nversion 1\nhold anything\ntimeout 30s\n}\n'
 LIMITS = "\n[limits]\nconnections = 2000\nheld_requests = 5000\n"
@@ -63,7 +63,7 @@ class Soak:
 
     async def run(self, seconds: float, say: Callable[[str], None] = lambda line: None) -> Report:
         """Load for so long, then check."""
-        target = Sshd(self.work / "target", extra="MaxStartups 500\nMaxSessions 100")
+        target = plain_home(self.work / "target", "MaxStartups 500\nMaxSessions 100")
         house = House(self.work / "house", POLICY)
         house.add_target("web-1", target)
         house.configure(LIMITS)
