@@ -24,6 +24,9 @@ forced command, which the mint makes anew, and good for one certificate. A line 
 only where policy let it through and it means the same beside the shell (policy/aside.py); with a terminal, see
 gate/dispatch.py.
 
+No statement is certified twice, not by another mint either (`spent.py`): the ledger says what runs, and what runs is
+one thing.
+
 Not protected: who controls the daemon's account can read the key file, unless the two run as different accounts; a
 certificate can be used more than once while it lasts.
 """
@@ -52,6 +55,7 @@ from bastion.model import RequestKind, State, script_hash
 from bastion.policy.aside import aside, there
 from bastion.policy.running_files import pinned
 from bastion.policy.scripts import question
+from bastion.spent import Spent
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.reader import Reader
@@ -88,14 +92,12 @@ class Refused(Exception):
 
 
 class Mint:
-    """One daemon's. `archive` reads its ledger."""
+    """One daemon's. `archive` reads its ledger, `spent` knows what was certified."""
 
-    def __init__(self, key: asyncssh.SSHKey, archive: Archive, name: str, source: str = AUTO) -> None:
-        self._key, self._archive, self._name, self._source = key, archive, name, source
+    def __init__(self, key: asyncssh.SSHKey, archive: Archive, spent: Spent, name: str, source: str = AUTO) -> None:
+        self._key, self._archive, self._spent, self._name, self._source = key, archive, spent, name, source
         self._from: tuple[str, ...] = ()
         """Addresses from which the next certificate is good; empty: any."""
-        self._used: set[str] = set()
-        """Leaves of the entries that were certified already; older ones than FRESH_SECONDS are refused anyhow."""
 
     def answer(self, line: bytes, now: float) -> dict[str, str]:
         """The answer to one question at `now`, seconds since the epoch."""
@@ -130,10 +132,10 @@ class Mint:
         started = self._archive.started_now(info.id)
         if started is None or started.body.get("digest") != info.digest:
             raise Refused(f"the ledger has no start of {info.id}")
-        self._once(started, f"the start of {info.id}", now)
+        self._of_now(started, f"the start of {info.id}", now)
         terminal = info.kind == RequestKind.EXEC.value and bool(info.terminal)
         forced = self._forced(info, terminal=terminal)
-        self._used.add(started.leaf)
+        self._once(started, f"the start of {info.id}")
         label = f"{info.identity} {info.id} {info.digest[:16]}"
         forwards = info.kind == RequestKind.FORWARD.value
         return self._sign(public, forced, info.login, label, now, terminal=terminal, forwards=forwards)
@@ -170,16 +172,19 @@ class Mint:
         entry = self._archive.newest_now(session, kind)
         if entry is None or entry.body.get("program") != hashlib.sha256(forced.encode()).hexdigest():
             raise Refused(f"the ledger has no {kind} of {session} with this program")
-        self._once(entry, f"the {kind} of {session}", now)
+        self._of_now(entry, f"the {kind} of {session}", now)
         login = str(entry.body.get("login"))
         if not LOGIN.fullmatch(login):
             raise Refused("that is no account")
-        self._used.add(entry.leaf)
+        self._once(entry, f"the {kind} of {session}")
         return self._sign(public, forced, login, f"{session} {kind}", now, terminal=terminal)
 
-    def _once(self, entry: Entry, what: str, now: float) -> None:
-        if entry.leaf in self._used:
-            raise Refused(f"{what} was certified already")
+    def _once(self, entry: Entry, what: str) -> None:
+        """The last look before it is signed."""
+        if not self._spent.spend(entry.leaf, entry.t):
+            raise Refused(f"{what} was certified already, or can have been")
+
+    def _of_now(self, entry: Entry, what: str, now: float) -> None:
         if not -CLOCK_SECONDS <= now - entry.t / 1e6 <= FRESH_SECONDS:
             raise Refused(f"{what} is not of now")
 
@@ -221,10 +226,10 @@ def sources(setting: str, seen: str) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(each.strip())) for each in setting.split(","))
 
 
-def main(store: str, key: str, name: str, source: str) -> None:
+def main(store: str, key: str, spent: str, name: str, source: str) -> None:
     """Answer questions on stdin until it ends."""
     reader = Reader.open(Path(store))
-    mint = Mint(cakeys.load(Path(key)), Archive(reader), name, source)
+    mint = Mint(cakeys.load(Path(key)), Archive(reader), Spent(Path(spent)), name, source)
     for line in iter(lambda: sys.stdin.buffer.readline(LINE_LIMIT + 2), b""):
         sys.stdout.buffer.write(json.dumps(mint.answer(line, time.time())).encode() + b"\n")
         sys.stdout.buffer.flush()

@@ -20,6 +20,7 @@ from bastion import cakeys
 from bastion.config import Config
 from bastion.errors import Unreachable
 from bastion.gate.dispatch import Dispatched
+from bastion.spent import NAME, Spent
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ ANSWER_LIMIT = 1 << 20
 
 
 def minting_of(config: Config) -> Minting:
-    """That of a configuration. Raises UsageError."""
-    return Minting(config.store, config.upstream_ca, config.host_name, config.source_address)
+    """That of a configuration. Raises UsageError, StoreError."""
+    return Minting(config.store, config.upstream_ca, config.state / NAME, config.host_name, config.source_address)
 
 
 Certify = Callable[[str], Awaitable[asyncssh.SSHKeyPair]]
@@ -41,12 +42,13 @@ when the target has shown its host key and asks who is there. Raises Unreachable
 
 
 class Minting:
-    """One daemon's mint. `store` is the ledger's directory, `key` the file of the upstream CA, made if there is none.
-    Raises UsageError for one that cannot be used."""
+    """One daemon's mint. `store` is the ledger's directory, `key` the file of the upstream CA, `spent` that of what was
+    certified; both are made where there is none. Raises UsageError for a key that cannot be used, StoreError."""
 
-    def __init__(self, store: Path, key: Path, name: str, source: str) -> None:
+    def __init__(self, store: Path, key: Path, spent: Path, name: str, source: str) -> None:
         cakeys.load_or_make(key)
-        self._arguments = (str(store), str(key), name, source)
+        Spent(spent).make()
+        self._arguments = (str(store), str(key), str(spent), name, source)
         self._process: asyncio.subprocess.Process | None = None
         self._asking = asyncio.Lock()
 

@@ -19,6 +19,7 @@ from bastion.gate.frames import nonce_of
 from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint, sources
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
 from bastion.policy.scripts import question
+from bastion.spent import Spent
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
@@ -43,7 +44,13 @@ class Place:
         self.ledger = Ledger.create(work / "store", host="b.example", key=LedgerKey.create(work / "ledger_key"))
         self.reader = Reader.open(work / "store")
         self.ca = cakeys.make(work / "ca")
-        self.mint = Mint(self.ca, Archive(self.reader), "b.example")
+        self.spent = work / "minted"
+        Spent(self.spent).make()
+        self.mint = self.another()
+
+    def another(self) -> Mint:
+        """A process of its own, as after a restart."""
+        return Mint(self.ca, Archive(self.reader), Spent(self.spent), "b.example")
 
     def propose(self, made: Request, verdict: str = "hold") -> None:
         body = {"digest": made.digest, "verdict": verdict}
@@ -106,6 +113,44 @@ def test_a_second_time(place: Place) -> None:
     place.start(made)
     assert "certificate" in place.ask(made)
     assert "certified already" in refused(place.ask(made))
+
+
+def test_a_second_time_of_another_mint(place: Place) -> None:
+    made = request()
+    place.propose(made)
+    place.start(made)
+    assert "certificate" in place.ask(made)
+    place.mint = place.another()
+    assert "certified already" in refused(place.ask(made))
+    open_shell(place, SHELL.forced())
+    assert "certificate" in ask(place, **shell_of())
+    place.mint = place.another()
+    assert "certified already" in refused(ask(place, **shell_of()))
+
+
+def test_who_removes_what_was_noted_gains_nothing(place: Place) -> None:
+    made = request()
+    place.propose(made)
+    place.start(made)
+    assert "certificate" in place.ask(made)
+    place.spent.unlink()
+    place.mint = place.another()
+    assert "minted" in refused(place.ask(made))  # the mint makes none
+    Spent(place.spent).make()  # as the daemon does when it starts
+    assert "certified already" in refused(place.ask(made))
+    other = request(id="r-00000002")
+    place.propose(other)
+    place.start(other)
+    assert "certificate" in place.ask(other)
+
+
+def test_what_is_refused_is_not_spent(place: Place) -> None:
+    made = request(b"x" * (COMMAND_LIMIT + 1))
+    place.propose(made)
+    place.start(made)
+    before = place.spent.read_bytes()
+    assert refused(place.ask(made))
+    assert place.spent.read_bytes() == before
 
 
 def test_too_late(place: Place) -> None:

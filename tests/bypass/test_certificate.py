@@ -32,7 +32,7 @@ class Trusting:
     def stolen(self, command: str, *, login: str = LOGIN, at: float = 0, source: str = "") -> Any:
         """(key, certificate) as one command gets them; `at` seconds from now."""
         key = asyncssh.generate_private_key("ssh-ed25519")
-        mint = Mint(self.authority, None, "test")  # type: ignore[arg-type]  # signs without looking into a ledger
+        mint = Mint(self.authority, None, None, "test")  # type: ignore[arg-type]  # signs without looking into a ledger
         mint._from = sources(source, "") if source else ()
         public = asyncssh.import_public_key(key.export_public_key())
         return key, asyncssh.import_certificate(mint._sign(public, command, login, "x", time.time() + at))

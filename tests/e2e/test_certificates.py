@@ -244,7 +244,7 @@ async def test_a_stolen_certificate_runs_nothing_else(house: House, ana: Client,
 
     ca = asyncssh.read_private_key(house.config.upstream_ca)
     key = asyncssh.generate_private_key("ssh-ed25519")
-    mint = Mint(ca, None, "test")  # type: ignore[arg-type]
+    mint = Mint(ca, None, None, "test")  # type: ignore[arg-type]
     signed = mint._sign(asyncssh.import_public_key(key.export_public_key()), "echo approved", LOGIN, "x", time.time())
     pair = (key, asyncssh.import_certificate(signed))
     port = next(target.address for target in await _targets(house) if target.name == "web-1").rpartition(":")[2]

@@ -53,7 +53,7 @@ class Trusting:
         """(key, certificate), as the mint signs them."""
         key = asyncssh.generate_private_key("ssh-ed25519")
         public = asyncssh.import_public_key(key.export_public_key())
-        mint = Mint(self.authority, None, "test")  # type: ignore[arg-type]  # signs without looking into a ledger
+        mint = Mint(self.authority, None, None, "test")  # type: ignore[arg-type]  # signs without looking into a ledger
         return key, asyncssh.import_certificate(mint._sign(public, forced, LOGIN, "x", time.time(), terminal=terminal))
 
     def connect(self, pair: Any, **more: Any) -> Any:
