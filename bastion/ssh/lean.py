@@ -18,7 +18,10 @@ import time
 from typing import Any
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
+from asyncssh.constants import DISC_KEY_EXCHANGE_FAILED, MSG_IGNORE, MSG_KEXINIT
+from asyncssh.packet import SSHPacket
+
+from bastion.ssh.floods import KeyExchanges
 
 PIECE, PIECE_LEAST = 64 << 10, 2 << 10
 """Bytes that asyncssh is given at once, at most: two packets of the usual size. Less gave no more, for bulk; of the
@@ -35,6 +38,8 @@ class _Lean:
     _left: memoryview | None = None
     """Of what was received, and waits for its turn; the socket is paused meanwhile."""
     _piece = PIECE
+    _received = 0
+    """Bytes, since the last key exchange."""
 
     def send_packet(self, pkttype: int, *args: bytes, **more: Any) -> None:
         """Send it, unless it says nothing."""
@@ -55,6 +60,7 @@ class _Lean:
         self._next_piece()
 
     def _take(self, data: bytes) -> None:
+        self._received += len(data)
         begun = time.perf_counter()  # uvloop's clock stands still within a turn
         super().data_received(data)  # type: ignore[misc]
         if time.perf_counter() - begun > TURN_SECONDS:
@@ -80,6 +86,23 @@ class _Lean:
 
 class _Server(_Lean, asyncssh.SSHServerConnection):
     """Towards an agent."""
+
+    _exchanges: KeyExchanges | None = None
+
+    async def _process_kexinit(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """RFC 4253 section 7.1: the client begins a key exchange, or answers one of ours."""
+        if self._exchanges is None:
+            self._exchanges = KeyExchanges()
+        moved = self._received + self._rekey_bytes_sent
+        if not (self._kexinit_sent or self._exchanges.begin(time.monotonic(), moved)):
+            raise asyncssh.DisconnectError(DISC_KEY_EXCHANGE_FAILED, "bastion: too many key exchanges")
+        self._received = 0
+        await super()._process_kexinit(pkttype, pktid, packet)
+
+    _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
+        **asyncssh.SSHServerConnection._packet_handlers,
+        MSG_KEXINIT: _process_kexinit,
+    }
 
 
 class _Client(_Lean, asyncssh.SSHClientConnection):

@@ -20,13 +20,11 @@ from bastion.policy.rules import Policy
 from bastion.policy.usage import Usage
 from bastion.sessions import Sessions
 from bastion.ssh.console import Consoles
+from bastion.ssh.floods import Refusals
 from bastion.ssh.upstream import Pool
 from recorder.recording import Recording
 
 log = logging.getLogger(__name__)
-
-REFUSALS_QUEUED = 16
-"""Refusals waiting for the ledger; a client that floods requests must not fill it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class Services:
     """Dealings -> the session that serves SFTP on their channel (bastion/sftp stands above this package)."""
     consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def judge(self, request: Request, now: int) -> Judgement:
         """What the policy in force says of a request."""
@@ -103,9 +102,9 @@ class Services:
         return {task for task in self.tasks if task.get_name().startswith("session ")}
 
     def note_refusal(self, identity: str, what: str) -> None:
-        """Put a refusal outside any session into the ledger, at most REFUSALS_QUEUED at once."""
-        if sum(task.get_name() == "refusal" for task in self.tasks) < REFUSALS_QUEUED:
-            self.spawn(self._write_refusal(identity, what), "refusal")
+        """Put a refusal outside any session into the ledger; of a flood of them, a few, and how many more."""
+        if words := self.refusals.words(identity, what, self.clock.monotonic()):
+            self.spawn(self._write_refusal(identity, words), "refusal")
 
     async def _write_refusal(self, identity: str, what: str) -> None:
         try:

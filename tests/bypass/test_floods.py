@@ -18,6 +18,7 @@ from asyncssh.packet import String
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
+from tests.support.raw import Session, channel_of, connect
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
@@ -61,32 +62,6 @@ async def piped(house: House, source: str, command: str) -> asyncio.subprocess.P
     """`source | ssh web-1@bastion command`; its status is ssh's."""
     line = f"{source} | exec {shlex.join(house.ssh_command('web-1', command))}"
     return await asyncio.create_subprocess_exec("sh", "-c", line, stdin=-3, stdout=-1, stderr=-1)
-
-
-def connect(house: House, who: str = "agent-7") -> Any:
-    return asyncssh.connect(
-        "127.0.0.1",
-        house.port,
-        username="web-1",
-        client_keys=[str(house.work / who)],
-        known_hosts=str(house.work / "known_hosts"),
-        config=None,
-    )
-
-
-class Session(asyncssh.SSHClientSession[bytes]):
-    pass
-
-
-async def channel_of(connection: asyncssh.SSHClientConnection, window: int) -> Any:
-    """An open session channel with that receive window; nothing was asked for on it yet."""
-    channel: Any = asyncssh.SSHClientChannel(
-        connection, asyncio.get_running_loop(), "strict", None, "strict", window, 32768
-    )
-    await channel._open(b"session")
-    channel._session = Session()
-    channel._session.connection_made(channel)
-    return channel
 
 
 async def pour(channel: Any, data: bytes = bytes(32768), seconds: float = SECONDS) -> int:
