@@ -91,6 +91,10 @@ class RequestKind(StrEnum):
     """Files that are read, or changes to files, over SFTP; the command is their description (bastion/sftp)."""
 
 
+NO_STDIN = frozenset({RequestKind.GRANT, RequestKind.FORWARD, RequestKind.TRANSFER})
+"""What is no command, and so reads nothing."""
+
+
 class TtyMode(StrEnum):
     """What an agent may type into a command that runs on a terminal."""
 

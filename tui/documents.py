@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from bastion.control import wire
 from bastion.covering import describe, visible
-from bastion.model import Choice, RequestKind, StdinMode
+from bastion.model import NO_STDIN, Choice, RequestKind, StdinMode
 from bastion.policy.visible import Visible
 from tui.background import Background, background_rows, terminal_rows
 from tui.items import Item
@@ -113,7 +113,7 @@ def _fields(item: Item, width: int) -> list[Row]:
     for name, value in info.environment:
         rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
     rows += _shell(info, width)
-    if info.stdin == StdinMode.STREAM:
+    if info.stdin == StdinMode.STREAM and info.kind not in NO_STDIN:
         rows += field_rows("stdin", "data, streamed after approval; it cannot be seen beforehand", width, "quiet")
     if info.author:
         words = f"{visible(info.author)}, an approver, in the place of {visible(info.edits)}"

@@ -6,7 +6,7 @@ import time
 
 from bastion.cli import output
 from bastion.control.wire import RequestInfo
-from bastion.model import RequestKind, StdinMode, Tier
+from bastion.model import NO_STDIN, RequestKind, StdinMode, Tier
 
 
 def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes]]:
@@ -27,7 +27,7 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     if info.script:
         rows += [("script", f"{info.script} as it is on the target: {output.size_of(info.script_code)}")]
         rows += [("", info.script_code)]
-    if info.stdin in (StdinMode.GATED, StdinMode.SECRET) or info.kind == RequestKind.TRANSFER:
+    if info.stdin in (StdinMode.GATED, StdinMode.SECRET) or info.kind in NO_STDIN:
         pass
     elif info.stdin == StdinMode.BUNDLED:
         rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))

@@ -37,6 +37,7 @@ from bastion.model import (
     Verdict,
 )
 from bastion.policy import asking
+from bastion.policy.explain import span
 from bastion.policy.visible import visible_line
 from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.records import Records
@@ -219,7 +220,7 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
 
     def _request(self, ask: asking.Ask, target: Target) -> Request:
         services, now = self._services, self._services.clock.wall()
-        reasons = (f"opens {target.name} ({target.env}) to {self._identity.name} for {ask.seconds} s",)
+        reasons = (f"opens {target.name} ({target.env}) to {self._identity.name} for {span(ask.seconds)}",)
         intent = read_intent(b"", self.environment)
         return Request(
             id=request_id(),

@@ -20,3 +20,9 @@ def test_a_transfer_is_its_description_and_reads_nothing() -> None:
 def test_a_command_says_what_it_reads() -> None:
     names = [name for name, _ in request_rows(request(command=b"ls"))]
     assert {"command", "stdin"} <= set(names)
+
+
+def test_what_is_no_command_reads_nothing() -> None:
+    for kind in ("grant", "forward"):
+        names = [name for name, _ in request_rows(request(kind=kind, command=b"request-access web-1 --for 1800s"))]
+        assert "stdin" not in names
