@@ -24,6 +24,7 @@ from bastion.clock import Clock
 from bastion.control.wire import ChannelInfo
 from bastion.errors import NotFound, Unreachable, UsageError
 from bastion.notify import signing
+from bastion.notify.desktop import session_bus
 from bastion.notify.news import News
 from bastion.notify.post import address
 from bastion.outlets import Outlet
@@ -287,6 +288,8 @@ def settings_of(outlet: Outlet, base: Path) -> dict[str, Any]:
     try:
         if outlet.kind in ("webhook", "ntfy") or (outlet.kind == "slack" and settings["url"]):
             address(str(settings["url"]))
+        if outlet.kind == "desktop" and outlet.url:
+            session_bus(outlet.url)
         if outlet.kind == "webhook":
             signing.parse_secret(found["secret"])
     except ValueError as error:

@@ -9,7 +9,8 @@ characters and line breaks are gone before this file. What is left is each chann
               fallback `text` with & < > escaped as Slack asks, links defanged, `link_names` and `parse` off
     ntfy      JSON, `markdown` false; phones make links of what looks like one, so it is defanged
     email     plain text through apprise; mail programs make links, so it is defanged
-    desktop   the brief only: what a desktop takes for markup depends on it
+    desktop   a server that takes markup (`body-markup`) gets & < > escaped, any other one text; desktops make links of
+              what looks like one, so it is defanged
     apprise   the brief only: it could be any of a hundred services
 
 `defang` puts a mark into what programs take for an address: `https:⟨//⟩evil⟨.⟩example`. The marks are of the visible
@@ -126,6 +127,15 @@ def mail(news: News) -> tuple[str, str]:
         body += ["", defang(news.detail)]
     body += ["", "Decide with `bastion tui` or `bastion request show " + (news.request or "ID") + "`."]
     return title(news), "\n".join(body)
+
+
+def desktop(news: News, *, markup: bool) -> tuple[str, str]:
+    """(summary, body) of a desktop notification. `markup`: the server takes the body for markup (Desktop Notifications
+    Specification, Markup)."""
+    body = "\n".join(defang(text) for text in (news.brief, news.detail) if text)
+    if markup:
+        body = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return title(news), body
 
 
 def brief(news: News) -> tuple[str, str]:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
 
-from bastion.notify import payloads, signing
+from bastion.notify import desktop, payloads, signing
 from bastion.notify.news import News
 from bastion.notify.post import Address, Answer, PostError, address, post
 
@@ -128,12 +129,18 @@ class Apprise:
             async_mode=False,
             plugin_paths=[],
         )
-        url = settings["url"] or "dbus://"
+        url = settings["url"]
         if settings["kind"] == "email" and not url.startswith(("mailto://", "mailtos://")):
             raise Permanent("an e-mail channel's address is mailto://... or mailtos://...")
+        if settings["kind"] == "email" and parse_qs(urlsplit(url).query).get("format", ["text"]) != ["text"]:
+            raise Permanent("an e-mail channel sends plain text: no format=html")  # in which text could be markup
         self._apprise = apprise.Apprise(asset=asset)
         if not self._apprise.add(url):
             raise Permanent("apprise does not know this address")
+        if settings["kind"] == "email" and len(self._apprise) != 1:
+            raise Permanent("an e-mail channel has one address")  # apprise takes several, of any kind
+        for service in self._apprise:
+            service.request_rate_per_sec = 0  # how much goes out is the daemon's to say (notifier.MOST_A_MINUTE)
         self._format = apprise.NotifyFormat.TEXT
         self._mail = settings["kind"] == "email"
         self._busy = False
@@ -160,6 +167,21 @@ class Apprise:
             self._busy = False
 
 
+class Desktop:
+    """A bubble on the desktop of whoever runs the bastion; see desktop.py."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        desktop.check_installed()
+        self._bus = desktop.session_bus(settings["url"])
+
+    async def send(self, news: News, message: str) -> None:
+        """Sender"""
+        try:
+            await desktop.show(news, self._bus)
+        except desktop.DesktopError as error:
+            raise Temporary(str(error)) from None
+
+
 async def _delivered(where: Address, body: bytes, headers: dict[str, str]) -> Answer:
     """Raises Temporary, Permanent."""
     try:
@@ -180,6 +202,6 @@ _MAKE: dict[str, Callable[[dict[str, Any]], Sender]] = {
     "slack": Slack,
     "ntfy": Ntfy,
     "email": Apprise,
-    "desktop": Apprise,
+    "desktop": Desktop,
     "apprise": Apprise,
 }
