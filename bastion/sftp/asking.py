@@ -21,8 +21,9 @@ from bastion.gate import intent, notices
 from bastion.gate.effects import Authorization
 from bastion.gate.notices import Notice
 from bastion.ids import request_id
-from bastion.model import Decision, Request, RequestKind, State, StdinMode, Verdict
-from bastion.policy.judge import Judgement
+from bastion.model import Assessment, Decision, Request, RequestKind, State, StdinMode, Verdict
+from bastion.policy import score
+from bastion.policy.judge import Judgement, restate
 from bastion.sftp.changes import Item, TooLong, describe
 from bastion.sftp.rating import rate
 from bastion.ssh.dealings import Dealings
@@ -82,11 +83,14 @@ class Asking:
 
     def request(self, items: Sequence[Item]) -> Request:
         """The request that these would make now. Raises TooLong."""
+        return self._request(RequestKind.TRANSFER, describe(items), rate(items))
+
+    def _request(self, kind: RequestKind, command: bytes, assessment: Assessment) -> Request:
         said, info, services = intent.read(b"", self._with.environment), self._with.info, self._services
         now, target = services.clock.wall(), self._with.target
         return Request(
             id=request_id(),
-            kind=RequestKind.TRANSFER,
+            kind=kind,
             identity=info.identity,
             key=info.key,
             session=info.id,
@@ -94,7 +98,7 @@ class Asking:
             env=target.env,
             host_keys=target.host_keys,
             login=self._with.login,
-            command=describe(items),
+            command=command,
             environment=(),
             stdin=StdinMode.BUNDLED,
             stdin_code=b"",
@@ -102,7 +106,7 @@ class Asking:
             rollback=said.rollback,
             task=said.task,
             emergency=said.emergency,
-            assessment=rate(items),
+            assessment=assessment,
             approvals=services.approvals,
             created=now,
             expires=now + services.broker.timeout * 1_000_000,
@@ -123,6 +127,19 @@ class Asking:
         """Why policy would refuse these; empty where it would not."""
         verdict, reason = self.judged(items)
         return reason if verdict is Verdict.DENY else ""
+
+    async def turned_away(self, command: bytes, reason: str) -> Refusal | None:
+        """Refuse the command that asks for the transfer: for this reason, or where a statement of the policy denies a
+        command of these words. On record like any refused command. Raises Broken."""
+        asked = self._request(RequestKind.EXEC, command, score.assess([]))
+        judgement = self._services.judge(asked, asked.created)
+        if reason:
+            judgement = restate(judgement, asked, verdict=Verdict.DENY, rule="tool", reason=reason)
+        elif judgement.verdict is not Verdict.DENY or judgement.rule == "default":
+            return None
+        with self._whole():
+            await self._with.record_proposed(judgement.settle(asked), judgement, started=False)
+        return self._refuse(notices.refused(judgement.reason), notices.EXIT_DENIED)
 
     # --- asking ---------------------------------------------------------------------------------------------------
 

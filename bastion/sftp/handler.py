@@ -82,6 +82,8 @@ class Handler(SFTPServerHandler):
         self._answering: asyncio.Task[None] | None = None
         self.trouble = ""
         """Why the client's bytes could not be followed any further."""
+        self.status = 0
+        """Each failure was an answer of its own."""
 
     async def recv_packet(self) -> SSHPacket:
         """The next packet; one that is too long ends the channel."""

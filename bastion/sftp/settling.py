@@ -27,14 +27,16 @@ from bastion.sftp.staging import Staged
 
 
 class Settling:
-    """See the file's header. `version` is the client's SSH version, `stored` gives a request's bytes as the ledger
-    holds them, `stopped` says why nothing more shall be made, `note` takes lines of the session's list."""
+    """See the file's header. `client` is which one it is, where that is known beforehand; `version` is its SSH version;
+    `stored` gives a request's bytes as the ledger holds them, `stopped` says why nothing more shall be made, `note`
+    takes lines of the session's list."""
 
     def __init__(
         self,
         far: Far,
         asking: Asking,
         *,
+        client: Client | None,
         version: str,
         limit: int,
         stored: Callable[[str, str], bytes],
@@ -42,6 +44,7 @@ class Settling:
         note: Callable[[str], None],
     ) -> None:
         self._far, self._asking, self._version, self._limit = far, asking, version, limit
+        self._known = client
         self._stored, self._stopped, self.note = stored, stopped, note
         self._asked: list[str] = []
         self.batch = Batch()
@@ -62,7 +65,7 @@ class Settling:
     @property
     def client(self) -> Client:
         """As far as it is known by now."""
-        return recognise(self._version, tuple(self._asked))
+        return self._known or recognise(self._version, tuple(self._asked))
 
     def takes_changes(self) -> None:
         """Raises for a client that only reads."""

@@ -65,8 +65,9 @@ class Services:
     needs_vouching: Callable[[Request], bool]
     longest_grant: int
     """Seconds that an agent may ask for."""
-    transfers: Callable[[Any], Any]
-    """Dealings -> the session that serves SFTP on their channel (bastion/sftp stands above this package)."""
+    transfers: Callable[[Any, bytes | None], Any]
+    """(dealings, command; None: the subsystem sftp) -> the session that serves the transfer on their channel; None for
+    a command that is none (bastion/sftp stands above this package)."""
     consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     refusals: Refusals = field(default_factory=Refusals)

@@ -91,16 +91,20 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def sftp_received(self) -> Agent | None:
         """The subsystem sftp: another kind of session takes over."""
-        session: Agent = self._services.transfers(self._with)
+        session: Agent = self._services.transfers(self._with, None)
         return session
 
     def window_changed(self, columns: int, rows: int) -> None:
         """There is no terminal."""
 
-    def exec_received(self, command: bytes, terminal: Terminal | None) -> AgentSession | CommandSession:
-        """RFC 4254 section 6.5 `exec`. For one with a terminal, another kind of session takes over."""
+    def exec_received(self, command: bytes, terminal: Terminal | None) -> Agent:
+        """RFC 4254 section 6.5 `exec`. For one with a terminal, and for the far ends of transfers that end here,
+        another kind of session takes over."""
         if terminal is not None:
             return CommandSession(self._with, terminal, command)
+        transfer: Agent | None = self._services.transfers(self._with, command)
+        if transfer is not None:
+            return transfer
         self._stdin.hold()
         self._events.post(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
         self._begin(self._run())

@@ -1,4 +1,4 @@
-"""git, rsync and `scp -O` through the bastion, with the real clients. Promises P2, P3."""
+"""git and rsync through the bastion, with the real clients. Promises P2, P3."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,28 +137,6 @@ async def test_rsync_whose_options_nobody_sees(house: House, tmp_path: Path, tre
         outcome = await house.run("web-1", command, stdin=hidden)
         assert outcome.status == 126
     assert not (tmp_path / "canary").exists()
-
-
-def scp(house: House, *words: str) -> Sequence[str]:
-    options = [word.replace("-p", "-P") if word == "-p" else word for word in house.ssh_command("web-1")[1:-1]]
-    return ["scp", "-O", *options, *words]
-
-
-async def test_scp_of_old_both_ways(house: House, ana: Client, tmp_path: Path, tree: Path) -> None:
-    target = tmp_path / "target"
-    target.mkdir()
-    up = scp(house, "-r", "-p", str(tree), f"web-1@127.0.0.1:{target}")
-    done, _ = await through(house, ana, *up, cwd=tmp_path, choice=Choice.DENY)
-    assert done.status != 0
-    assert list(target.iterdir()) == []
-    done, held = await through(house, ana, *up, cwd=tmp_path)
-    assert done.status == 0, done.stderr
-    assert held.command == f"scp -r -p -t {target}".encode()
-    assert same(tree, target / "tree")
-    down = scp(house, "-r", "-p", f"web-1@127.0.0.1:{target}/tree", str(tmp_path / "back"))
-    done, held = await through(house, ana, *down, cwd=tmp_path)
-    assert (done.status, held.tier) == (0, "low")
-    assert same(tree, tmp_path / "back")
 
 
 @pytest.mark.parametrize("command", ["scp -t {}/x; touch {}/canary", "rsync --server; touch {}/canary"])
