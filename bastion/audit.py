@@ -16,7 +16,7 @@ from typing import Any
 
 from bastion import history
 from bastion.control import wire
-from bastion.errors import StoreError
+from bastion.errors import StoreStopped
 from bastion.model import Request, Vote
 from bastion.policy.judge import Judgement
 from bastion.policy.rules import Policy
@@ -61,7 +61,7 @@ class Audit:
         try:
             return await asyncio.wrap_future(future)
         except RecorderError as error:
-            raise StoreError(f"the ledger cannot be written: {error.message}", error.hint) from None
+            raise StoreStopped(f"the ledger cannot be written: {error.message}", error.hint) from None
 
 
 def session_opened(session: str, identity: str, key: str, target: str, login: str, client: str) -> Draft:

@@ -41,7 +41,7 @@ from bastion.credentials import exposed
 from bastion.custody import Custody, Limits
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
-from bastion.errors import BastionError, StoreError, UsageError
+from bastion.errors import BastionError, StoreError, StoreStopped, UsageError
 from bastion.expiring import Expiring
 from bastion.grants import Grants
 from bastion.inforce import InForce
@@ -120,7 +120,7 @@ class Daemon:
             await keeper.close()
             await asyncio.to_thread(ledger.close)
         if self._failure:
-            raise StoreError(self._failure, "the bastion stopped: what cannot be recorded does not run")
+            raise StoreStopped(self._failure, "the bastion stopped: what cannot be recorded does not run")
 
     def stop(self) -> None:
         """As SIGTERM does."""

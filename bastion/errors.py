@@ -10,6 +10,7 @@
     │   └── HostKeyMismatch a target showed another key than the pinned one             exit 1
     ├── HeadMismatch        a bastion's record is not the one that was seen before      exit 1
     └── StoreError          the ledger or a recording cannot be written or read         exit 2
+        └── StoreStopped    it could until now: the daemon stops, and may be started    exit 1
 
 Messages are lower case without a full stop; the hint says what to do next.
 """
@@ -76,3 +77,10 @@ class StoreError(BastionError):
     """The store cannot be opened, written or read."""
 
     exit_status = 2
+
+
+class StoreStopped(StoreError):
+    """It could be written until now: a full disk, one that fails, a signer that was killed. What is started anew may
+    find it mended, so a service manager may try."""
+
+    exit_status = 1

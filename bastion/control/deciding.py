@@ -72,7 +72,7 @@ class Deciding:
         if statement.proposal != info.proposal:
             raise Conflict("the vote is for another proposal")
         if statement.expires < house.clock.wall():
-            raise Conflict("the vote is too old", "sign a new one")
+            raise Conflict("the end of the vote is past by the bastion's clock", "if that was set, the agent asks anew")
         if len(statement.reason) > REASON_LIMIT:
             raise UsageError(f"a reason has at most {REASON_LIMIT} characters")
         caller = connection.caller

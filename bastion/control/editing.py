@@ -43,7 +43,7 @@ class Editing:
             raise Conflict("the command is not the one that was signed")
         check_origin(house, said.origin)
         if said.expires < house.clock.wall():
-            raise Conflict("the edit is too old", "sign a new one")
+            raise Conflict("the end of the edit is past by the bastion's clock", "if that was set, the agent asks anew")
         if len(said.reason) > REASON_LIMIT:
             raise UsageError(f"a reason has at most {REASON_LIMIT} characters")
         signer = signer_of(house, call.statement, call.signature, wire.EDIT_NAMESPACE, connection.caller)

@@ -56,7 +56,7 @@ async def test_a_command_that_fills_the_disk_is_ended(small: House, tmp_path: Pa
     assert "cannot be" in outcome.stderr or "recording failed" in outcome.stderr
     assert len(outcome.stdout) < 4 * SIZE
     wait_until(lambda: house.dead, "a bastion that cannot record stops")
-    assert house.stop() == 2
+    assert house.stop() == 1
     said = house.log.read_text()
     assert "cannot be written" in said
 
@@ -78,7 +78,10 @@ async def test_it_goes_on_when_there_is_room_again(small: House, tmp_path: Path)
     assert outcome.status != 0
     assert (tmp_path / "marker").read_text() == "x\n"
     wait_until(lambda: house.dead, "a bastion that cannot record stops")
-    house.stop()
+    assert house.stop() == 1
+    with pytest.raises(AssertionError):
+        house.start()
+    assert house.stop() == 1, "a service manager tries again until there is room"
     filler.unlink()
     house.start()
     assert (await house.run("web-1", f"echo x >> {tmp_path}/marker")).status == 0
@@ -136,26 +139,47 @@ async def test_a_disk_that_turns_read_only_and_back(small: House, tmp_path: Path
     assert house_entries(house)[: len(before)] == before
 
 
-async def test_a_sync_that_fails_while_it_runs(house: House, tmp_path: Path) -> None:
-    """strace makes every fdatasync of the daemon fail from now on: nothing may run that is not durable."""
+FAILING = {
+    "fsync fails": "fsync,fdatasync:error=EIO",
+    "the disk fails": "pwrite64:error=EIO",
+    "read-only": "pwrite64,openat,ftruncate,fallocate:error=EROFS",
+    "full": "pwrite64,fallocate,ftruncate:error=ENOSPC",
+}
+"""What strace(1) makes of the daemon's system calls, all of them from one moment on."""
+
+
+@pytest.mark.parametrize("fault", FAILING.values(), ids=FAILING)
+async def test_a_disk_that_fails_while_it_runs(house: House, tmp_path: Path, fault: str) -> None:
+    """Nothing may run that is not durable; what runs is ended and says why; the daemon stops, with a status that has it
+    started again; and then it goes on."""
     house.start()
     root = await house.local()
     command = f"echo x >> {tmp_path}/marker"
     await house.whitelist(root, command.encode())
     assert (await house.run("web-1", command)).status == 0
+    running = await house.ssh("web-1", "echo began; sleep 600")
+    await house.decide(root)
+    assert running.stdout is not None
+    assert await running.stdout.readline() == b"began\n"
+    before = house_entries(house)
     tracer = await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-o", "/dev/null", "-e", "inject=fsync,fdatasync:error=EIO", "-p", str(house.pid)),
+        *("strace", "-f", "-o", "/dev/null", "-e", f"inject={fault}", "-p", str(house.pid)),
         stderr=asyncio.subprocess.PIPE,
     )
     assert tracer.stderr is not None
     assert b"attached" in await tracer.stderr.readline()
     outcome = await house.run("web-1", command)
-    assert outcome.status != 0
+    assert outcome.status not in (0, 126)
+    assert "bastion: " in outcome.stderr
     assert (tmp_path / "marker").read_text() == "x\n"
+    ended = await house.finish(running)
+    assert ended.status == 125
+    assert "the ledger cannot be written" in ended.stderr
     wait_until(lambda: house.dead, "a bastion that cannot record stops")
     await tracer.communicate()
-    house.stop()
+    assert house.stop() == 1
     house.start()
     assert (await house.run("web-1", command)).status == 0
-    house.stop()
+    assert house.stop() == 0
     assert verify(house.config.store).verdict is Verdict.OK
+    assert house_entries(house)[: len(before)] == before
