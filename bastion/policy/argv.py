@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from bastion.policy.programs import Option, Program
 from bastion.policy.words import UNKNOWN, Word
@@ -210,7 +211,7 @@ def _option(program: Program, scan: _Scan, word: Word) -> bool:
         if equals and text not in table:
             scan.options.append(Given(name, known, _part(word, value)))
         else:
-            scan.options.append(Given(text, known, _value(known, scan)))
+            scan.options.append(Given(text, known, _value(program, known, scan)))
         return True
     if text.startswith("--") or program.style == "word":
         full = _unabbreviated(program, name)
@@ -249,7 +250,7 @@ def _bundle(program: Program, scan: _Scan, word: Word) -> bool:
         if not known.value:
             scan.options.append(Given(letter, known, None))
             continue
-        value = _part(word, rest) if rest else (_value(known, scan) if known.value == "=" else None)
+        value = _part(word, rest) if rest else (_value(program, known, scan) if known.value == "=" else None)
         scan.options.append(Given(letter, known, value))
         return True
     return True
@@ -263,14 +264,24 @@ def _unlisted(program: Program, scan: _Scan, name: str, hidden: bool) -> bool:
     return True
 
 
-def _value(known: Option, scan: _Scan) -> Word | None:
-    """The next word, for an option that takes one. An unquoted expansion may be no word at all, or two."""
+def _value(program: Program, known: Option, scan: _Scan) -> Word | None:
+    """The next word, for an option that takes one. An unquoted expansion may be no word at all, or two; names of files
+    may be several, and the second an option."""
     if known.value != "=" or not scan.words:
         return None
     word = scan.words.pop(0)
-    if word.splits:
+    if word.may_be_option and (word.splits or _spells(program, word)):
         scan.unsure.append(word)
     return word
+
+
+def _spells(program: Program, glob: Word) -> bool:
+    """Whether a file's name could be an option that matters: where options are whole words, `*.log` is none of find's.
+    What a bracket takes depends on the locale."""
+    if program.style != "word" or "[" in glob.text:
+        return True
+    names = {name for name, option in program.options.items() if option.action} | _EXECS
+    return any(fnmatchcase(name, glob.text) for name in names)
 
 
 def _part(word: Word, text: str) -> Word:

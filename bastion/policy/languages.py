@@ -58,8 +58,7 @@ def _sed(script: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a 
         if command in "qQlL":
             at = _skip(script, at, " \t0123456789")
         elif command in _LABEL:
-            end = _find(script, at, "\n;}" if command != ":" else "\n;")
-            at = end
+            at = _label(script, at, closing=command != ":")
         elif command in _TEXT:
             at = _text(script, at)
         elif command in "rR":
@@ -147,12 +146,27 @@ def _delimited(script: str, at: int, delimiter: str, *, plain: bool = False) -> 
     raise _Lost
 
 
+_LABELLED = re.compile(r"[ \t]*(?:[\w.-]+[ \t]*)?", re.ASCII)
+
+
+def _label(script: str, at: int, *, closing: bool) -> int:
+    """Behind a label and the blanks that end it. GNU takes what follows a blank for the next command, without a `;`."""
+    match = _LABELLED.match(script, at)
+    end = match.end() if match else at
+    if script[end : end + 1] not in ("", "\n", ";") and not (closing and script[end] == "}"):
+        raise _Lost
+    return end
+
+
 def _text(script: str, at: int) -> int:
-    """The text of `a`, `i`, `c`: to the end of the line that does not end in a backslash."""
+    """The text of `a`, `i`, `c`: to the end of the line that does not end in a backslash. Of two, the one quotes the
+    other, and the text ends; which of more is which depends on what stands before them."""
     while True:
         end = _find(script, at, "\n")
         if end >= len(script) or script[end - 1] != "\\":
             return end
+        if script[end - 2] == "\\":
+            raise _Lost
         at = end + 1
 
 
@@ -223,7 +237,7 @@ def _awk(program: str) -> Iterator[Act]:  # noqa: PLR0912, PLR0915 - one scan, a
                 yield from _getline(program[at:])
             if text in ("print", "printf"):
                 printing = depth
-            operand = text not in ("print", "printf", "return", "in", "getline", "case", "do", "else", "delete", "exit")
+            operand = text not in ("print", "printf", "return", "in", "case", "do", "else", "delete", "exit")
         elif kind in ("string", "number"):
             operand = True
             if text.startswith(('"/', '"~')):

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from bastion.errors import ConfigError
 from bastion.policy import languages
-from bastion.policy.argv import REST, Invocation, read
+from bastion.policy.argv import REST, Given, Invocation, read
 from bastion.policy.findings import Finder, Finding
 from bastion.policy.keyvalue import KeyValue
 from bastion.policy.languages import Act
@@ -101,12 +101,12 @@ class Runner:
 
     def _invocation(self, given: Invocation, words: Sequence[Word], where: Where) -> list[Finding]:
         if len(words) > 1 and words[-1].text in _HELP and len(given.path.split()) == len(words) - 1:
-            return []
+            return self._input(given, where) if where.stdin.piped else []  # some do not know the word, and read on
         program, find = given.program, self.finder.find
         found: list[Finding] = []
         lists = False
         for one in given.options:
-            effects = self._option(given, one.option.action, one.value, where)
+            effects = self._option(given, one, where)
             lists = lists or isinstance(effects, Listed)
             found += effects
         for kind, operand in given.kinds():
@@ -167,13 +167,10 @@ class Runner:
                 found += self.handed(words, where)
         return found
 
-    def _option(self, given: Invocation, action: str, value: Word | None, where: Where) -> list[Finding]:
-        if (
-            value is not None
-            and value.text == "false"
-            and not (action in self.finder.actions and self.finder.actions[action].path)
-        ):
-            return []  # `--dry-run=false`; but `-o false` is a file of that name
+    def _option(self, given: Invocation, one: Given, where: Where) -> list[Finding]:
+        action, value = one.option.action, one.value
+        if one.option.value != "=" and value is not None and value.text == "false":
+            return []  # `--dry-run=false`; but `-f false` is a file of that name
         if not action or action == "read":
             return [] if value is None else self.finder.reading(value, where.directories)
         if value is not None:
