@@ -30,7 +30,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recorder import patterns
@@ -89,24 +89,26 @@ class RowLike(Protocol):
 
 @dataclass(slots=True)
 class _Request:
+    """What is known of one. Its sets are made when there is something in them: most requests need none."""
+
     leaf: str
     digest: str
     verdict: str
     approvals: int
     proposers: frozenset[str]
-    groups: list[str] = field(default_factory=list)
+    groups: tuple[str, ...] = ()
     """Who approves is in all of them …"""
-    escalated: list[str] = field(default_factory=list)
+    escalated: tuple[str, ...] = ()
     """… or in one of these."""
-    approvers: set[str] = field(default_factory=set)
+    approvers: frozenset[str] = frozenset()
     kind: str = ""
     identity: str = ""
     target: str = ""
     emergency: bool = False
     """Somebody broke the glass."""
     command: bytes | None = None
-    """Where its content is still there."""
-    approving: set[str] = field(default_factory=set)
+    """Of a request for a grant, where its content is still there."""
+    approving: frozenset[str] = frozenset()
     """Leaves of the approving decisions."""
     ended: str = ""
     """denied, expired or withdrawn."""
@@ -117,7 +119,7 @@ class _Request:
     """Of a line of stdin: the request of the command that reads it."""
     mode: str = ""
     """What may be typed into it once it runs, as it was asked for; empty outside a shell."""
-    modes: list[str] = field(default_factory=list)
+    modes: tuple[str, ...] = ()
     """As the approvers said."""
     tier: str = ""
     unsigned: frozenset[str] = frozenset()
@@ -199,10 +201,15 @@ class Rules:
         return self._access.environments
 
     def feed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
-        """Take one entry. Raises Violation."""
+        """Take one entry; nothing is done with one that is of none of `types`. Raises Violation."""
         rule = self._table.get(row.type)
         if rule is not None:
             rule(row, leaf, payload)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Of the entries that there are rules for."""
+        return frozenset(self._table)
 
     # --- whitelist --------------------------------------------------------------------------------------------
 
@@ -314,9 +321,8 @@ class Rules:
         if said is not None:
             requests.check(said, row.request, digest, body)
         author = self._author(row, said)
-        proposers = frozenset(
-            name for name in (row.actor, body.get("identity")) if isinstance(name, str) and name != author
-        )
+        who = [row.actor, identity] if isinstance(identity := body.get("identity"), str) else [row.actor]
+        proposers = frozenset(who if not author else [name for name in who if name != author])
         groups = _groups(body)
         if body.get("policy", "") != self._policies.digest and "policy" in body:
             raise Violation("judged by another policy than the one in force")
@@ -334,7 +340,7 @@ class Rules:
             unsigned=_chats(body),
             identity=str(body.get("identity", "")),
             target=str(body.get("target", "")),
-            command=said.command if said is not None else None,
+            command=said.command if said is not None and body.get("kind") == "grant" else None,
             emergency=bool(body.get("emergency")) and verdict == "allow",
         )
         if verdict == "allow":
@@ -442,9 +448,9 @@ class Rules:
             self._check_group(request, by)
             if said.get("mode", "") != row.body.get("mode", "") or said.get("seconds") != row.body.get("seconds"):
                 raise Violation(f"{by} signed another mode than the entry has")
-            request.approvers.add(by)
-            request.approving.add(leaf)
-            request.modes.append(said.get("mode", "") or request.mode)
+            request.approvers |= {by}
+            request.approving |= {leaf}
+            request.modes += (said.get("mode", "") or request.mode,)
 
     def _pressed(self, request: _Request, row: RowLike, leaf: str) -> None:
         """A button in a chat: nobody signed it, so it counts only where the proposal says so, and for little."""
@@ -465,9 +471,9 @@ class Rules:
             request.ended = request.ended or "denied"
             return
         self._check_group(request, by)
-        request.approvers.add(by)
-        request.approving.add(leaf)
-        request.modes.append(request.mode)
+        request.approvers |= {by}
+        request.approving |= {leaf}
+        request.modes += (request.mode,)
 
     def _check_group(self, request: _Request, by: str) -> None:
         """Raises Violation."""
@@ -479,7 +485,7 @@ class Rules:
         request = self._find(row)
         if row.cause != request.leaf or request.verdict != "hold" or not isinstance(row.body.get("group"), str):
             raise Violation("a request is escalated that was not held, or to nobody")
-        request.escalated.append(row.body["group"])
+        request.escalated += (row.body["group"],)
 
     def _started(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         request = self._find(row)
@@ -487,7 +493,7 @@ class Rules:
             raise Violation("a line of stdin was started as a command")
         self._go(request, row, leaf)
         granted = row.body.get("mode", "")
-        if granted != _narrowest([*request.modes] or [request.mode]):
+        if granted != _narrowest(request.modes or (request.mode,)):
             raise Violation(f"what may be typed into a command ({granted}) is not what was approved")
 
     def _sent(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
@@ -555,23 +561,27 @@ def _check_command(said: requests.Content, name: str, entry: _Whitelisted) -> No
 
 def _chats(body: Any) -> frozenset[str]:
     chats = body.get("unsigned", [])
+    if chats == []:
+        return frozenset()
     if not isinstance(chats, list) or not all(isinstance(chat, str) for chat in chats):
         raise Violation("a request whose chats cannot be read")
     return frozenset(chats)
 
 
-def _groups(body: Any) -> list[str]:
+def _groups(body: Any) -> tuple[str, ...]:
     groups = body.get("approvers", [])
+    if groups == []:
+        return ()
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise Violation("a request whose approvers cannot be read")
-    return groups
+    return tuple(groups)
 
 
 WIDTH = ("", "none", "view", "line", "raw")
 """Modes, the narrowest first."""
 
 
-def _narrowest(modes: list[str]) -> str:
+def _narrowest(modes: tuple[str, ...]) -> str:
     """The mode that all of these grant. Raises Violation."""
     if any(mode not in WIDTH for mode in modes):
         raise Violation("a mode that is not known")

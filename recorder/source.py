@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -15,8 +16,9 @@ from typing import Any, Protocol
 
 from recorder import layout
 from recorder.errors import NotAStore, RecorderError, StoreDamaged
+from recorder.form import Page
 from recorder.readstore import ReadStore
-from recorder.schema import EntryRow, PayloadRow, SegmentRow, pending
+from recorder.schema import PayloadRow, SegmentRow, pending
 from recorder.segments import file_name
 from recorder.tombstones import TYPES
 
@@ -24,8 +26,10 @@ LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
 
 
-Stored = tuple[bytes, EntryRow | None]
-"""One entry as it is found, and the columns beside it, which must agree; None in a bundle."""
+END = 1 << 53
+"""A number that no entry has."""
+PAGE = 512
+"""Entries that are read at once."""
 
 
 class Source(Protocol):
@@ -42,7 +46,15 @@ class Source(Protocol):
         """While the block runs, check the file itself; what is wrong with it is in `problems` at the block's end."""
 
     def genesis(self) -> bytes | None: ...
-    def entries(self) -> Iterator[Stored]: ...
+    def pages(self, end: int = END) -> Iterator[Page]:
+        """All entries below that number, in order."""
+
+    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
+        """Their bytes alone, in pages of the same entries, where all of them are there."""
+
+    def size(self) -> int:
+        """How many entries there seem to be, unchecked."""
+
     def payload(self, seq: int, name: str) -> PayloadRow | None: ...
     def payload_names(self) -> Iterator[tuple[int, str]]: ...
     def chunk(self, seq: int) -> tuple[bytes, bytes] | None: ...
@@ -122,9 +134,15 @@ class StoreSource:
         row = self._store.entry(0)
         return row.bytes if row else None
 
-    def entries(self) -> Iterator[Stored]:
-        for row in self._store.entries(page=2048):
-            yield row.bytes, row
+    def pages(self, end: int = END) -> Iterator[Page]:
+        for rows in self._store.pages(end, PAGE):
+            yield Page([row[-1] for row in rows], rows)
+
+    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
+        return self._store.raw_pages(end, PAGE)
+
+    def size(self) -> int:
+        return self._store.size()
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._store.payload(seq, name)
@@ -201,19 +219,30 @@ class BundleSource:
         )
 
     def genesis(self) -> bytes | None:
-        stored = next(self.entries(), None)
-        return stored[0] if stored else None
+        return next(self._entries(), None)
 
-    def entries(self) -> Iterator[Stored]:
+    def _entries(self) -> Iterator[bytes]:
         """The lines, without the first of each file: what that must be follows from the entries and is hashed."""
         for path in self._files():
             try:
                 with path.open("rb") as file:
                     file.readline(LINE_LIMIT)
                     while line := file.readline(LINE_LIMIT):
-                        yield line.removesuffix(b"\n"), None
+                        yield line.removesuffix(b"\n")
             except OSError as error:
                 raise StoreDamaged(f"{path.name} cannot be read: {error.strerror}") from None
+
+    def pages(self, end: int = END) -> Iterator[Page]:
+        for entries in self.raw_pages(end):
+            yield Page(entries)
+
+    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
+        entries = itertools.islice(self._entries(), end)
+        while page := list(itertools.islice(entries, PAGE)):
+            yield page
+
+    def size(self) -> int:
+        return self.checkpoints()[0][0]
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._payloads.get((seq, name))

@@ -56,6 +56,14 @@ _hash = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 
 def parse(data: bytes) -> Row:
     """The entry. Raises NotCanonical. Whether seq, origin, prev and cause fit its neighbours, the caller checks."""
+    row = form(data)
+    if row.prev and not _hash(row.prev):
+        raise NotCanonical("prev or cause is no leaf")
+    return row
+
+
+def form(data: bytes) -> Row:
+    """As `parse`, but that `prev` may be any text: for a caller who knows what it must be."""
     if len(data) > LIMIT:
         raise NotCanonical(f"{len(data)} bytes; an entry has at most {LIMIT}")
     try:
@@ -67,17 +75,23 @@ def parse(data: bytes) -> Row:
         raise NotCanonical("not in canonical form")
     if row.v != 1:
         raise NotCanonical(f"version {row.v} is not known here")
-    if not _is_type(row.type) or not _is_boot(row.boot):
+    if not _are_words(row.type, row.boot):
         raise NotCanonical("a malformed type or boot")
-    if (row.prev and not _hash(row.prev)) or (row.cause and not _hash(row.cause)):
+    if row.cause and not _hash(row.cause):
         raise NotCanonical("prev or cause is no leaf")
     if not data.isascii():
         _ascii_keys(row.body)
-    for value in row.body.values():  # what is not nested msgspec has looked at
-        kind = type(value)
-        if kind is dict or kind is list:
-            _values(value, DEPTH - 2)
+    if b"[" in data or data.count(b"{") != 2:  # otherwise nothing is nested, and msgspec has looked at the values
+        for value in row.body.values():
+            kind = type(value)
+            if kind is dict or kind is list:
+                _values(value, DEPTH - 2)
     return row
+
+
+def read(data: bytes) -> Row:
+    """An entry that `form` has accepted before, read once more."""
+    return _decoder.decode(data)
 
 
 def is_hash(text: object) -> bool:
@@ -85,12 +99,15 @@ def is_hash(text: object) -> bool:
     return isinstance(text, str) and _hash(text) is not None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
+def _are_words(kind: str, boot: str) -> bool:
+    return _is_type(kind) and _is_boot(boot)
+
+
 def _is_boot(text: str) -> bool:
     return 1 <= len(text) <= 64 and set(text) <= set("0123456789abcdef-")
 
 
-@lru_cache(maxsize=1024)
 def _is_type(text: str) -> bool:
     words = text.replace("-", ".").split(".")
     return (

@@ -416,3 +416,6 @@ _TABLE: dict[str, Callable[[Tombstones, RowLike, str], None]] = {
     REDACTED: Tombstones._redacted,
     FORGOTTEN: Tombstones._forgotten,
 }
+
+RULED = frozenset(_TABLE)
+"""Types of the entries that `Tombstones.feed` does something with."""

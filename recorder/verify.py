@@ -23,9 +23,12 @@ something from elsewhere has only checked that the store agrees with itself. The
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +36,7 @@ from recorder import checkpoint, layout, sshsig, strict
 from recorder.checkpoint import Checkpoint
 from recorder.cosignature import Witness, parse_verifier_key
 from recorder.errors import KeyFileError, NoteError, RecorderError, StoreDamaged
+from recorder.formprocess import WORTH, FormProcess, Order, Unclear
 from recorder.keyring import Keyring
 from recorder.keys import public_bytes, public_line
 from recorder.outside import Copies, Vouched, witnessed
@@ -72,13 +76,15 @@ def verify(
     copies: Path | None = None,
     fresh: int | None = None,
     progress: Callable[[int], None] | None = None,
+    beside: bool | None = None,
 ) -> Report:
     """Check a store or a bundle.
 
     `head` is an anchor (`SIZE:ROOT`), `key` a public key line, `witness` a verifier key, and `copies` a directory of
     heads, all from elsewhere; `fresh` is how many entries may follow the last of what they vouch for. `progress` is
-    told the number of entries read now and then. Raises NoteError or KeyFileError for a malformed argument, NotAStore
-    and StoreFailed when there is nothing to read; whatever is wrong with the ledger itself is in the report.
+    told the number of entries read now and then. `beside` is whether a second process helps; None: if it is worth it,
+    and there is a core for it. The report is the same. Raises NoteError or KeyFileError for a malformed argument,
+    NotAStore and StoreFailed when there is nothing to read; whatever is wrong with the ledger itself is in the report.
     """
     outside = Outside(
         checkpoint.parse_anchor(head) if head else None,
@@ -94,17 +100,50 @@ def verify(
             problem = Problem(error.seq, error.message)
             return Report(Verdict.TAMPER, error.message, error.seq, 0, 0, "", "", "", problems=(problem,))
         try:
-            with source.snapshot():
-                report = _Verifier(source, outside, progress).run()
+            with source.snapshot(), _no_collector():
+                report = _Verifier(source, outside, progress, _helper(path, source, beside)).run()
             if not source.disturbed() and (report.good or not source.shredded()):
                 return report
+        except Unclear:
+            beside = False  # one process says what is wrong, if anything is
         finally:
             source.close()
 
 
+@contextlib.contextmanager
+def _no_collector() -> Iterator[None]:
+    """Nothing here makes cycles, and the collector would look through all that is known of a large ledger again and
+    again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+Helper = Callable[[str, set[int], set[int]], FormProcess]
+"""Starts a process for a ledger of that origin, with sizes that end segments and those whose root is wanted."""
+
+
+def _helper(path: Path, source: Source, beside: bool | None) -> Helper | None:
+    """How to start a second process, where one is to help."""
+    try:
+        end = source.size()
+    except StoreDamaged:
+        return None
+    if not end or beside is False or (beside is None and (end < WORTH or len(os.sched_getaffinity(0)) < 2)):
+        return None
+    name = str(path.absolute())
+    return lambda origin, ends, wanted: FormProcess.start(Order(name, origin, end, sorted(ends), sorted(wanted)))
+
+
 class _Verifier:
-    def __init__(self, source: Source, outside: Outside, progress: Callable[[int], None] | None) -> None:
-        self._source, self._outside, self._progress = source, outside, progress
+    def __init__(
+        self, source: Source, outside: Outside, progress: Callable[[int], None] | None, helper: Helper | None
+    ) -> None:
+        self._source, self._outside, self._progress, self._helper = source, outside, progress, helper
         self._found = Findings()
         self._first_key = b""
 
@@ -113,9 +152,9 @@ class _Verifier:
         try:
             rows, stored = self._source.segments(), self._source.checkpoints()
             data = self._source.head_file()
-            state = self._begin(rows)
+            state = self._begin()
             wanted = {size for size, _, _ in stored} | layout.claimed_sizes(data or b"")
-            self._read(state, wanted)
+            self._read(state, rows, wanted)
             signed = self._signed(state, stored)
             newest = signed[-1]
             on_disk = self._head_file(state, newest, data)
@@ -129,20 +168,29 @@ class _Verifier:
             pass
         except StoreDamaged as error:
             self._found.bad(error.seq, error.message)
+        if self._found.problems and self._helper is not None:
+            raise Unclear("something is wrong")
         return self._report(state, newest)
 
-    def _read(self, state: Walk, wanted: set[int]) -> None:
+    def _read(self, state: Walk, rows: list[SegmentRow], wanted: set[int]) -> None:
         problems: list[str] = []
-        try:
-            with self._source.checking(problems):  # beside the reading: SQLite lets go of the interpreter
-                state.read(wanted)
-        finally:
-            for problem in problems:
-                self._found.bad(None, f"the database file: {problem}")
+        ends = set(itertools.accumulate(row.entries for row in rows))
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._damage, problems)
+            # beside the reading: SQLite lets go of the interpreter
+            stack.enter_context(self._source.checking(problems))
+            helper = self._helper(state.origin, ends, wanted) if self._helper is not None else None
+            if helper is not None:
+                stack.callback(helper.close)
+            state.read(ends, wanted, helper)
+
+    def _damage(self, problems: list[str]) -> None:
+        for problem in problems:
+            self._found.bad(None, f"the database file: {problem}")
 
     # --- before the entries -----------------------------------------------------------------------------------
 
-    def _begin(self, rows: list[SegmentRow]) -> Walk:
+    def _begin(self) -> Walk:
         """Origin and first key, from entry 0."""
         genesis = self._source.genesis()
         if genesis is None:
@@ -156,8 +204,7 @@ class _Verifier:
             raise self._found.stop(0, "entry 0 does not create a ledger")
         leaf = hashlib.sha256(b"\x00" + genesis).hexdigest()
         self._first_key = public
-        ends = set(itertools.accumulate(row.entries for row in rows))
-        return Walk(f"{row.origin}/{leaf[:8]}", Keyring(public), self._source, ends, self._found, self._progress)
+        return Walk(f"{row.origin}/{leaf[:8]}", Keyring(public), self._source, self._found, self._progress)
 
     # --- behind the entries -----------------------------------------------------------------------------------
 
@@ -203,11 +250,11 @@ class _Verifier:
 
     def _sizes(self, state: Walk, signed: list[Checkpoint], on_disk: Checkpoint | None) -> None:
         """Do the signed roots fit the tree, and does it end where the newest says?"""
-        size, good = state.tree.size, 0
+        size, good = state.form.tree.size, 0
         for each in [*signed, *([on_disk] if on_disk else [])]:
             if each.size > size:
                 self._found.bad(size, f"entries {size} to {each.size - 1} are missing: they were signed")
-            elif state.roots[each.size] != each.root:
+            elif state.form.roots[each.size] != each.root:
                 self._found.bad(good, f"entries {good} to {each.size - 1} are not those that were signed")
                 return
             good = max(good, each.size) if each.size <= size else good
@@ -217,7 +264,7 @@ class _Verifier:
     def _claims(self, state: Walk) -> None:
         """Were the heads that went to anchors those of this ledger?"""
         for each in state.claims:
-            if each.size <= state.tree.size and state.root_at(each.size) != each.root:
+            if each.size <= state.form.tree.size and state.root_at(each.size) != each.root:
                 self._found.bad(each.seq, f"the head over {each.size} entries that was anchored is not this ledger's")
 
     def _rotations(self, state: Walk, signed: set[int]) -> None:
@@ -227,7 +274,7 @@ class _Verifier:
                 self._found.bad(size - 1, f"the checkpoint at {size}, the last of its key, is missing")
 
     def _segments(self, state: Walk, rows: list[SegmentRow]) -> None:
-        found = [*state.full, *([state.flat.current()] if state.flat.current().entries else [])]
+        found = state.form.segments
         if [row.number for row in rows] != [each.number for each in found]:
             self._found.bad(None, "the segments are not those of the ledger")
             return
@@ -260,7 +307,7 @@ class _Verifier:
 
     def _report(self, state: Walk | None, newest: Checkpoint | None) -> Report:
         self._found.notes += [*state.rules.notes, *state.tombs.notes] if state else []
-        size = state.tree.size if state else 0
+        size = state.form.tree.size if state else 0
         verdict, message, seq, anchored = Verdict.OK, "", None, None
         if self._found.problems:
             verdict = Verdict.TAMPER
@@ -300,14 +347,14 @@ class _Verifier:
 
     def _anchored(self, state: Walk) -> tuple[Verdict, str, int | None, int]:
         """Verdict, message, first bad entry, and the number of entries that are vouched for."""
-        outside, size, good = self._outside, state.tree.size, 0
+        outside, size, good = self._outside, state.form.tree.size, 0
         vouched = [Vouched(*outside.anchor, "the anchor")] if outside.anchor else []
         if outside.witness is not None:
             vouched += witnessed(state.claims, state.origin, outside.witness)
         if outside.copies is not None:
             kept = Copies(outside.copies, state.origin)
             vouched += kept.heads(state.origin, state.keys, self._found.notes)
-            other = kept.differing(state.full)
+            other = kept.differing(state.form.segments[: state.form.full])
             if other is not None:
                 return Verdict.FORK, f"segment {other.number} is another one than its copy", other.first, good
         for each in sorted(vouched, key=lambda each: each.size):

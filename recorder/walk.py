@@ -1,37 +1,33 @@
 """The pass of `verify` over the entries: everything that can be said of one when it and all before it have been read.
 
-Read-only. Each entry is parsed by `recorder.strict`, from its own bytes. What breaks the chain stops the pass, since
-nothing behind it can be judged; what is wrong with one entry is noted and the pass goes on.
+Read-only. Each entry is parsed by `recorder.strict`, from its own bytes, and its form looked at by `recorder.form`,
+here or in another process. What breaks the chain stops the pass, since nothing behind it can be judged; what is wrong
+with one entry is noted and the pass goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recorder import chunks, strict
 from recorder.errors import FrameError, NoteError, StoreDamaged
+from recorder.form import Form, Forming
+from recorder.formprocess import FormProcess
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
-from recorder.merkle import EMPTY_ROOT, Frontier
 from recorder.outside import Claim, claim
 from recorder.report import PROBLEM_LIMIT, Problem
 from recorder.rules import Rules
-from recorder.schema import EntryRow
-from recorder.segments import SPAN, Segment, Segments
 from recorder.source import Source
-from recorder.tombstones import Tombstones, chunk_facts, rest_of
+from recorder.tombstones import RULED, Tombstones, chunk_facts, rest_of
 from recorder.tree import Tree
 from recorder.votes import Violation
 
 ANCHORED = "checkpoint.anchored"
-PROGRESS_EVERY = 4096
-"""Entries between two calls of `progress`."""
-BATCH = 1024
-"""Leaves that are put into the tree at once."""
+NOTHING: Mapping[str, bytes | None] = {}
 
 
 class Broken(Exception):
@@ -67,28 +63,16 @@ class Walk:
     """The pass, and what is known after so many entries."""
 
     def __init__(
-        self,
-        origin: str,
-        keys: Keyring,
-        source: Source,
-        ends: set[int],
-        findings: Findings,
-        progress: Callable[[int], None] | None,
+        self, origin: str, keys: Keyring, source: Source, findings: Findings, progress: Callable[[int], None] | None
     ) -> None:
-        """`ends` are the sizes with which segments end."""
         self._source, self._findings, self._progress = source, findings, progress
-        self._ends = ends
+        self._ends: set[int] = set()
         self.origin, self.keys = origin, keys
         self.hashes = bytearray()
-        """Leaf hashes, 32 bytes each, as far as they are in `tree`."""
+        """Leaf hashes, 32 bytes each."""
         self.claims: list[Claim] = []
-        self.size = 0
-        """Entries read; `tree` may lag behind while `read` is at work."""
-        self.tree = Frontier()
-        self.flat = Segments(origin)
-        self.full: list[Segment] = []
-        self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
-        """Root at each size that something wants to know."""
+        self.form = Form()
+        """After `read`."""
         self.sessions: set[str] = set()
         self.payloads: set[tuple[int, str]] = set()
         self.chunks: set[int] = set()
@@ -100,50 +84,85 @@ class Walk:
         """Likewise payloads."""
         self._whole: set[str] = set()
         """Sessions of which there is a chunk that is as its entry says."""
-        self.prev = ""
         self.leaves: set[bytes] = set()
         self.recordings: dict[str, tuple[int, int, int]] = {}
         """Session to number, first frame and time that its next chunk must have."""
-        self.clock = ("", 0, 0)
+        self._boot, self._t, self._mono = "", 0, 0
+        self._ruled = self.rules.types | RULED | {ROTATED, ANCHORED}
         self._index: Tree | None = None
 
-    def read(self, wanted: set[int]) -> None:
-        """Read every entry; keep the root at each size in `wanted`. Raises Broken, StoreDamaged."""
-        flat, ends, sha256 = self.flat, self._ends, hashlib.sha256
-        waiting: list[bytes] = []
-        segment: list[bytes] = []
-        sealed: list[Future[Segment]] = []
-        pool = ThreadPoolExecutor(1, "segments")  # hashing lets go of the interpreter; one thread keeps the order
-        try:
-            for data, columns in self._source.entries():
-                leaf = sha256(b"\x00" + data).digest()
-                row = self._chained(data, columns, leaf)
-                waiting.append(leaf)
-                self.size += 1
-                self.prev = leaf.hex()
-                if self.size in wanted or len(waiting) == BATCH:
-                    self._grow(waiting)
-                    if self.size in wanted:
-                        self.roots[self.size] = self.tree.root()
-                segment.append(data)
-                if len(segment) == SPAN or self.size in ends:
-                    sealed.append(pool.submit(flat.fill, segment))
-                    segment = []
-                self._entry(row, leaf, data)
-                if self._progress is not None and self.size % PROGRESS_EVERY == 0:
-                    self._progress(self.size)
-        finally:
-            self.sessions.discard("")
-            self._grow(waiting)
-            pool.shutdown()
-            self.full = [each.result() for each in sealed]
-            for data in segment:
-                flat.append(data)
+    @property
+    def size(self) -> int:
+        """Entries read."""
+        return len(self.hashes) // 32
 
-    def _grow(self, waiting: list[bytes]) -> None:
-        self.tree.extend(waiting)
-        self.hashes += b"".join(waiting)
-        waiting.clear()
+    def read(self, ends: set[int], wanted: set[int], beside: FormProcess | None) -> None:
+        """Read every entry. `ends` are the sizes with which segments end, `wanted` those whose root is to be known.
+        `beside` looks at the form of the entries, where that is given to another process. Raises Broken, StoreDamaged,
+        and Unclear where the other process has anything to say but that all is well."""
+        self._ends = ends
+        if beside is not None:
+            for entries, leaves in beside.pages(self._source):
+                self._page(map(strict.read, entries), leaves, entries, {})
+            self.form = beside.form()
+            self.sessions.discard("")
+            return
+        forming = Forming(self.origin, ends, wanted)
+        try:
+            for page in self._source.pages():
+                taken = forming.take(page)
+                self._page(taken.rows, taken.leaves, page.entries, taken.odd)
+                if taken.broken:
+                    raise self._findings.stop(forming.size, taken.broken)
+        finally:
+            self.form = forming.finish()
+            self.sessions.discard("")
+
+    def _page(
+        self, rows: Iterable[strict.Row], leaves: list[bytes], entries: Sequence[bytes], odd: dict[int, str]
+    ) -> None:
+        self.hashes += b"".join(leaves)
+        known, sessions, bad = self.leaves, self.sessions, self._findings.bad
+        for row, leaf, data in zip(rows, leaves, entries, strict=False):  # behind the last leaf it is broken
+            if odd and row.seq in odd:
+                bad(row.seq, odd[row.seq])
+            if row.cause and bytes.fromhex(row.cause) not in known:
+                bad(row.seq, "its cause is no earlier entry")
+            sessions.add(row.session)  # the empty one is taken out at the end
+            if row.t < self._t or row.mono < self._mono or row.boot != self._boot:
+                self._clock(row)
+            self._t, self._mono = row.t, row.mono
+            opened = NOTHING if b'"salt":' not in data else self._payloads(row)  # a key has one spelling only
+            if row.type == "recording.chunk":
+                self._chunk(row)
+            else:
+                known.add(leaf)
+                if row.type in self._ruled:
+                    self._judge(row, leaf.hex(), opened)
+        if self._progress is not None:
+            self._progress(self.size)
+
+    def _clock(self, row: strict.Row) -> None:
+        """It did not go on as a clock does."""
+        if row.t < self._t:
+            self._findings.note(
+                "the wall clock was set back at some point; numbers and the monotonic clock give the order"
+            )
+        if row.boot == self._boot and row.mono < self._mono:
+            self._findings.note("the monotonic clock went back within a boot")
+        self._boot = row.boot
+
+    def _judge(self, row: strict.Row, leaf: str, opened: Mapping[str, bytes | None]) -> None:
+        """May it stand where it stands?"""
+        try:
+            if row.type == ROTATED:
+                self._rotated(row)
+            elif row.type == ANCHORED:
+                self.claims.append(claim(row.seq, row.body))
+            self.rules.feed(row, leaf, opened.get)
+            self.tombs.feed(row, leaf)
+        except (Violation, RotationError, NoteError) as error:
+            self._findings.bad(row.seq, str(error))
 
     def root_at(self, size: int) -> bytes:
         """Root over the first `size` entries; after `read`."""
@@ -152,71 +171,19 @@ class Walk:
             self._index = Tree(lambda first, end: [bytes(hashes[at * 32 : at * 32 + 32]) for at in range(first, end)])
         return self._index.root(size)
 
-    def _chained(self, data: bytes, columns: EntryRow | None, leaf: bytes) -> strict.Row:
-        """Is this the next entry, in the one form that it can have? Otherwise nothing behind it can be judged."""
-        seq = self.size
-        if columns is not None:
-            if columns.seq != seq:
-                raise self._findings.stop(seq, f"entry {seq} is missing")
-            if columns.leaf != leaf:
-                raise self._findings.stop(seq, f"entry {seq} was changed")
-        try:
-            row = strict.parse(data)
-        except strict.NotCanonical as error:
-            raise self._findings.stop(seq, f"entry {seq} was changed: {error}") from None
-        if row.seq != seq:
-            raise self._findings.stop(seq, f"entry {row.seq} stands in the place of entry {seq}")
-        if row.origin != (self.origin if seq else self.origin.partition("/")[0]):
-            raise self._findings.stop(seq, f"entry {seq} is of another ledger: {row.origin}")
-        if row.prev != self.prev:
-            raise self._findings.stop(
-                seq, f"entry {seq} does not follow entry {seq - 1}: one of them was changed or replaced"
-            )
-        if columns is not None and (
-            columns.type != row.type
-            or columns.t != row.t
-            or columns.session != (row.session or None)
-            or columns.request != (row.request or None)
-        ):
-            self._findings.bad(seq, f"the columns beside entry {seq} say something else than the entry")
-        return row
-
-    def _entry(self, row: strict.Row, leaf: bytes, data: bytes) -> None:
-        if row.cause and bytes.fromhex(row.cause) not in self.leaves:
-            self._findings.bad(row.seq, "its cause is no earlier entry")
-        self.sessions.add(row.session)  # the empty one is taken out at the end
-        boot, t, mono = self.clock
-        if row.t < t:
-            self._findings.note(
-                "the wall clock was set back at some point; numbers and the monotonic clock give the order"
-            )
-        if row.boot == boot and row.mono < mono:
-            self._findings.note("the monotonic clock went back within a boot")
-        self.clock = (row.boot, row.t, row.mono)
-        opened: dict[str, bytes | None] = {}
-        if b'"salt":' in data:  # in canonical form a key cannot be spelt in another way
-            for name, value in row.body.items():
-                if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}:
-                    opened[name] = self._payload(row.seq, name, value)
-        if row.type == "recording.chunk":
-            self._chunk(row)
-        else:
-            self.leaves.add(leaf)
-            try:
-                if row.type == ROTATED:
-                    self._rotated(row)
-                elif row.type == ANCHORED:
-                    self.claims.append(claim(row.seq, row.body))
-                self.rules.feed(row, self.prev, opened.get)  # its own leaf, by now
-                self.tombs.feed(row, self.prev)
-            except (Violation, RotationError, NoteError) as error:
-                self._findings.bad(row.seq, str(error))
-
     def _rotated(self, row: strict.Row) -> None:
         """A new key: announced as the last entry of a segment, which the old key signs."""
         self.keys.rotate(row.seq, row.origin, row.body)
         if row.seq + 1 not in self._ends:
             raise RotationError("a change of keys that does not end its segment")
+
+    def _payloads(self, row: strict.Row) -> dict[str, bytes | None]:
+        """What its body commits to, opened."""
+        return {
+            name: self._payload(row.seq, name, value)
+            for name, value in row.body.items()
+            if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}
+        }
 
     def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
         if not self._source.has_payloads:

@@ -1,0 +1,168 @@
+"""The form of a ledger: its entries in order, canonical, chained, in the tree and in the flat form. Pure.
+
+What can be said of entries without knowing what they mean. It takes them a page at a time, so that a verifier can do it
+in a process of its own (recorder.formprocess) beside the pass that looks at what they mean (recorder.walk): the first
+is half of the work, and the two need nothing of each other but the leaf hashes.
+
+The quick comparison of `take` accepts what is right and nothing else; what it does not accept, `_examine` looks at step
+by step, to say what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from recorder import strict
+from recorder.merkle import EMPTY_ROOT, Frontier
+from recorder.schema import EntryRow
+from recorder.segments import SPAN, Segment, Segments
+
+BATCH = 1024
+"""Leaves that are put into the tree at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries, as they are found."""
+
+    entries: Sequence[bytes]
+    columns: Sequence[tuple[object, ...]] | None = None
+    """What stands beside each in a store, in the order of EntryRow, which must agree; None in a bundle."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was made of a page: as many rows and leaves as there are good entries at its beginning."""
+
+    rows: list[strict.Row] = field(default_factory=list)
+    leaves: list[bytes] = field(default_factory=list)
+    odd: dict[int, str] = field(default_factory=dict)
+    """Entries with something wrong beside them, that can be read on from."""
+    broken: str = ""
+    """Why nothing behind them can be judged."""
+
+
+@dataclass(slots=True)
+class Form:
+    """What is known of the entries that were taken."""
+
+    tree: Frontier = field(default_factory=Frontier)
+    roots: dict[int, bytes] = field(default_factory=lambda: {0: EMPTY_ROOT})
+    """Root at each size that something wants to know."""
+    segments: list[Segment] = field(default_factory=list)
+    """Those that are full, and, if it has an entry, the open one."""
+    full: int = 0
+    """How many of them are full."""
+
+
+class Forming:
+    """The pass. Give it the pages in order, until one is broken; then `finish`."""
+
+    def __init__(self, origin: str, ends: Iterable[int], wanted: Iterable[int]) -> None:
+        """`ends` are the sizes with which segments end, `wanted` those at which the root is to be known."""
+        self._origin, self._ends = origin, frozenset(ends)
+        self._stops = sorted({*self._ends, *wanted}, reverse=True)
+        self._wanted = frozenset(wanted)
+        self._prev = ""
+        self._form = Form()
+        self._flat = Segments(origin)
+        self._waiting: list[bytes] = []
+        self._segment: list[bytes] = []
+        self._sealed: list[Future[Segment]] = []
+        self._pool = ThreadPoolExecutor(1, "segments")  # hashing lets go of the interpreter; one thread keeps the order
+        self.size = 0
+        """Entries taken."""
+
+    def take(self, page: Page) -> Taken:
+        """Check these entries, which follow those that were taken."""
+        taken = Taken()
+        form, prev, seq, origin = strict.form, self._prev, self.size, self._origin
+        sha256, columns = hashlib.sha256, page.columns
+        if seq == 0 and page.entries:
+            origin = origin.partition("/")[0]
+        for at, data in enumerate(page.entries):
+            leaf = sha256(b"\x00" + data).digest()
+            try:
+                row = form(data)
+                good = row.seq == seq and row.prev == prev and row.origin == origin
+                if good and columns is not None:
+                    beside = (seq, row.type, row.session or None, row.request or None, row.t, leaf, data)
+                    good = columns[at] == beside
+            except strict.NotCanonical:
+                good = False
+            if not good:
+                self.size, self._prev = seq, prev
+                found = self._examine(data, columns[at] if columns is not None else None, leaf)
+                if isinstance(found, str):
+                    taken.broken = found
+                    break
+                row, taken.odd[seq] = found
+            taken.rows.append(row)
+            taken.leaves.append(leaf)
+            prev = leaf.hex()
+            seq += 1
+            origin = self._origin
+        self.size, self._prev = seq, prev
+        self._keep(page.entries[: len(taken.leaves)], taken.leaves)
+        return taken
+
+    def _examine(self, data: bytes, columns: tuple[object, ...] | None, leaf: bytes) -> str | tuple[strict.Row, str]:
+        """Why it is not the next entry in the one form that it can have, or what is odd about it."""
+        seq = self.size
+        beside = EntryRow._make(columns) if columns is not None else None
+        if beside is not None:
+            if beside.seq != seq:
+                return f"entry {seq} is missing"
+            if beside.leaf != leaf:
+                return f"entry {seq} was changed"
+        try:
+            row = strict.parse(data)
+        except strict.NotCanonical as error:
+            return f"entry {seq} was changed: {error}"
+        if row.seq != seq:
+            return f"entry {row.seq} stands in the place of entry {seq}"
+        if row.origin != (self._origin if seq else self._origin.partition("/")[0]):
+            return f"entry {seq} is of another ledger: {row.origin}"
+        if row.prev != self._prev:
+            return f"entry {seq} does not follow entry {seq - 1}: one of them was changed or replaced"
+        return row, f"the columns beside entry {seq} say something else than the entry"
+
+    def _keep(self, entries: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Into the tree and the segments, cut where a root is wanted or a segment ends."""
+        at, first = 0, self.size - len(leaves)
+        while at < len(leaves):
+            while self._stops and self._stops[-1] <= first + at:
+                self._stops.pop()
+            room = min(len(leaves) - at, SPAN - len(self._segment))
+            if self._stops:
+                room = min(room, self._stops[-1] - first - at)
+            self._waiting += leaves[at : at + room]
+            self._segment += entries[at : at + room]
+            at += room
+            size = first + at
+            if size in self._wanted or len(self._waiting) >= BATCH:
+                self._grow()
+                if size in self._wanted:
+                    self._form.roots[size] = self._form.tree.root()
+            if len(self._segment) == SPAN or size in self._ends:
+                self._sealed.append(self._pool.submit(self._flat.fill, self._segment))
+                self._segment = []
+
+    def _grow(self) -> None:
+        self._form.tree.extend(self._waiting)
+        self._waiting.clear()
+
+    def finish(self) -> Form:
+        """After the last page."""
+        self._grow()
+        self._pool.shutdown()
+        self._form.segments = [each.result() for each in self._sealed]
+        self._form.full = len(self._sealed)
+        for data in self._segment:
+            self._flat.append(data)
+        if self._segment:
+            self._form.segments.append(self._flat.current())
+        return self._form

@@ -1,0 +1,223 @@
+"""Two processes say of a ledger what one says: of sound ones, of attacked ones, and of random changes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recorder import formprocess
+from recorder.errors import RecorderError
+from recorder.formprocess import FormProcess, Order, Unclear, answer
+from recorder.ledger import Draft, Ledger
+from recorder.report import Report, Verdict
+from recorder.source import PAGE, open_source
+from recorder.verify import verify
+from tests.recorder.stories import HOST, Story, ledger_key
+from tests.recorder.test_verify import ATTACKS, mutations
+
+BUNDLES = Path(__file__).parents[1] / "vectors" / "bundles"
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Something of everything, of several pages of 8 entries."""
+    directory = tmp_path_factory.mktemp("master") / "store"
+    ledger = Ledger.create(directory, host=HOST, key=ledger_key())
+    story = Story(ledger)
+    story.everything()
+    ledger.append(*(Draft("a.b", "x", {"n": number, "s": ["é", None]}) for number in range(20))).result(30)
+    story.write(Draft("session.closed", "bastion", {"end": "done"}, session="s-2"))
+    ledger.close()
+    return directory
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Several pages, and segments, as they are."""
+    ledger = Ledger.create(tmp_path / "large", host=HOST, key=ledger_key())
+    Story(ledger).everything()
+    for _ in range(3):
+        ledger.append(*(Draft("a.b", "x", {"n": number, "s": ["é", None]}) for number in range(PAGE))).result(30)
+    ledger.close()
+    return tmp_path / "large"
+
+
+@pytest.fixture
+def copy(master: Path, tmp_path: Path) -> Path:
+    shutil.copytree(master, tmp_path / "copy")
+    (tmp_path / "copy").chmod(0o700)
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+    """The other side runs in this process, all of it before ours: hundreds of ledgers a second. What was asked."""
+    asked: list[Order] = []
+    monkeypatch.setattr("recorder.source.PAGE", 8)
+
+    def start(order: Order) -> FormProcess:
+        asked.append(order)
+        out = io.BytesIO()
+        try:
+            with closing(open_source(Path(order.path))) as source, source.snapshot():
+                answer(order, source, out)
+        except RecorderError:
+            pass
+        return FormProcess(order, io.BytesIO(out.getvalue()))
+
+    monkeypatch.setattr(FormProcess, "start", start)
+    return asked
+
+
+def judged(path: Path, *, beside: bool, key: str | None = None, head: str | None = None) -> Report | str:
+    try:
+        return verify(path, beside=beside, key=key, head=head)
+    except RecorderError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacked_stores(name: str, copy: Path, here: list[Order]) -> None:
+    ATTACKS[name][0](copy)
+    one = judged(copy, beside=False)
+    assert isinstance(one, Report)
+    assert one.verdict is Verdict.TAMPER
+    assert judged(copy, beside=True) == one
+    assert here or name in ("first entry deleted", "trigger planted"), "which are found before"
+
+
+def test_vectors(here: list[Order]) -> None:
+    for path in sorted(BUNDLES.iterdir()):
+        expected = json.loads((path / "expected.json").read_text())
+        given = {"key": expected["key"], "head": expected["head"] or None}
+        two = judged(path, beside=True, **given)
+        assert two == judged(path, beside=False, **given), path.name
+        assert isinstance(two, Report)
+        assert (two.verdict, two.seq) == (expected["verdict"], expected["seq"]), path.name
+    assert len(here) > 30
+
+
+def test_random_changes(copy: Path, here: list[Order]) -> None:
+    caught = 0
+    for seed in range(1000, 1025):
+        for _ in mutations(copy, seed):
+            one = judged(copy, beside=False)
+            assert judged(copy, beside=True) == one, f"seed {seed}"
+            caught += not (isinstance(one, Report) and one.good)
+    assert 5 < caught < 25
+    assert len(here) > 10
+
+
+def test_a_real_process(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = verify(large, beside=False)
+    assert one.verdict is Verdict.OK
+    ATTACKS["deleted"][0](shutil.copytree(large, large.with_name("other")))
+    assert verify(large.with_name("other"), beside=True) == verify(large.with_name("other"), beside=False)
+    monkeypatch.setattr("recorder.walk.Forming", None)  # whoever falls back fails
+    assert verify(large, beside=True) == one
+
+
+def test_a_good_ledger_is_read_once(copy: Path, here: list[Order], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise everything above would compare one process with itself."""
+    monkeypatch.setattr("recorder.walk.Forming", None)
+    assert verify(copy, beside=True).verdict is Verdict.OK
+    assert len(here) == 1
+
+
+@pytest.fixture
+def pages_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.source.PAGE", 8)
+
+
+def made(store: Path) -> tuple[Order, bytes]:
+    """What is asked about a store, and the whole answer."""
+    with closing(open_source(store)) as source:
+        origin = verify(store, beside=False).origin
+        order = Order(str(store), origin, source.size(), [30], [5, source.size()])
+        out = io.BytesIO()
+        assert answer(order, source, out)
+        return order, out.getvalue()
+
+
+def taken(order: Order, answers: bytes, store: Path) -> FormProcess:
+    ours = FormProcess(order, io.BytesIO(answers))
+    with closing(open_source(store)) as source:
+        for _ in ours.pages(source):
+            pass
+    ours.form()
+    return ours
+
+
+@pytest.mark.usefixtures("pages_of_8")
+def test_an_answer_that_is_cut_or_changed_anywhere_is_unclear(copy: Path) -> None:
+    order, answers = made(copy)
+    taken(order, answers, copy)
+    for at in [*range(0, len(answers), 97), len(answers) - 1]:
+        with pytest.raises(Unclear):
+            taken(order, answers[:at], copy)
+    leaves_end = answers.index(formprocess.END) - 4
+    for at in range(0, leaves_end, 63):
+        with pytest.raises(Unclear):
+            taken(order, answers[:at] + bytes([answers[at] ^ 1]) + answers[at + 1 :], copy)
+
+
+@pytest.mark.usefixtures("pages_of_8")
+def test_other_bytes_than_the_other_process_read_are_unclear(copy: Path, master: Path) -> None:
+    """Both columns changed, as if between the two readings."""
+    order, answers = made(master)
+    ATTACKS["bit flip, leaf made to fit"][0](copy)
+    with pytest.raises(Unclear, match="did not read the same"):
+        taken(order, answers, copy)
+
+
+@pytest.mark.usefixtures("pages_of_8")
+def test_more_or_fewer_entries_than_were_asked_for_are_unclear(copy: Path) -> None:
+    order, answers = made(copy)
+    for change in (-1, 1, 8):
+        with pytest.raises(Unclear):
+            taken(replace_end(order, order.end + change), answers, copy)
+
+
+def replace_end(order: Order, end: int) -> Order:
+    return Order(order.path, order.origin, end, order.ends, order.wanted)
+
+
+def test_the_other_side_is_killed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = verify(copy, beside=False)
+    good = subprocess.Popen
+
+    def dies(command: list[str], **given: object) -> subprocess.Popen[bytes]:
+        return good([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], **given)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr("recorder.formprocess.subprocess.Popen", dies)
+    assert verify(copy, beside=True) == one
+
+
+def test_no_process_can_be_started(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = verify(copy, beside=False)
+
+    def none(*_: object, **__: object) -> None:
+        raise PermissionError("seccomp")
+
+    monkeypatch.setattr("recorder.formprocess.subprocess.Popen", none)
+    assert verify(copy, beside=True) == one
+
+
+def test_small_ledgers_are_looked_at_by_one(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FormProcess, "start", None)
+    assert verify(copy).good
+
+
+def test_notes_are_the_same(copy: Path, here: list[Order]) -> None:
+    report = verify(copy, beside=True)
+    assert replace(report, notes=()) == replace(verify(copy, beside=False), notes=())
+    assert report.notes
+    assert here
