@@ -200,7 +200,7 @@ class Daemon:
         limits = LoginLimits(
             config.failed_logins_per_minute, config.connections, unauthenticated=config.connections // 2
         )
-        notifier = Notifier(config.notify, config.path.parent, clock)
+        notifier = Notifier(config.notify, config.path.parent, clock, outbox=config.state / "notifications")
         house = House(
             directory=directory,
             broker=broker,
@@ -227,6 +227,7 @@ class Daemon:
         house.presence.changed, house.presence.missed = house.came_or_left, broker.look_for_people
         broker.watched = house.watched
         in_force.alert = broker.alert = notifier.alert = house.alert
+        notifier.changed = house.channels_changed
         pressing = Pressing(broker, directory, notifier, config.notify)
 
         def press(said: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from tui.background import Background, told
 from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
-from tui.lines import Link, frozen_badge
+from tui.lines import Link, frozen_badge, silent_badge
 from tui.palette import Commands
 from tui.remembering import Memory, remember
 from tui.screens import Drawn
@@ -79,8 +79,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
     """At most one bell in this time."""
     LEAST = (40, 12)
     """Columns and rows of a window in which something can be decided: a phone's has about 45 by 20."""
-    FREEZE_SECONDS = 10.0
-    """Freezes are asked for this often: nothing is pushed of them."""
     TOLD_SECONDS = 12.0
     """How long a notice stays."""
 
@@ -110,6 +108,8 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self._draw_waits = False
         self.frozen = ""
         """What is frozen, for the first row; empty: nothing."""
+        self.silent = ""
+        """Notification channels that deliver nothing, for the first row; empty: none."""
         self._asked: dict[str, None] = {}
         """Requests whose background is being asked for."""
         for own in THEMES:
@@ -133,7 +133,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.push_screen(MainScreen())
         self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
         self.set_interval(self.TICK_SECONDS, self.draw, name="tick")
-        self.set_interval(self.FREEZE_SECONDS, self.look_for_freezes, name="freezes")
         if not self.is_headless:
             self.set_interval(self.TICK_SECONDS, self.leave_without_terminal, name="terminal")
 
@@ -197,7 +196,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
         if "approver" not in message.welcome.roles:
             self.view.powerless = f"this console only shows: your role is {cell(', '.join(message.welcome.roles), 30)}"
             self.view.barred = self.view.barred or self.view.powerless
-        self.look_for_freezes()
         if self.view.barred:
             self.tell(self.view.barred, "warning")
         self.link = Link(message.welcome, up=True)
@@ -226,8 +224,14 @@ class BastionConsole(Sealed, inherit_bindings=False):
             return
         if isinstance(message.push, wire.Alert):
             style = "warning" if message.push.kind == "policy.loaded" else "bad"
-            self.look_for_freezes()
             self.tell(visible_line(message.push.text, 300), style)
+            return
+        if isinstance(message.push, wire.FreezesChanged | wire.ChannelsChanged):
+            if isinstance(message.push, wire.FreezesChanged):
+                self.frozen = frozen_badge(message.push.freezes)
+            else:
+                self.silent = silent_badge(message.push.channels)
+            self._news()
             return
         change = self.view.apply(message.push, self.clock(), self.wall())
         self._ring(change.new)
@@ -271,20 +275,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
         self.run_worker(self.feed.vote(info, choice, reason, mode, seconds), name=f"vote {info.id}")
 
-    def look_for_freezes(self) -> None:
-        """Asks what is frozen: on a new connection, when something was told, and from time to time."""
-        if self.feed.me:
-            self.run_worker(self._freezes(), name="freezes", exclusive=True, group="freezes")
-
-    async def _freezes(self) -> None:
-        try:
-            freezes = await self.feed.call(wire.ListFreezes, list[wire.FreezeInfo])
-        except Exception:  # noqa: BLE001 - no connection, or an older bastion: the badge says nothing then
-            return
-        was, self.frozen = self.frozen, frozen_badge(freezes)
-        if was != self.frozen:
-            self._news()
-
     def once(
         self, call: type[wire.Call], result: Any, done: str, then: Callable[[], object] | None = None, **fields: Any
     ) -> None:
@@ -309,7 +299,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
                 self.view.apply(wire.RequestChanged(request=after), self.clock())
         if then is not None:
             then()
-        self.look_for_freezes()
         self._news()
 
     def escalate(self, item: Item, reason: str | None) -> None:

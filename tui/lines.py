@@ -29,7 +29,7 @@ class Link:
 
 
 def status(
-    title: str, link: Link, held: int, hidden: int, now: float, barred: str = "", frozen: str = ""
+    title: str, link: Link, held: int, hidden: int, now: float, barred: str = "", *alarms: str
 ) -> tuple[Parts, Parts]:
     """The first row: what this is and who one is; whether it is live, and how much waits."""
     welcome = link.welcome
@@ -43,7 +43,9 @@ def status(
     )
     count = f"  {held} held" + (f" ({hidden} hidden)" if hidden else "") + " "
     if link.up:
-        only: Parts = ((f" {frozen} ", "alarm"), (" ", "value")) if frozen else ()
+        only: Parts = ()
+        for alarm in filter(None, alarms):
+            only += ((f" {alarm} ", "alarm"), (" ", "value"))
         only += (("READ-ONLY ", "warning"),) if barred else ()
         return left, (*only, ("* live", "good"), (count, "strong" if held else "value"))
     if not link.reason:
@@ -119,3 +121,9 @@ def frozen_badge(freezes: list[wire.FreezeInfo]) -> str:
     if any(each.scope == "all" for each in freezes):
         return "FROZEN: everything"
     return f"FROZEN: {cell(', '.join(each.name for each in freezes), 24)}" if freezes else ""
+
+
+def silent_badge(channels: list[wire.ChannelInfo]) -> str:
+    """Notification channels that deliver nothing, in few words; empty where all do."""
+    dead = [each.name for each in channels if each.state == "dead"]
+    return f"NO NOTIFICATIONS: {cell(', '.join(dead), 24)}" if dead else ""

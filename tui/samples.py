@@ -259,9 +259,12 @@ class Bastion:
                 return self.requests[id]
             case wire.SetFreeze():
                 self.freezes.append(sample_answers.freeze(call, "ana", NOW))
+                self.push(wire.FreezesChanged(freezes=list(self.freezes)))
                 return self.freezes[-1]
             case wire.LiftFreeze():
-                return self.freezes.pop()
+                lifted = self.freezes.pop()
+                self.push(wire.FreezesChanged(freezes=list(self.freezes)))
+                return lifted
 
     def look(self, call: wire.Call) -> Any:
         """The answer to a call that only looks."""
@@ -340,7 +343,10 @@ class SampleClient:
         call = call_type(id=len(self.bastion.calls) + 1, **fields)
         self.bastion.calls.append(call)
         match call:
-            case wire.Subscribe() | wire.UnwatchSession():
+            case wire.Subscribe():
+                self.queue.put_nowait(wire.FreezesChanged(freezes=list(self.bastion.freezes)))
+                return None
+            case wire.UnwatchSession():
                 return None
             case wire.ListRequests():
                 return list(self.bastion.requests.values())

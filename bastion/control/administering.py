@@ -82,6 +82,9 @@ class Administering:
     async def _afterwards(self, call: wire.Call, body: dict[str, object]) -> None:
         """What follows once the entry is durable."""
         house = self._house
+        told = _words(call, body)
+        if told:
+            house.alert(WISHES[type(call)].entry, told)
         match call:
             case wire.RevokeIdentity(name=name):
                 await house.broker.write_disowned(name)
@@ -96,11 +99,6 @@ class Administering:
                 await house.grants.withdraw_barred()
             case wire.AddGrant():
                 house.grants.arm(str(body["id"]))
-            case wire.SetFreeze():
-                where = call.name or "everything"
-                house.alert("freeze.set", f"{where} is frozen ({call.mode}): {call.reason}")
-            case wire.LiftFreeze():
-                house.alert("freeze.lifted", f"freeze {body['id']} is lifted: {call.reason}")
             case _:
                 pass
 
@@ -149,3 +147,22 @@ class Administering:
         if target is None:
             raise NotFound(f"no target {call.name!r}", "`bastion target list` names them")
         return await self._house.probe(target)
+
+
+def _words(call: wire.Call, body: dict[str, object]) -> str:
+    """What everybody who watches is told of it at once; empty: nothing."""
+    match call:
+        case wire.RevokeIdentity(name=name, reason=reason):
+            return f"identity {name} was revoked: {reason}"
+        case wire.RemoveTarget(name=name):
+            return f"target {name} was removed"
+        case wire.RevokeGrant(reason=reason):
+            return f"grant {body['id']} was revoked: {reason}"
+        case wire.RemoveWhitelist():
+            return f"whitelist entry {body['id']} was removed"
+        case wire.SetFreeze(name=name, mode=mode, reason=reason):
+            return f"{name or 'everything'} is frozen ({mode}): {reason}"
+        case wire.LiftFreeze(reason=reason):
+            return f"freeze {body['id']} is lifted: {reason}"
+        case _:
+            return ""

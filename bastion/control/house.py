@@ -11,6 +11,7 @@ from bastion.broker import Broker
 from bastion.clock import Clock
 from bastion.control import wire
 from bastion.control.archive import Archive
+from bastion.control.infos import freeze_info
 from bastion.custody import Custody
 from bastion.directory import Body, Directory
 from bastion.grants import Grants
@@ -66,13 +67,35 @@ class House:
     audience: set[Callable[[wire.Alert], None]] = field(default_factory=set)
     """Who hears of alerts."""
 
-    crowd: set[Callable[[wire.PresenceChanged], None]] = field(default_factory=set)
-    """Who hears of who watches."""
+    crowd: set[Callable[[wire.Push], None]] = field(default_factory=set)
+    """Who hears of who watches, of freezes, and of how channels stand."""
 
     def came_or_left(self, people: list[wire.PresenceInfo]) -> None:
         """Tell every console who watches."""
+        self._push(wire.PresenceChanged(people=people))
+
+    def channels(self) -> wire.ChannelsChanged:
+        """How the notification channels stand."""
+        return wire.ChannelsChanged(channels=self.notifier.infos())
+
+    def channels_changed(self) -> None:
+        """Tell every console how the notification channels stand."""
+        self._push(self.channels())
+
+    def freezes(self) -> wire.FreezesChanged:
+        """What is frozen."""
+        return wire.FreezesChanged(freezes=[freeze_info(each) for each in self.directory.access.freezes.values()])
+
+    def _push(self, message: wire.Push) -> None:
         for tell in list(self.crowd):
-            tell(wire.PresenceChanged(people=people))
+            tell(message)
+
+    def _apply(self, kind: str, body: Body) -> None:
+        """It counts from now on, and consoles show it."""
+        before = list(self.directory.access.freezes)
+        self.directory.apply(kind, body)
+        if before != list(self.directory.access.freezes):
+            self._push(self.freezes())
 
     def watched(self, info: wire.RequestInfo) -> bool:
         """Whether somebody watches who may decide it, and has not put it aside."""
@@ -93,7 +116,7 @@ class House:
         async with self.changing:
             body = plan()
             await self.audit.write(Draft(kind, actor, body))
-            self.directory.apply(kind, body)
+            self._apply(kind, body)
             return body
 
     async def withdraw(
@@ -107,7 +130,7 @@ class House:
         async with self.changing:
             body = plan()
             written = self.audit.queue(Draft(kind, actor, body))
-            self.directory.apply(kind, body)
+            self._apply(kind, body)
             if then is not None:
                 then()
             await written

@@ -43,6 +43,8 @@ class Viewing:
         hear: Callable[[wire.Alert], None] = connection.push
         house.audience.add(hear)
         house.crowd.add(connection.push)
+        connection.push(house.freezes())
+        connection.push(house.channels())
         connection.on_close(lambda: house.crowd.discard(connection.push))
         connection.on_close(lambda: house.audience.discard(hear))
         caller = connection.caller

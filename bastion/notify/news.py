@@ -98,6 +98,8 @@ class News:
     """Microseconds since the epoch."""
     buttons: bool = False
     """Policy lets it be decided in the channel."""
+    key: str = ""
+    """Of what is told once only, whatever restarts in between; empty: each time is another one."""
 
     @property
     def title(self) -> str:
@@ -131,6 +133,7 @@ def of_request(info: RequestInfo, kind: str, line: Line = visible_line) -> News:
         target=info.target,
         at=info.created,
         buttons=kind == "held" and "slack" in info.unsigned and info.tier in ("low", "medium"),
+        key=f"{kind} {info.id} {info.digest}",
     )
 
 

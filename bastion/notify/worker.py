@@ -8,8 +8,13 @@ gets what comes, one attempt each, and lives again with the first that arrives.
 
     -> {"channels": [{…}], "pace": 1.0}
     -> {"send": ID, "to": [NAME …], "attempts": N or 0, "news": {…}}
-    <- {"channel": NAME, "state": ok | failing | dead, "sent": N, "lost": N, "queued": N, "error": "…", "done": ID}
+    <- {"channel": NAME, "state": ok | failing | dead, "queued": N, "error": "…", "done": ID, "arrived": true | false}
     <- {"press": {…}}                                            a button in Slack (slack.py)
+    <- {"alive": true}                                           every ALIVE_SECONDS: it does not hang
+    <- {"log": "…"}                                              for the daemon's log
+
+Before it reads a line it gives up what it does not need (`give_up`): memory, files that it could write, what the
+bastion's own files hold, other programs and processes, and sockets that lead to this host's own services.
 
 When stdin ends, what is queued is given FLUSH_SECONDS, each with one attempt, and the process ends.
 """
@@ -47,6 +52,9 @@ DEAD_AFTER = 3
 FLUSH_SECONDS = 3.0
 """For what is queued when the daemon stops: the ledger's failure is told in that time, or not."""
 
+ALIVE_SECONDS = 5.0
+"""Between two signs of life."""
+
 LINE_LIMIT = 1 << 20
 """Bytes of one line from the daemon."""
 
@@ -59,7 +67,6 @@ class Channel:
         self._queue: deque[tuple[str, News, int]] = deque()
         self._wake = asyncio.Event()
         self._gave_up = 0
-        self._sent = self._lost = 0
         self._error = error
         self.flushing = False
         self.state = "dead" if sender is None else "ok"
@@ -68,7 +75,6 @@ class Channel:
         """Queue it."""
         if len(self._queue) >= QUEUE:
             dropped, _, _ = self._queue.popleft()
-            self._lost += 1
             self._error = "too many wait: the oldest was dropped"
             self.report(dropped)
         self._queue.append((message, news, attempts))
@@ -90,11 +96,10 @@ class Channel:
             if self._queue and self._queue[0][0] == message:  # else it was dropped meanwhile
                 self._queue.popleft()
             self._gave_up = self._gave_up + 1 if error else 0
-            self._sent, self._lost = self._sent + (not error), self._lost + bool(error)
             self._error = error
             hopeless = self._sender is None or self._gave_up >= DEAD_AFTER
             self.state = "ok" if not error else "dead" if hopeless else "failing"
-            self.report(message)
+            self.report(message, arrived=not error)
 
     async def _deliver(self, message: str, news: News, attempts: int) -> str:
         """Why it was not; empty if it was."""
@@ -121,17 +126,16 @@ class Channel:
             await asyncio.sleep(min(pause, LONGEST_PAUSE) * self._pace)
         return reason
 
-    def report(self, done: str) -> None:
+    def report(self, done: str, *, arrived: bool = False) -> None:
         """Tell the daemon how the channel stands; `done`: the message that was dealt with."""
         self._tell(
             {
                 "channel": self.name,
                 "state": self.state,
-                "sent": self._sent,
-                "lost": self._lost,
                 "queued": len(self._queue),
                 "error": self._error[:300],
                 "done": done,
+                "arrived": arrived,
             }
         )
 
@@ -140,10 +144,17 @@ _saying = threading.Lock()
 
 
 def say(message: dict[str, Any]) -> None:
-    """One line to the daemon, from any thread."""
-    with _saying:
+    """One line to the daemon, from any thread. Where it is gone, what is queued is sent all the same."""
+    with _saying, contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
+
+
+async def live(pace: float) -> None:
+    """Say so, for ever."""
+    while True:
+        say({"alive": True})
+        await asyncio.sleep(ALIVE_SECONDS * pace)
 
 
 async def serve() -> None:
@@ -153,7 +164,7 @@ async def serve() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     first = json.loads(await reader.readline())
     channels: dict[str, Channel] = {}
-    tasks: list[asyncio.Task[None]] = []
+    tasks: list[asyncio.Task[None]] = [loop.create_task(live(first["pace"]), name="alive")]
     for settings in first["channels"]:
         name = settings["name"]
         sender, error = None, ""

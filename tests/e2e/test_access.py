@@ -17,6 +17,7 @@ from bastion.errors import BastionError, NotAllowed
 from bastion.model import Choice
 from recorder.verify import Verdict, verify
 from tests.support.house import House
+from tests.support.ports import until
 from tests.support.sshd import LOGIN, Sshd
 
 pytestmark = pytest.mark.e2e
@@ -336,6 +337,40 @@ async def test_a_freeze_that_cuts(house: House, root: Client) -> None:
     assert (await house.finish(agent)).status == 125
     assert late < CUT_SECONDS, late
     await root.call(wire.LiftFreeze, wire.FreezeInfo, freeze=frozen.id, reason="over")
+
+
+async def test_whoever_watches_is_told_at_once(house: House, root: Client) -> None:
+    """Freezes, thaws and revocations: pushed, in their order, to a console that asks for nothing."""
+    async with await house.remote("ben") as ben:
+        pushes: list[wire.Push] = []
+
+        async def read() -> None:
+            async for push in ben.pushes():
+                pushes.append(push)
+
+        def frozen() -> list[list[str]]:
+            return [[each.name for each in push.freezes] for push in pushes if isinstance(push, wire.FreezesChanged)]
+
+        def alerts() -> list[tuple[str, str]]:
+            return [(push.kind, push.text) for push in pushes if isinstance(push, wire.Alert)]
+
+        await ben.call(wire.Subscribe, type(None))
+        reading = asyncio.create_task(read(), name="pushes")
+        await until(lambda: frozen() == [[]], "nothing is frozen, it says first")
+        began = time.monotonic()
+        made = await freeze(root, "target", "stage-1")
+        await until(lambda: frozen()[-1] == ["stage-1"], "it is told")
+        await root.call(wire.LiftFreeze, wire.FreezeInfo, freeze=made.id[:5], reason="over")
+        await until(lambda: len(frozen()) == 3, "and that it is over")
+        assert time.monotonic() - began < 1
+        assert frozen() == [[], ["stage-1"], []]
+        given = await grant(root)
+        await revoke(root, given)
+        await until(lambda: ("grant.revoked", f"grant {given.id} was revoked: done") in alerts(), "it is told")
+        assert [kind for kind, _ in alerts()] == ["freeze.set", "freeze.lifted", "grant.revoked"]
+        assert ("freeze.lifted", f"freeze {made.id} is lifted: over") in alerts()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 # --- revoked approvers: last, since nobody can be put back ------------------------------------------------------------

@@ -209,11 +209,33 @@ async def test_freeze_everything(console: Open) -> None:
 
 async def test_a_freeze_of_somebody_else_is_said(console: Open) -> None:
     async with console(one()) as it:
-        it.bastion.freezes.append(
-            wire.FreezeInfo(id="f-1", scope="target", name="web-1\x1b", mode="hold", reason="", by="bob", since=NOW)
+        freeze = wire.FreezeInfo(
+            id="f-1", scope="target", name="web-1\x1b", mode="hold", reason="", by="bob", since=NOW
         )
-        it.bastion.push(wire.Alert(kind="freeze", text="frozen", at=NOW))
+        it.bastion.push(wire.FreezesChanged(freezes=[freeze]))
         await it.told("FROZEN: web-1⟨ESC⟩")
+        it.bastion.push(wire.FreezesChanged(freezes=[]))
+        await it.until(lambda: "FROZEN" not in it.screen)
+
+
+async def test_a_freeze_that_was_there_before_is_said(console: Open) -> None:
+    bastion = one()
+    bastion.freezes.append(
+        wire.FreezeInfo(id="f-1", scope="all", name="", mode="refuse", reason="", by="bob", since=NOW)
+    )
+    async with console(bastion) as it:
+        await it.told("FROZEN: everything")
+
+
+async def test_a_channel_that_delivers_nothing_is_said_until_it_does(console: Open) -> None:
+    async with console(one()) as it:
+        channel = wire.ChannelInfo(
+            name="phone\x1b", kind="ntfy", state="dead", sent=0, lost=3, queued=0, error="status 500", at=NOW
+        )
+        it.bastion.push(wire.ChannelsChanged(channels=[channel]))
+        await it.told("NO NOTIFICATIONS: phone⟨ESC⟩")
+        it.bastion.push(wire.ChannelsChanged(channels=[msgspec.structs.replace(channel, state="failing")]))
+        await it.until(lambda: "NO NOTIFICATIONS" not in it.screen)
 
 
 # --- who may not

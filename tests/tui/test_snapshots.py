@@ -34,7 +34,7 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
         for key in keys:
             clock[0] += 5
             await pilot.press(key)
-            asked = [one for one in pilot.app.workers if one.name in ("look", "freezes") or " r-" in one.name]
+            asked = [one for one in pilot.app.workers if one.name == "look" or " r-" in one.name]
             if asked:
                 await pilot.app.workers.wait_for_complete(asked)
             await pilot.pause()

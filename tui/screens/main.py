@@ -106,7 +106,14 @@ class MainScreen(Screen[None], inherit_bindings=False):
         view, now, wall = self.app.view, self.app.clock(), self.app.daemon_time
         self.query_one("#status", Bar).draw(
             *lines.status(
-                self.app.bastion_title, self.app.link, len(view.held), view.hidden, now, view.barred, self.app.frozen
+                self.app.bastion_title,
+                self.app.link,
+                len(view.held),
+                view.hidden,
+                now,
+                view.barred,
+                self.app.frozen,
+                self.app.silent,
             )
         )
         self.query_one("#tabs", Bar).draw(*lines.tabs(view))

@@ -80,7 +80,9 @@ from bastion.control.wire.figures import TallyInfo as TallyInfo
 from bastion.control.wire.messages import FAILURES as FAILURES
 from bastion.control.wire.messages import Alert as Alert
 from bastion.control.wire.messages import AnyCall as AnyCall
+from bastion.control.wire.messages import ChannelsChanged as ChannelsChanged
 from bastion.control.wire.messages import Failed as Failed
+from bastion.control.wire.messages import FreezesChanged as FreezesChanged
 from bastion.control.wire.messages import Hello as Hello
 from bastion.control.wire.messages import Push as Push
 from bastion.control.wire.messages import Reply as Reply

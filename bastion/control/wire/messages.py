@@ -10,6 +10,7 @@ from bastion import errors
 from bastion.control.wire.access import (
     AddGrant,
     Blast,
+    FreezeInfo,
     LiftFreeze,
     ListAccess,
     ListFreezes,
@@ -23,7 +24,7 @@ from bastion.control.wire.access import (
 )
 from bastion.control.wire.background import ShowBackground, ShowPolicy
 from bastion.control.wire.base import LINE_LIMIT, WireError
-from bastion.control.wire.channels import ListChannels, TryChannels
+from bastion.control.wire.channels import ChannelInfo, ListChannels, TryChannels
 from bastion.control.wire.custody import (
     LiftHold,
     ListHolds,
@@ -171,12 +172,25 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
 
     kind: str
     """`policy.failed`, `policy.loaded`, `request.escalated`, `request.expired`, `emergency`, `freeze.set`,
-    `freeze.lifted`, `presence.absent`, `recorder.failed`, `notify.dead`."""
+    `freeze.lifted`, `identity.revoked`, `grant.revoked`, `target.removed`, `whitelist.removed`, `presence.absent`,
+    `recorder.failed`, `notify.dead`."""
     text: str
     at: int
 
 
-Push = RequestChanged | SessionChanged | SessionOutput | Alert | PresenceChanged
+class FreezesChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="freezes-changed"):
+    """All that is frozen now. After `subscribe`, and in the moment in which a freeze begins to count or ends."""
+
+    freezes: list[FreezeInfo]
+
+
+class ChannelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="channels-changed"):
+    """How the notification channels stand. After `subscribe`, and when one begins or ceases to deliver."""
+
+    channels: list[ChannelInfo]
+
+
+Push = RequestChanged | SessionChanged | SessionOutput | Alert | PresenceChanged | FreezesChanged | ChannelsChanged
 
 FAILURES = {
     each.__name__: each

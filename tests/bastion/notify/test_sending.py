@@ -11,6 +11,8 @@ import email.policy
 import hashlib
 import hmac
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -260,8 +262,7 @@ async def test_without_detail_no_word_of_an_agent(tmp_path: Path) -> None:
 async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     with Web() as web:
         async with notifier(tmp_path, webhook(tmp_path, web.url)) as made:
-            assert made._process is not None
-            made._process.kill()
+            os.kill(made.pid, signal.SIGKILL)
             await until(lambda: made.infos()[0].state == "dead", "it is noticed")
             await until(lambda: made.infos()[0].state == "ok", "it is there again")
             made.tell(NEWS)
