@@ -39,6 +39,7 @@ from bastion.control.pressing import Pressing
 from bastion.control.server import Caller, ControlServer
 from bastion.credentials import exposed
 from bastion.custody import Custody, Limits
+from bastion.descriptors import room_for
 from bastion.desk import Desk
 from bastion.directory import ENTRY_TYPES, Directory
 from bastion.errors import BastionError, StoreError, StoreStopped, UsageError
@@ -111,11 +112,13 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        if (fitting := room_for(self._config.connections)) < self._config.connections:
+            log.warning("descriptors are few: %d connections, instead of %d", fitting, self._config.connections)
         ledger = open_ledger(self._config)
         keeper = Keeper(self._config.store, ledger)
         try:
             keeper.start()
-            await self._serve(ledger, ready)
+            await self._serve(ledger, fitting, ready)
         finally:
             await keeper.close()
             await asyncio.to_thread(ledger.close)
@@ -127,7 +130,7 @@ class Daemon:
         self._stop.set()
 
     async def _serve(  # noqa: PLR0915 -- the order of start, in one place
-        self, ledger: Ledger, ready: Callable[[int], None] | None
+        self, ledger: Ledger, fitting: int, ready: Callable[[int], None] | None
     ) -> None:
         config, loop = self._config, asyncio.get_running_loop()
         ledger.on_failure = lambda error: loop.call_soon_threadsafe(self._ledger_failed, error)
@@ -197,9 +200,7 @@ class Daemon:
             transfers=Transfers(staging),
         )
         connections = server.Connections()
-        limits = LoginLimits(
-            config.failed_logins_per_minute, config.connections, unauthenticated=config.connections // 2
-        )
+        limits = LoginLimits(config.failed_logins_per_minute, fitting, unauthenticated=fitting // 2)
         notifier = Notifier(config.notify, config.path.parent, clock, outbox=config.state / "notifications")
         house = House(
             directory=directory,
