@@ -35,13 +35,14 @@ class Lexer:
     """Words of one command line; after `read`, `words` maps the start of each word to its end and what is before it.
 
     `after[start]` is True where a control operator, a newline or the beginning precedes the word: a place where a
-    command can begin. Redirections in between are looked through.
+    command can begin. Redirections in between are looked through. `depth[start]` counts the substitutions round it.
     """
 
     def __init__(self, source: bytes) -> None:
         self.source = source
         self.words: dict[int, int] = {}
         self.after: dict[int, bool] = {}
+        self.depth: dict[int, int] = {}
         self._heredocs: list[tuple[bytes, bool]] = []
         self._backquoted = False
         self._texts: set[bytes] = set()
@@ -53,6 +54,19 @@ class Lexer:
             raise Differs("has a closing parenthesis too many")
         if self._heredocs:
             raise Differs("has a here-document without an end")
+
+    def only_words(self, at: int, end: int) -> bool:
+        """Whether nothing but words and blanks stands there: no operator, redirection, newline or comment."""
+        while at < end:
+            if at in self.words:
+                at = self.words[at]
+            elif self.source[at] in BLANK:
+                at += 1
+            elif self.source.startswith(b"\\\n", at):
+                at += 2
+            else:
+                return False
+        return at == end
 
     def _list(self, at: int, closing: bytes, depth: int) -> int:  # noqa: PLR0912, PLR0915 - one loop, a case a byte
         """Words and operators up to `closing` (nothing: the end); returns the place of `closing`."""
@@ -120,6 +134,7 @@ class Lexer:
         end = self._word(at, depth)
         self.words[at] = end
         self.after[at] = start and not target
+        self.depth[at] = depth
         self._texts.add(self.source[at:end])
         return end
 

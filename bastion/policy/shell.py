@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -249,7 +250,8 @@ class _Reader:
         self._commands: list[list[tuple[int, int]]] = []
         self._seen: set[int] = set()
         self._free: list[tuple[int, int]] = []
-        """Spans in which words follow rules of their own: tests, arithmetic, patterns."""
+        """Spans in which words follow rules of their own: tests, arithmetic, patterns; not in their substitutions."""
+        self._tests: list[tuple[int, int]] = []
         self._ignored: list[tuple[int, int]] = []
         """Spans that the tree says are no commands: comments and here-documents."""
 
@@ -375,6 +377,8 @@ class _Reader:
         self._free.append((node.start_byte, node.end_byte))
         words, evaluates = [], False
         double = node.children[0].type == "[["
+        if kind is BlockKind.TEST:
+            self._tests.append((node.start_byte, node.end_byte))
         names = False
         for leaf in _descend(node):
             if leaf.type in _EXPANSIONS or leaf.type == "arithmetic_expansion":
@@ -587,7 +591,6 @@ class _Reader:
             if leaf.type in _SUBSTITUTIONS:
                 self._expansion(leaf, depth + 1, inner)
         if kind == "arithmetic_expansion":
-            self._free.append((node.start_byte, node.end_byte))
             names = any(
                 leaf.type in ("variable_name", "word", "subscript", "simple_expansion", "expansion")
                 for leaf in _descend(node)
@@ -647,6 +650,13 @@ class _Reader:
                     continue
                 if lexer.words.get(start) != end or (position and lexer.after[start]):
                     raise Differs("can be read in two ways")
+        for start, end in self._tests:
+            if not lexer.only_words(
+                start, end
+            ):  # `[ a | sh = b ]` is two commands, and `[[ … ]]` is, where sh is no bash
+                raise Differs("uses an operator of the shell inside a test")
+        starts = sorted(lexer.words)
+        free = [(start, end, _level(lexer, starts, start, end)) for start, end in self._free]
         for start, end in lexer.words.items():
             if any(first <= start < last for first, last in self._ignored):
                 raise Differs("can be read in two ways")
@@ -654,9 +664,15 @@ class _Reader:
                 start not in self._seen
                 and lexer.after[start]
                 and self.source[start:end] not in _RESERVED
-                and not any(first <= start < last for first, last in self._free)
+                and not any(first <= start < last and lexer.depth[start] == level for first, last, level in free)
             ):
                 raise Differs("can be read in two ways")
+
+
+def _level(lexer: Lexer, starts: list[int], first: int, last: int) -> int:
+    """How deep a span's own words are. `starts`: of all words, in order."""
+    within = starts[bisect_left(starts, first) : bisect_left(starts, last)]
+    return min((lexer.depth[at] for at in within), default=0)
 
 
 _DECLARATIONS = frozenset(("declare", "typeset", "export", "readonly", "local", "unset", "unsetenv"))

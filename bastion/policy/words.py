@@ -70,6 +70,9 @@ _ANSI_C = re.compile(
 def ansi_c(body: str) -> str:
     """The inside of `$'…'` decoded (bash(1) QUOTING). Raises Differs where shells disagree."""
 
+    if "\\'" in body:  # where $'…' is not known, the string ends there, and a command begins
+        raise Differs("uses a quote inside $'…'")
+
     def one(match: re.Match[str]) -> str:
         simple, octal, *codes, other = match.groups()
         if simple:
