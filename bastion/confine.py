@@ -14,6 +14,9 @@ the process calls `confine`, in this order, each step of which can only be tight
 Landlock alone would leave unix sockets that have a path, and seccomp alone cannot tell one file from another. Where the
 kernel lacks either, `confine` raises, and the caller refuses to serve.
 
+The process that sends notifications (notify/worker.py) has to reach the network. It keeps sockets of the internet, with
+which it may connect and not listen, and gives up the rest; with a desktop among its channels, unix sockets stay, too.
+
 Not protected against: bugs of the kernel, and what the descriptors that stay open are good for.
 """
 
@@ -24,8 +27,10 @@ import ctypes
 import os
 import platform
 import resource
+import socket
 import struct
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 MEMORY_BYTES = 1 << 30
@@ -45,8 +50,24 @@ LANDLOCK_VERSION, RULE_PATH_BENEATH = 1, 1
 ACCESS_READ_FILE, ACCESS_READ_DIR = 1 << 2, 1 << 3
 ACCESS_FS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 """By version of Landlock's ABI: all rights to files that it knows (<linux/landlock.h>)."""
-ACCESS_NET, SCOPED = 0b11, 0b11
+ACCESS_NET, SCOPED, SCOPED_SIGNALS = 0b11, 0b11, 0b10
 """TCP bind and connect, from version 4; abstract unix sockets and signals, from version 6."""
+
+
+class Sockets(StrEnum):
+    """Which sockets a process may still make and connect."""
+
+    NONE = "none"
+    INTERNET = "internet"
+    DESKTOP = "desktop"
+    """Of the internet, and unix sockets: the session bus is one."""
+
+
+_FAMILIES = {
+    Sockets.NONE: (),
+    Sockets.INTERNET: (socket.AF_INET, socket.AF_INET6),
+    Sockets.DESKTOP: (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX),
+}
 
 
 class NotConfined(Exception):
@@ -125,7 +146,7 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _EPERM, _ENOSYS = 1, 38
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, sockets: Sockets = Sockets.NONE) -> bytes:
     """The seccomp filter for a machine, as an array of struct sock_filter. Raises NotConfined for another one."""
     if machine not in _ARCHITECTURES:
         raise NotConfined(f"the list of system calls for {machine} is not known here")
@@ -140,8 +161,13 @@ def program(machine: str) -> bytes:
         (_JEQ, 0, 1, _CLONE3),
         (_RET, 0, 0, _ERRNO | _ENOSYS),  # its flags are out of reach behind a pointer: glibc then falls back to clone
     ]
-    for numbers in _FORBIDDEN.values():
-        if numbers[column] >= 0:
+    families = _FAMILIES[sockets]
+    for name, numbers in _FORBIDDEN.items():
+        if name == "socket" and families:
+            steps += [(_JEQ, 0, 3 + len(families), numbers[column]), (_LOAD, 0, 0, _ARGUMENT)]
+            steps += [(_JEQ, len(families) - number, 0, family) for number, family in enumerate(families)]
+            steps += [(_RET, 0, 0, _ERRNO | _EPERM), (_RET, 0, 0, _ALLOW)]
+        elif numbers[column] >= 0 and not (name == "connect" and families):
             steps += [(_JEQ, 0, 1, numbers[column]), (_RET, 0, 0, _ERRNO | _EPERM)]
     steps += [
         (_JEQ, 0, 3, _CLONE[column]),
@@ -156,18 +182,39 @@ def program(machine: str) -> bytes:
 # --- the steps -------------------------------------------------------------------------------------------------------
 
 
-def confine(readable: Iterable[Path]) -> None:
-    """Give up all but reading below the paths of `readable` and using what is open. Raises NotConfined.
+def confine(
+    readable: Iterable[Path],
+    *,
+    sockets: Sockets = Sockets.NONE,
+    memory: int = MEMORY_BYTES,
+    descriptors: int = DESCRIPTORS,
+) -> None:
+    """Give up all but reading below the paths of `readable`, `sockets`, and using what is open. Raises NotConfined.
 
     To be called with one thread only; applies to all that are started later.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    _limit()
+    _limit(memory, descriptors)
     if os.geteuid() == 0:
         _drop_capabilities(libc)
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
-    _landlock(libc, readable)
-    _seccomp(libc)
+    _landlock(libc, readable, sockets)
+    _seccomp(libc, sockets)
+
+
+def all_but(*hidden: Path) -> list[Path]:
+    """Everything there is, but what lies below these directories: of each directory on the way to one, the others in
+    it. What is replaced there later (a new file of the same name) is not among it."""
+    closed = {each.resolve() for each in hidden}
+    found: list[Path] = []
+    ways = [Path("/")]
+    while ways:
+        with contextlib.suppress(OSError):
+            for each in ways.pop().iterdir():
+                if each in closed or each.is_symlink():  # where a link leads is looked at where it lies
+                    continue
+                (ways if any(other.is_relative_to(each) for other in closed) else found).append(each)
+    return found
 
 
 def die_with_parent(parent: int) -> None:
@@ -184,12 +231,12 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def _limit() -> None:
+def _limit(memory: int, descriptors: int) -> None:
     limits = (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, DESCRIPTORS),
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_NOFILE, descriptors),
+        (resource.RLIMIT_AS, memory),
     )
     for which, most in limits:
         with contextlib.suppress(OSError, ValueError):  # a service manager may forbid the call, and limits by itself
@@ -204,11 +251,13 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
     _check(libc.capset(header, bytes(24)), "capset")
 
 
-def _landlock(libc: ctypes.CDLL, readable: Iterable[Path]) -> None:
+def _landlock(libc: ctypes.CDLL, readable: Iterable[Path], sockets: Sockets) -> None:
     """landlock(7)"""
     version = _check(libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION), "Landlock")
     rights = ACCESS_FS.get(version, ACCESS_FS[max(ACCESS_FS)])
-    fields = [rights, ACCESS_NET if version >= 4 else 0, SCOPED if version >= 6 else 0]
+    net = ACCESS_NET if sockets is Sockets.NONE else 0
+    scoped = SCOPED_SIGNALS if sockets is Sockets.DESKTOP else SCOPED  # a bus may have an abstract address
+    fields = [rights, net if version >= 4 else 0, scoped if version >= 6 else 0]
     attributes = struct.pack("=QQQ", *fields)
     size = 8 if version < 4 else 16 if version < 6 else 24
     rules = _check(libc.syscall(LANDLOCK_CREATE, attributes, size, 0), "Landlock")
@@ -233,9 +282,9 @@ def _allow(libc: ctypes.CDLL, rules: int, path: Path) -> None:
         os.close(spot)
 
 
-def _seccomp(libc: ctypes.CDLL) -> None:
+def _seccomp(libc: ctypes.CDLL, sockets: Sockets) -> None:
     """seccomp(2)"""
-    code = ctypes.create_string_buffer(program(platform.machine()))
+    code = ctypes.create_string_buffer(program(platform.machine(), sockets))
     count = (len(code) - 1) // 8
     header = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(code)))
     _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "seccomp")

@@ -201,7 +201,10 @@ class Daemon:
         )
         connections = server.Connections()
         limits = LoginLimits(config.failed_logins_per_minute, fitting, unauthenticated=fitting // 2)
-        notifier = Notifier(config.notify, config.path.parent, clock, outbox=config.state / "notifications")
+        base = config.path.parent
+        notifier = Notifier(
+            config.notify, base, clock, outbox=config.state / "notifications", hidden=(base, config.state)
+        )
         house = House(
             directory=directory,
             broker=broker,

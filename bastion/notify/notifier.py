@@ -81,7 +81,8 @@ class _Standing:
 
 class Notifier:
     """One daemon's. `base`: the directory that files are relative to; `outbox`: the file in which what is under way
-    outlives the daemon. Raises UsageError for settings that cannot be."""
+    outlives the daemon; `hidden`: directories that the process which sends has no business in. Raises UsageError for
+    settings that cannot be."""
 
     def __init__(
         self,
@@ -92,8 +93,10 @@ class Notifier:
         alert: Callable[[str, str], None] = lambda kind, text: None,
         pace: float = 1.0,
         outbox: Path | None = None,
+        hidden: Sequence[Path] = (),
     ) -> None:
         settings = [settings_of(outlet, base) for outlet in outlets]
+        first = {"channels": settings, "hidden": [str(each.absolute()) for each in hidden], "pace": pace}
         self._clock = clock
         self.alert = alert
         self.changed: Callable[[], None] = lambda: None
@@ -110,7 +113,7 @@ class Notifier:
             for outlet in outlets
         }
         self._outbox = Outbox(outbox if outlets else None)
-        self._process = Process({"channels": settings, "pace": pace}, self._heard, self._up, self._down, pace=pace)
+        self._process = Process(first, self._heard, self._up, self._down, pace=pace)
         self._flush: asyncio.TimerHandle | None = None
 
     @property

@@ -121,9 +121,9 @@ class Process:
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "bastion.notify.worker", str(os.getpid()),
+                sys.executable, "-P", "-m", "bastion.notify.worker",
                 stdin=pipe, stdout=pipe, limit=1 << 20, cwd="/",
-                env={**environment, "PYTHONPATH": ROOT, "LC_ALL": "C.UTF-8"},
+                env={**environment, "PYTHONPATH": ROOT, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2"},
             )  # fmt: skip
         except OSError as error:
             return f"cannot be started: {error.strerror}"
