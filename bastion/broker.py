@@ -31,7 +31,7 @@ from bastion.policy.judge import Judgement
 log = logging.getLogger(__name__)
 
 REMEMBERED = 500
-"""Ended requests kept in memory for lists; older ones are read from the ledger."""
+"""Ended requests kept in memory for lists, and an eighth more; older ones are read from the ledger."""
 
 REMEMBERED_BYTES = 32 << 20
 """Bytes of their commands and code; one request can have a megabyte."""
@@ -72,6 +72,7 @@ class Broker:
         self.watched: Callable[[RequestInfo], bool] = lambda info: True
         """Whether somebody watches the queue who may decide it."""
         self._filed: dict[str, Filed] = {}
+        self._look_at, self._new_bytes = REMEMBERED, 0
         self._subscribers: set[Callable[[RequestInfo], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._writes: set[asyncio.Task[None]] = set()
@@ -185,7 +186,7 @@ class Broker:
         self._look(new)
         if new.edited is not None:
             new.edited(request, leaf)
-        self._forget_oldest()
+        self._forget_oldest(new.info)
         return new.info
 
     async def escalate(self, request_id: str, by: str, reason: str) -> RequestInfo:
@@ -284,7 +285,7 @@ class Broker:
         self._filed[request.id] = filed
         self._publish(filed)
         self._look(filed)
-        self._forget_oldest()
+        self._forget_oldest(filed.info)
         self._set_timer()
 
     def restore(self, left: history.Left, ticket: float) -> None:
@@ -314,7 +315,7 @@ class Broker:
         """List a request that was allowed or refused without a person."""
         self._filed[info.id] = Filed(info)
         self._publish(self._filed[info.id])
-        self._forget_oldest()
+        self._forget_oldest(info)
 
     async def claim(
         self,
@@ -494,15 +495,19 @@ class Broker:
         self._escalate()
         self._set_timer()
 
-    def _forget_oldest(self) -> None:
+    def _forget_oldest(self, new: RequestInfo) -> None:
+        self._new_bytes += _size(new)
+        if len(self._filed) <= self._look_at and self._new_bytes <= REMEMBERED_BYTES // 8:
+            return  # each look costs as much as there are: not for each request
         ended = [each for each in self._filed if self._filed[each].info.state != State.HELD.value]
         size = sum(_size(self._filed[each].info) for each in ended)
         for request_id in ended:
             if len(self._filed) <= REMEMBERED and size <= REMEMBERED_BYTES:
-                return
+                break
             size -= _size(self._filed[request_id].info)
             if request_id not in self._desk.ids() or self._desk.forget(request_id):
                 del self._filed[request_id]
+        self._look_at, self._new_bytes = len(self._filed) + REMEMBERED // 8, 0
 
 
 def _size(info: RequestInfo) -> int:

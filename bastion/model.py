@@ -295,8 +295,9 @@ class Request:
     likeness: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "likeness", _digest(self._what()))
-        object.__setattr__(self, "digest", _digest({**self._what(), **self._which()}))
+        what = self._what()
+        object.__setattr__(self, "likeness", _digest(what))
+        object.__setattr__(self, "digest", _digest({**what, **self._which()}))
 
     @property
     def seconds(self) -> int:
@@ -353,10 +354,12 @@ def script_hash(code: bytes) -> str:
     return hashlib.sha256(code).hexdigest()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def _digest(value: dict[str, object]) -> str:
     """SHA-256 over canonical JSON (RFC 8785 profile: ASCII keys, no floats, 64-bit numbers as strings)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

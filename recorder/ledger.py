@@ -34,7 +34,7 @@ from recorder.keyring import NAMESPACE as ROTATION
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import statement
 from recorder.keys import LedgerKey, public_line
-from recorder.notary import Clerk, Notary, Standing, Successor
+from recorder.notary import Clerk, Notary, Sealed, Standing, Successor
 from recorder.readstore import ReadStore
 from recorder.recovery import recover, standing_of
 from recorder.schema import PayloadRow
@@ -54,6 +54,8 @@ PAYLOAD_LIMIT = 8 << 20
 """Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
 NOTHING = Taking()
 SALT_BYTES = 16
+QUIET_SECONDS = 0.05
+"""Without a job, until the store is tidied."""
 SEGMENT_US = 3_600_000_000
 """Microseconds after which a segment is sealed, full or not: what leaves the host as sealed files is never older."""
 
@@ -82,7 +84,7 @@ class Job:
     done: Callable[[tuple[Entry, ...]], None]
     failed: Callable[[RecorderError], None]
     chunk: tuple[bytes, bytes] | None = None
-    """Ciphertext and key that belong to the only draft."""
+    """Ciphertext and key that belong to the first draft."""
     seal: bool = False
     """The group ends with it, and the open segment too. Without drafts, only that."""
     taking: Taking = NOTHING
@@ -149,10 +151,8 @@ class Ledger:
         clerk, origin = Clerk(key), entries.origin_of(host, genesis.leaf)
         clerk.resume(Standing(origin))
         ledger = cls(Store.create(directory), clerk, clock, origin, genesis, genesis.t)
-        group = ledger._seal(_Group(entries=[genesis]))
-        head = group.head
         try:
-            ledger._store.commit(group)
+            head = ledger._store.commit(ledger._sign(_Group(entries=[genesis]))).head
             ledger._store.write_head(head)
         except RecorderError:
             ledger._store.close()
@@ -306,7 +306,7 @@ class Ledger:
         while more:
             jobs: list[Job] = []
             count = weight = 0
-            job = self._queue.get()
+            job = self._next()
             while job is not None:
                 jobs.append(job)
                 count, weight = count + len(job.drafts), weight + job.weight
@@ -319,6 +319,15 @@ class Ledger:
             else:
                 more = False
             self._commit(jobs)
+
+    def _next(self) -> Job | None:
+        """The next job, once there is one; when none comes for a moment, the store is tidied."""
+        while self._store.unfolded:
+            try:
+                return self._queue.get(timeout=QUIET_SECONDS)
+            except queue.Empty:
+                self._store.fold()
+        return self._queue.get()
 
     def _commit(self, jobs: list[Job]) -> None:
         group = _Group()
@@ -334,8 +343,7 @@ class Ledger:
                 job.failed(EntryError(f"no entry can be made of that: {error!r}"))
         if group.entries or (group.seal and self._began):
             try:
-                sealed = self._seal(group)
-                self._store.commit(sealed)
+                sealed = self._store.commit(self._sign(group))
             except StoreFailed as error:
                 self._fail(error, group)
                 return
@@ -384,7 +392,7 @@ class Ledger:
         group.entries += made
         group.payloads += payloads
         if job.chunk is not None:
-            group.chunks.append(NewChunk(made[-1].seq, *job.chunk))
+            group.chunks.append(NewChunk(made[0].seq, *job.chunk))
         if job.taking:
             group.taking = Taking(
                 group.taking.replaced + job.taking.replaced,
@@ -395,15 +403,20 @@ class Ledger:
         group.successor = group.successor or job.successor
         group.answers.append((job, tuple(made)))
 
-    def _seal(self, group: _Group) -> Group:
-        """Have signed what the entries lead to. Raises RecorderError."""
+    def _sign(self, group: _Group) -> Group:
+        """Have signed what the entries lead to, while the store begins to write them. Raises RecorderError."""
         began = self._began or group.entries[0].t
         overdue = bool(group.entries) and group.entries[-1].t - began >= SEGMENT_US
-        signed = self._notary.seal([each.bytes for each in group.entries], close=group.seal or overdue)
-        self._began = 0 if signed.segments[-1].sealed else began
-        if len(signed.segments) > 1 and self._began:
-            self._began = group.entries[-1].t
-        return Group(group.entries, group.payloads, group.chunks, group.taking, signed.segments, signed.head)
+        self._notary.ask([each.bytes for each in group.entries], close=group.seal or overdue)
+
+        def signed() -> Sealed:
+            sealed = self._notary.answer()
+            self._began = 0 if sealed.segments[-1].sealed else began
+            if len(sealed.segments) > 1 and self._began:
+                self._began = group.entries[-1].t
+            return sealed
+
+        return Group(group.entries, group.payloads, group.chunks, group.taking, signed)
 
     def _fail(self, error: StoreFailed, group: _Group) -> None:
         self.failed = error

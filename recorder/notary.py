@@ -1,9 +1,10 @@
 """Who signs: everything that one commit leads to, and only what extends what was signed before.
 
 Theory of operation. A notary is told where the ledger stands (`resume`), and from then on gets the bytes of the entries
-of each commit, in order. It builds the tree and the flat files over them itself, and signs the results: it cannot be
-talked into a root or a file hash that does not follow from the entries. `Clerk` does it in this process, with a key at
-hand (`init`, administration without a daemon, tests); `recorder.signer` has one in a process of its own.
+of each commit, in order: it is asked first and answers later, so that the disk can work meanwhile. It builds the tree
+and the flat files over them itself, and signs the results: it cannot be talked into a root or a file hash that does not
+follow from the entries. `Clerk` does it in this process, with a key at hand (`init`, administration without a daemon,
+tests); `recorder.signer` has one in a process of its own.
 """
 
 from __future__ import annotations
@@ -64,8 +65,11 @@ class Notary(Protocol):
     def resume(self, standing: Standing, proof: Sequence[bytes]) -> None:
         """Go on from there; `proof` is the consistency of its head with `extends`. Once, before `seal`."""
 
-    def seal(self, entries: Sequence[bytes], *, close: bool = False) -> Sealed:
-        """Sign what these entries lead to; with `close` the open segment ends with them."""
+    def ask(self, entries: Sequence[bytes], *, close: bool = False) -> None:
+        """Have signed what these entries lead to; with `close` the open segment ends with them. `answer` follows."""
+
+    def answer(self) -> Sealed:
+        """What was asked for last, signed; once."""
 
     def close(self, *, committed: bool = False) -> None:
         """Let go of the key; `committed`: what was signed last is durable in the store. Idempotent."""
@@ -85,6 +89,7 @@ class Clerk:
         self.key = key
         self.tree = Frontier()
         self._flat = Segments("")
+        self._asked: tuple[Sequence[bytes], bool] = (), False
 
     @property
     def public(self) -> bytes:
@@ -106,8 +111,17 @@ class Clerk:
         if standing.sealed and self._flat.current().entries:
             self._flat.close()
 
-    def seal(self, entries: Sequence[bytes], *, close: bool = False) -> Sealed:
+    def ask(self, entries: Sequence[bytes], *, close: bool = False) -> None:
         """As Notary."""
+        self._asked = entries, close
+
+    def answer(self) -> Sealed:
+        """As Notary."""
+        (entries, close), self._asked = self._asked, ((), False)
+        return self.seal(entries, close=close)
+
+    def seal(self, entries: Sequence[bytes], *, close: bool = False) -> Sealed:
+        """Sign what these entries lead to; with `close` the open segment ends with them."""
         rows = []
         for data in entries:
             self.tree.append(leaf_hash(data))

@@ -10,6 +10,9 @@ A chunk closes at `chunk_bytes` or CLOSE_AFTER after its first frame, so a crash
 that was acknowledged. `write` says False once more than HIGH_WATER is not yet durable: the caller stops reading from
 upstream, and `notify` says when it may go on. Everything that was written is kept in any case: False is not a refusal.
 
+What an owner has to say at the end (the command finished, with these hashes) goes with the last chunk, in one
+transaction: the end of a recording is one commit, and there is no moment at which one is durable and the other is not.
+
 When recording fails, `failed` is set and `notify` called; what follows is dropped, so the session must end there (P4).
 
 The counters need no lock: each is written by one thread only. Where two threads look at each other (`_armed` and the
@@ -24,9 +27,9 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import zstandard
@@ -63,6 +66,16 @@ class Summary:
     """Hex, over all the bytes of each stream kind."""
     leaf: str
     """Of the last `recording.chunk` entry; empty when nothing was recorded."""
+
+
+Also = Callable[[Summary], Sequence[Draft]]
+"""What is to be committed with the last chunk, made of the summary (which has no leaf yet). Called in the packer's
+thread."""
+
+
+def nothing(_: Summary) -> Sequence[Draft]:
+    """Nothing more."""
+    return ()
 
 
 class Recording:
@@ -121,14 +134,15 @@ class Recording:
         self._paused = False
         return True
 
-    def finish(self) -> Future[Summary]:
-        """Close the last chunk; the future is done when all is durable. Raises StoreFailed through the future."""
+    def finish(self, also: Also = nothing) -> Future[Summary]:
+        """Close the last chunk and commit it with what `also` says; the future is done when all is durable. Raises
+        RecorderError through the future: then nothing of what `also` said is in the ledger."""
         future: Future[Summary] = Future()
         future.set_running_or_notify_cancel()
         if self._finished:
             raise ValueError("finished already")
         self._finished = True
-        if not self._packer.post(self, Due.END, future):
+        if not self._packer.post(self, Due.END, (future, also)):
             future.set_exception(self.failed or StoreFailed("the ledger is closed"))
         return future
 
@@ -155,6 +169,24 @@ class Recording:
             self._close_chunk()
 
     def _close_chunk(self) -> _Chunk:
+        chunk = self._chunk
+        draft, bulk = self._seal_chunk()
+
+        def done(made: tuple[Entry, ...]) -> None:
+            self._durably(chunk, made[0])
+
+        self._packer.submit(Job((draft,), done, self.fail, bulk))
+        return self._chunk
+
+    def _durably(self, chunk: _Chunk, made: Entry) -> None:
+        self._leaf = made.leaf
+        self._durable += chunk.cost
+        if self._paused and self.backlog <= LOW_WATER:
+            self._paused = False
+            self._tell()
+
+    def _seal_chunk(self) -> tuple[Draft, tuple[bytes, bytes]]:
+        """The entry, and the ciphertext and its key, of what has gathered; another chunk begins."""
         chunk, self._chunk = self._chunk, _Chunk()
         limit = TERMINAL_FRAME if self.chunk_bytes <= TERMINAL_CHUNK else BULK_FRAME
         frames = list(coalesce(chunk.frames, limit))
@@ -168,29 +200,42 @@ class Recording:
         )
         self._chunks += 1
         self._frames += len(frames)
-        draft = Draft("recording.chunk", self.actor, facts.body(), session=self.session)
+        return Draft("recording.chunk", self.actor, facts.body(), session=self.session), (cipher, key)
+
+    def end(self, future: Future[Summary], also: Also) -> None:
+        """Close the last chunk, commit `also` with it, and answer `finish`."""
+        if self.failed is None:
+            try:
+                job = self._last_job(future, also)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the other recordings
+                self.fail(StoreFailed(f"recording failed: {error!r}"))
+            else:
+                self._packer.submit(job)
+                return
+        future.set_exception(self.failed or StoreFailed("the recording failed"))
+
+    def _last_job(self, future: Future[Summary], also: Also) -> Job:
+        self.take(everything=False)
+        last, drafts, bulk = self._chunk, list[Draft](), None
+        if last.frames:
+            draft, bulk = self._seal_chunk()
+            drafts.append(draft)
+        hashes = {kind: digest.hexdigest() for kind, digest in self._hashes.items()}
+        summary = Summary(self._frames, self._chunks, dict(self._bytes), hashes, "")
 
         def done(made: tuple[Entry, ...]) -> None:
-            self._leaf = made[-1].leaf
-            self._durable += chunk.cost
-            if self._paused and self.backlog <= LOW_WATER:
-                self._paused = False
-                self._tell()
-
-        self._packer.submit(Job((draft,), done, self.fail, (cipher, key)))
-        return self._chunk
-
-    def end(self, future: Future[Summary]) -> None:
-        """Answer `finish` behind the last chunk."""
-
-        def done(_: tuple[Entry, ...]) -> None:
+            if last.frames:
+                self._durably(last, made[0])
             if self.failed is not None:
                 future.set_exception(self.failed)
-                return
-            hashes = {kind: digest.hexdigest() for kind, digest in self._hashes.items()}
-            future.set_result(Summary(self._frames, self._chunks, dict(self._bytes), hashes, self._leaf))
+            else:
+                future.set_result(replace(summary, leaf=self._leaf))
 
-        self._packer.submit(Job((), done, future.set_exception))
+        def failed(error: RecorderError) -> None:
+            self.fail(error)
+            future.set_exception(error)
+
+        return Job((*drafts, *also(summary)), done, failed, bulk)
 
     def fail(self, error: RecorderError) -> None:
         """Nothing more is recorded; the caller is told once."""
@@ -220,6 +265,10 @@ class _Chunk:
         self.cost += len(frame.data)
 
 
+End = tuple[Future[Summary], Also]
+"""Whom to tell that a recording is finished, and what goes with it."""
+
+
 class Due:
     """What the packer is asked for; the numbers have no order."""
 
@@ -238,7 +287,7 @@ class Packer:
         self.origin, self.submit = ledger.origin, ledger.submit
         self.compressor = zstandard.ZstdCompressor(level=chunks.LEVEL)
         self._monotonic = ledger.clock.monotonic
-        self._queue: queue.SimpleQueue[tuple[Recording, int, Future[Summary] | None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Recording, int, End | None] | None] = queue.SimpleQueue()
         self._live: dict[str, Recording] = {}
         self._known: set[str] = set()
         self._closed = False
@@ -264,11 +313,11 @@ class Packer:
             recording = self._live[session] = Recording(self, session, actor, chunk_bytes, notify, self.now())
         return recording
 
-    def post(self, recording: Recording, due: int, future: Future[Summary] | None = None) -> bool:
+    def post(self, recording: Recording, due: int, end: End | None = None) -> bool:
         """Ask for work. False when there is nobody left to do it."""
         if self._closed:
             return False
-        self._queue.put((recording, due, future))
+        self._queue.put((recording, due, end))
         return True
 
     def close(self) -> None:
@@ -300,16 +349,15 @@ class Packer:
             self._work(recording, everything=True)
             recording.fail(StoreFailed("the ledger is closed"))
 
-    def _handle(self, recording: Recording, due: int, future: Future[Summary] | None) -> None:
+    def _handle(self, recording: Recording, due: int, end: End | None) -> None:
         if due == Due.LATER:
             self._due.append((time.monotonic() + CLOSE_AFTER, recording))
         elif due == Due.FULL:
             self._work(recording, everything=False)
-        elif future is not None:
-            self._work(recording, everything=True)
+        elif end is not None:
             with self._guard:
                 self._live.pop(recording.session, None)
-            recording.end(future)
+            recording.end(*end)
 
     def _work(self, recording: Recording, *, everything: bool) -> None:
         try:

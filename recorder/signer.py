@@ -221,11 +221,15 @@ class SignerProcess:
         self._greeting()
         values = {name: getattr(standing, name) for name in standing.__dataclass_fields__}
         values |= {"peaks": list(standing.peaks), "entries": list(standing.entries), "proof": list(proof)}
-        self._ask(Resume(**values))
+        self._signed(self._asked(Resume(**values)))
 
-    def seal(self, entries: Sequence[bytes], *, close: bool = False) -> Sealed:
+    def ask(self, entries: Sequence[bytes], *, close: bool = False) -> None:
         """As Notary."""
-        said = self._ask(Seal(list(entries), close))
+        self._tell(Seal(list(entries), close))
+
+    def answer(self) -> Sealed:
+        """As Notary."""
+        said = self._signed(self._answer(self._told()))
         head = Checkpoint(said.origin, said.size, said.root, said.note, said.sshsig)
         return Sealed(head, tuple(SegmentRow(*row) for row in said.segments))
 
@@ -252,21 +256,25 @@ class SignerProcess:
             process.kill()
             process.wait()
 
-    def _ask(self, message: msgspec.Struct) -> Signed:
-        answer = self._asked(message)
+    def _signed(self, answer: Hello | Signed | Proved) -> Signed:
         if not isinstance(answer, Signed):
             raise StoreFailed("the signer answers something else")
         return answer
 
     def _asked(self, message: msgspec.Struct) -> Hello | Signed | Proved:
-        link = self._link
-        if link is None:
-            raise StoreFailed("the signer was never started")
+        self._tell(message)
+        return self._answer(self._told())
+
+    def _tell(self, message: msgspec.Struct) -> None:
         try:
-            _send(link, message)
+            _send(self._told(), message)
         except OSError as error:
             raise StoreFailed(f"the signer is gone: {error}", "see its last words in the log") from None
-        return self._answer(link)
+
+    def _told(self) -> socket.socket:
+        if self._link is None:
+            raise StoreFailed("the signer was never started")
+        return self._link
 
     def _answer(self, link: socket.socket) -> Hello | Signed | Proved:
         try:

@@ -4,7 +4,7 @@ Order of writes in one group, and what a crash leaves (P1):
 
     1. ciphertext to the pack, fdatasync      crash: a tail that no row names; cut off when the store is opened
     2. BEGIN IMMEDIATE; entries, payloads,    crash: the transaction is not there; the pack has a tail
-       chunks, head checkpoint; COMMIT
+       chunks, head checkpoint; COMMIT        (the head is signed elsewhere meanwhile: waited for before it goes in)
     3. the head file, fdatasync               crash: all is there, the head file is one group behind; written at opening
     4. (the caller acknowledges)
 
@@ -24,7 +24,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import NotAStore, RecorderError, StoreDamaged, StoreFailed
 from recorder.keys import sync_directory
+from recorder.notary import Sealed
 from recorder.schema import (
     APPLICATION_ID,
     PACK_LIMIT,
@@ -40,11 +41,16 @@ from recorder.schema import (
     SCHEMA_VERSION,
     ChunkRow,
     PayloadRow,
-    SegmentRow,
     check_identity,
     connect,
 )
 from recorder.segments import SPAN
+
+FOLD_COMMITS = 16
+"""Commits after which the WAL is folded in as soon as nothing waits: some 200 pages."""
+FOLD_PAGES = 4000
+"""Pages in the WAL at which a commit folds it in itself, 16 MB. SQLite's own figure is 1,000, which one command in
+thirty met, and waited for two more syncs and for all of the pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +88,9 @@ class Group:
     payloads: Sequence[PayloadRow]
     chunks: Sequence[NewChunk]
     taking: Taking
-    segments: Sequence[SegmentRow]
-    """Those that the entries have filled, and the open one."""
-    head: Checkpoint
+    signed: Callable[[], Sealed]
+    """What they lead to: the head, and the segments that they have filled and the open one. Called once, as late as
+    can be; may wait, and raise RecorderError."""
 
 
 class Store:
@@ -100,6 +106,7 @@ class Store:
         self._size = int(self._db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").fetchone()[0])
         self._kept = int(self._db.execute("SELECT coalesce(max(size), 0) FROM checkpoints").fetchone()[0])
         self._broken = False
+        self._unfolded = 0
         self._first_commit = True
 
     @classmethod
@@ -161,6 +168,7 @@ class Store:
         connection = head = None
         try:
             connection = connect(directory / layout.DATABASE)
+            connection.execute(f"PRAGMA wal_autocheckpoint={FOLD_PAGES}")
             check_identity(connection, directory)
             head = layout.HeadFile(directory, slot)
             store = cls(directory, lock, connection, head)
@@ -175,13 +183,14 @@ class Store:
                 raise
             raise StoreFailed(f"{directory} cannot be opened: {error}") from None
 
-    def commit(self, group: Group) -> None:
-        """Make one group durable, in the order at the top of this file. Raises StoreFailed, once and for all."""
+    def commit(self, group: Group) -> Sealed:
+        """Make one group durable, in the order at the top of this file; gives what was signed. Raises RecorderError,
+        once and for all."""
         if self._broken:
             raise StoreFailed("the store failed before", "restart the daemon once the cause is gone")
         try:
             rows = self._append([*group.chunks, *group.taking.replaced])
-            self._transact(group, rows)
+            sealed = self._transact(group, rows)
             if group.taking:
                 self._fold()
             if (
@@ -189,10 +198,15 @@ class Store:
             ):  # it may have made the WAL, and SQLite takes no notice when its directory's sync fails
                 sync_directory(self.directory)
                 self._first_commit = False
-            self._head.write(group.head)
+            self._head.write(sealed.head)
         except (OSError, sqlite3.Error) as error:
             self._broken = True
             raise StoreFailed(f"the store cannot be written: {error}", "see to the disk, then restart") from error
+        except RecorderError:  # nobody signs: what was inserted is in no transaction that will ever end
+            self._broken = True
+            raise
+        self._unfolded += 1
+        return sealed
 
     def _append(self, chunks: Sequence[NewChunk]) -> list[ChunkRow]:
         rows = []
@@ -214,6 +228,20 @@ class Store:
             self._sync_pack()
         return rows
 
+    @property
+    def unfolded(self) -> bool:
+        """The WAL has grown so far that it should be folded in when there is nothing else to do."""
+        return self._unfolded >= FOLD_COMMITS and not self._broken
+
+    def fold(self) -> None:
+        """Fold into the database what no reader needs of the WAL, so that no commit has to. What fails leaves
+        everything in the WAL; but after a failed sync nobody may believe the next one, which would let the WAL go."""
+        self._unfolded = 0
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            self._broken = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF == sqlite3.SQLITE_IOERR
+
     def _fold(self) -> None:
         """Fold the WAL in and cut it, so that no old page with a key in it stays there. A reader can be in the way:
         then the next time does it, or the end."""
@@ -222,8 +250,8 @@ class Store:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.execute("PRAGMA busy_timeout=10000")
 
-    def _transact(self, group: Group, chunks: Sequence[ChunkRow]) -> None:
-        db, head = self._db, group.head
+    def _transact(self, group: Group, chunks: Sequence[ChunkRow]) -> Sealed:
+        db = self._db
         if not db.in_transaction:  # only the first commit of `create` is inside one already
             db.execute("BEGIN IMMEDIATE")
         db.executemany(
@@ -246,15 +274,18 @@ class Store:
                 raise sqlite3.IntegrityError(f"there is no chunk {c.seq} that could be replaced")
         db.executemany("DELETE FROM chunks WHERE seq = ?", [(seq,) for seq in group.taking.deleted])
         db.executemany("DELETE FROM payloads WHERE seq = ? AND name = ?", group.taking.payloads)
+        sealed = group.signed()
+        head = sealed.head
         if self._kept == head.size or (self._kept // SPAN == head.size // SPAN and not self._ends_a_key()):
             db.execute("DELETE FROM checkpoints WHERE size = ?", (self._kept,))
         db.executemany(
             "INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?)",
-            [(s.number, s.entries, s.sealed, s.sha256, s.sshsig) for s in group.segments],
+            [(s.number, s.entries, s.sealed, s.sha256, s.sshsig) for s in sealed.segments],
         )
         db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (head.size, head.note, head.sshsig))
         db.execute("COMMIT")
         self._kept = head.size
+        return sealed
 
     def _ends_a_key(self) -> bool:
         """Is the newest kept checkpoint the last one of a key? It proves that this key announced the next."""

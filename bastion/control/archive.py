@@ -226,7 +226,14 @@ class Archive:
 
         Raises StoreError when the store holds anything else.
         """
-        info = self._fold_request(request)
+        try:
+            proposals = self._reader.entries(types=("request.proposed",), request=request, limit=1)
+            packed = next((self._reader.payload(entry, "content") for entry in proposals), None)
+            info = history.unpack(packed) if packed is not None else None
+        except Missing:
+            info = None
+        except (RecorderError, msgspec.MsgspecError) as error:
+            raise StoreError(f"the store does not hold what was approved as {request}: {error}") from None
         if info is None or info.digest != digest or info.to_model().digest != digest:
             raise StoreError(f"the store does not hold what was approved as {request}")
         return info.command

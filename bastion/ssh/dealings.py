@@ -273,9 +273,15 @@ class Dealings:
         for notice in self.take_refusals():
             self.say(notice)
 
+    @property
+    def delivered(self) -> bool:
+        """Nothing waits for the agent to take it: what is sent now arrives at once."""
+        channel = self.channel
+        return channel is None or self.gone or channel.is_closing() or not channel.get_write_buffer_size()
+
     async def exit(self, effect: do.Exit) -> None:
         """Send the status after everything sent before it; a client that does not read can be cut."""
-        self.end = effect.why or (f"signal {effect.signal}" if effect.signal else f"exit {effect.status}")
+        self.end = end_of(effect)
         channel = self.channel
         if channel is None or self.gone or channel.is_closing():
             return
@@ -288,3 +294,8 @@ class Dealings:
             channel.exit_with_signal(effect.signal)
         else:
             channel.exit(effect.status)
+
+
+def end_of(effect: do.Exit) -> str:
+    """How a session ends with it, in words for the ledger."""
+    return effect.why or (f"signal {effect.signal}" if effect.signal else f"exit {effect.status}")

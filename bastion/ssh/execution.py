@@ -20,7 +20,7 @@ from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
 from bastion.ssh.services import Services
 from bastion.ssh.upstream import NotConfirmed
-from recorder.recording import Recording, Summary
+from recorder.recording import Also, Recording, Summary
 
 MARKER_WIDTH = 200
 """Characters of a command in the marker that players show."""
@@ -142,8 +142,9 @@ class Execution:
             unconfirmed = ev.UpstreamEnded(None, confirmed=False)
             self._stopping = self._loop.call_later(STOP_SECONDS, self._tell, unconfirmed)
 
-    async def finish(self) -> Summary | None:
-        """What was recorded, once all of it is durable; None without a recording, and when asked again.
+    async def finish(self, also: Also) -> Summary | None:
+        """What was recorded, once all of it is durable, and in the same commit what `also` makes of it; None without a
+        recording, and when asked again: then `also` is not asked.
 
         Raises RecorderError when it cannot be made durable.
         """
@@ -152,7 +153,7 @@ class Execution:
         recording, self._recording = self._recording, None
         if recording is None:
             return None
-        return await asyncio.wrap_future(recording.finish())
+        return await asyncio.wrap_future(recording.finish(also))
 
     def _recorder_moved(self) -> None:
         """Called from the recorder's thread: it caught up, or it failed."""

@@ -1,12 +1,14 @@
 """What one session writes into the ledger, in order, and the leaves that later entries answer.
 
-Facts of no urgency (the session opened, something was refused) are noted and go with the next commit, before it: a
-command that is let through costs two commits, one before it runs and one when it ended.
+Facts of no urgency (the session opened, something was refused) are noted and go with the next commit, before it. A
+command that is let through costs two commits: what is proposed and started, before the target hears of it; and the last
+of its recording, its end, and the session's, before the agent hears of that.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from bastion import audit
 from bastion.audit import Audit, Draft, Entry
@@ -30,6 +32,37 @@ def asked_mode(request: Request) -> str:
     return request.mode.value if request.shelled else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the end of a command puts into the ledger, to be completed by what was recorded of it."""
+
+    session: str
+    request: Request
+    status: int | None
+    signal: str
+    note: str
+    closing: str | None
+    """Why the session is over with it, in words; None where it goes on."""
+    start: str
+    """Leaf of `command.started`."""
+    noted: tuple[Draft, ...]
+    """What stands before it."""
+
+    def body(self, summary: Summary | None) -> dict[str, object]:
+        """Of `command.finished`."""
+        body: dict[str, object] = {"status": self.status, "signal": self.signal, "note": self.note[:1000]}
+        for kind, name in STREAMS.items():
+            body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
+            body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
+        return body
+
+    def drafts(self, summary: Summary | None) -> list[Draft]:
+        """The entries, in order."""
+        finished = audit.finished(self.request, self.session, self.body(summary), self.start)
+        closed = [] if self.closing is None else [audit.session_closed(self.session, self.closing)]
+        return [*self.noted, finished, *closed]
+
+
 class Records:
     """The ledger as one session sees it."""
 
@@ -37,6 +70,7 @@ class Records:
         self._audit, self._session, self._identity = ledger, session, identity
         self._noted = [opened]
         self._started: dict[str, tuple[Request, str]] = {}
+        self._closed = False
         self.proposal = ""
         """Leaf of the proposal that this session waits for or runs."""
 
@@ -82,18 +116,32 @@ class Records:
         self, request: Request, summary: Summary | None, status: int | None, signal: str, note: str
     ) -> str:
         """Commit the end; returns it in words. The recording must be durable by now."""
-        body: dict[str, object] = {"status": status, "signal": signal, "note": note[:1000]}
-        for kind, name in STREAMS.items():
-            body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
-            body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
+        ending = self.ending(request, status, signal, note)
+        await self._audit.write(*ending.drafts(summary))
+        return self.ended(ending, summary)
+
+    def ending(
+        self, request: Request, status: int | None, signal: str, note: str, closing: str | None = None
+    ) -> Ending:
+        """What is about to be committed with the last of its recording; to be confirmed by `ended`."""
+        noted, self._noted = tuple(self._noted), []
         _, start = self._started.get(request.id, (request, ""))
-        await self._write(audit.finished(request, self._session, body, start))
-        self._started.pop(request.id, None)
-        return outcome(body)
+        return Ending(self._session, request, status, signal, note, closing, start, noted)
+
+    def ended(self, ending: Ending, summary: Summary | None) -> str:
+        """It is durable; returns it in words."""
+        self._started.pop(ending.request.id, None)
+        self._closed = self._closed or ending.closing is not None
+        return outcome(ending.body(summary))
 
     async def closed(self, end: str) -> None:
-        """Commit the session's end. A ledger that has failed is logged: nothing depends on this entry any more."""
+        """Commit the session's end, if it did not go with its command's. A ledger that has failed is logged: nothing
+        depends on this entry any more."""
         try:
+            if self._closed:
+                if self._noted:
+                    await self._write()
+                return
             await self._write(audit.session_closed(self._session, end))
         except BastionError as error:
             log.error("end of session %s not recorded: %s", self._session, error)

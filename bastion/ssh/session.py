@@ -31,7 +31,7 @@ from bastion.model import Decision, Request
 from bastion.policy.transfers import pushes_to
 from bastion.ssh.channel import Agent, AgentChannel
 from bastion.ssh.command import CommandSession
-from bastion.ssh.dealings import Dealings, Mailbox
+from bastion.ssh.dealings import Dealings, Mailbox, end_of
 from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.execution import Execution, Intake, Nowhere, Stdin
 from bastion.ssh.pump import Upstream
@@ -234,7 +234,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         self._execution.stop(hard=True)
         try:
             if request is not None and self._with.records.unfinished:
-                await self._record_finished(request, None, "", f"its end was not seen: {reason}")
+                await self._record_finished(do.RecordFinished(request, None, "", f"its end was not seen: {reason}"))
             if request is not None and gate.state is GateState.HELD:
                 await self._services.broker.withdraw(request.id, reason)
         except (BastionError, RecorderError) as error:
@@ -261,8 +261,10 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                 case do.RecordStarted(authorization):
                     request = authorization.request
                     await self._with.records.started(request, await self._with.use_approval(request))
-                case do.RecordFinished(request, status, signal, note):
-                    await self._record_finished(request, status, signal, note)
+                case do.RecordFinished():
+                    # "finished, exit" in one list is one commit, with the session's end
+                    follows_exit = waiting[0] if waiting and isinstance(waiting[0], do.Exit) else None
+                    await self._record_finished(effect, follows_exit)
                 case do.Say(notice):
                     self._with.say(notice)
                 case do.Collect():
@@ -289,15 +291,19 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if answer is not None and self._gate is not None:
             await self._execute(self._gate.receive(answer))
 
-    async def _record_finished(self, request: Request, status: int | None, signal: str, note: str) -> None:
+    async def _record_finished(self, effect: do.RecordFinished, following: do.Exit | None = None) -> None:
         if self._push is not None:
             await self._push.close("its command ended")
-        summary = await self._execution.finish()
-        if summary is not None:
+        records, request = self._with.records, effect.request
+        closing = end_of(following) if following is not None and self._with.delivered else None
+        ending = records.ending(request, effect.status, effect.signal, effect.note, closing)
+        summary = await self._execution.finish(ending.drafts)
+        if summary is None:
+            await self._services.audit.write(*ending.drafts(None))
+        else:
             put_out = summary.bytes["output"] + summary.bytes["stderr"]
             self._services.sessions.change(self.id, output_bytes=put_out)
-        ended = await self._with.records.finished(request, summary, status, signal, note)
-        self._services.broker.ran(request.id, ended)
+        self._services.broker.ran(request.id, records.ended(ending, summary))
 
     async def _find_twin(self, request: Request) -> ev.Event:
         found = await find_twin(self._with, request, self._decided, self._edited)

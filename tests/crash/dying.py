@@ -1,8 +1,8 @@
 """The real daemon, which kills itself (SIGKILL) at one step, named in DIE_AT. Run as a program.
 
-`before TYPE` and `after TYPE` are the moments round the commit of an entry of that type; `before dial`, `before exec`
-and `after exec` lie round the sending of the command; `before write`, `before rename` and `after rename` lie in the
-applying of a file over SFTP.
+`before TYPE` and `after TYPE` are the moments round the commit of an entry of that type, whatever else goes with it;
+nobody has been told of it yet. `before dial`, `before exec` and `after exec` lie round the sending of the command;
+`before write`, `before rename` and `after rename` lie in the applying of a file over SFTP.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import asyncssh
 from asyncssh.sftp import SFTPClientHandler
 
-from bastion.audit import Audit
 from bastion.cli import main
 from bastion.ssh.upstream import Pool
+from recorder.notary import Sealed
+from recorder.store import Group, Store
 
 STEP = os.environ["DIE_AT"]
 
-write, start, open_channel = Audit.write, Pool.start, Pool._open
+commit, start, open_channel = Store.commit, Pool.start, Pool._open
 rename, far_write = asyncssh.SFTPClient.posix_rename, SFTPClientHandler.write
 
 
@@ -29,13 +30,13 @@ def die(step: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def dying_write(self: Audit, *drafts: Any) -> Any:
-    for draft in drafts:
-        die(f"before {draft.type}")
-    entries = await write(self, *drafts)
-    for draft in drafts:
-        die(f"after {draft.type}")
-    return entries
+def dying_commit(self: Store, group: Group) -> Sealed:
+    for entry in group.entries:
+        die(f"before {entry.type}")
+    sealed = commit(self, group)
+    for entry in group.entries:
+        die(f"after {entry.type}")
+    return sealed
 
 
 async def dying_start(self: Pool, *args: Any, **more: Any) -> Any:
@@ -63,7 +64,7 @@ async def dying_far_write(self: SFTPClientHandler, *args: Any) -> int:
 
 asyncssh.SFTPClient.posix_rename = dying_rename  # type: ignore[method-assign]
 SFTPClientHandler.write = dying_far_write  # type: ignore[method-assign]
-Audit.write = dying_write  # type: ignore[method-assign]
+Store.commit = dying_commit  # type: ignore[method-assign]
 Pool.start = dying_start  # type: ignore[method-assign]
 Pool._open = dying_open  # type: ignore[method-assign]
 main()

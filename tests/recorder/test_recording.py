@@ -163,9 +163,9 @@ def test_back_pressure(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     held, told = threading.Event(), threading.Event()
     commit = ledger._store.commit
 
-    def slow(group: object) -> None:
+    def slow(group: object) -> object:
         held.wait(20)
-        commit(group)  # type: ignore[arg-type]
+        return commit(group)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ledger._store, "commit", slow)
     recording = begin(ledger, chunk_bytes=BULK_CHUNK, notify=told.set)
