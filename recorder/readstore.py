@@ -188,6 +188,11 @@ class ReadStore:
         rows = self._typed((int, str, bytes, bytes), sql, seq, name)
         return PayloadRow(*rows[0]) if rows else None
 
+    def payloads(self, first: int, end: int, largest: int) -> list[PayloadRow]:
+        """The opened values of the entries [first, end) of at most `largest` bytes, in order."""
+        sql = "SELECT seq, name, salt, data FROM payloads WHERE seq >= ? AND seq < ? AND length(data) <= ?"
+        return [PayloadRow(*row) for row in self._typed((int, str, bytes, bytes), sql, first, end, largest)]
+
     def payload_names(self) -> Iterator[tuple[int, str]]:
         """Keys of all opened values, in order."""
         after: tuple[object, ...] = (-1, "")

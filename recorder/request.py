@@ -4,6 +4,9 @@ The digest is SHA-256 over canonical JSON of what would run and which asking of 
 from the stored content, by code that the daemon does not use, so that a record cannot show another command than the
 one that was approved. Fields as in version 1 of the content; an unknown version or form gives no content, and a digest
 that cannot be recomputed is a violation.
+
+A verifier reads one for each request of a ledger, so what is as a daemon writes it is read and hashed by msgspec, five
+times as fast. What msgspec does not take is left to `json`, whose word counts: text that is no Unicode, large numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
 
 from recorder.votes import Violation
 
@@ -27,33 +32,89 @@ _EDITED = ("author", "edits", "answers")
 """Of a request that an approver made from an agent's: all three, or none."""
 
 
+class _Plain(TypedDict):
+    """A content as it usually is: without a value that two encoders could write in two ways."""
+
+    id: str
+    kind: str
+    identity: str
+    key: str
+    session: str
+    target: str
+    login: str
+    stdin: str
+    reason: str
+    rollback: str
+    task: str
+    cwd: str
+    parent: str
+    mode: str
+    terminal: str
+    command: str
+    stdin_code: str
+    script_code: NotRequired[str]
+    script: NotRequired[str]
+    author: NotRequired[str]
+    edits: NotRequired[str]
+    answers: NotRequired[str]
+    approvals: int
+    created: int
+    expires: int
+    sequence: int
+    host_keys: list[str]
+    environment: list[list[str]]
+    emergency: NotRequired[bool]
+    approvers: NotRequired[Any]
+
+
+_decoder = msgspec.json.Decoder(_Plain)
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What was asked for."""
 
-    fields: dict[str, Any]
+    fields: Mapping[str, Any]
     command: bytes
     stdin_code: bytes
     script_code: bytes = b""
+    plain: bool = False
+    """It has the form of `_Plain`."""
 
 
 def parse(data: bytes) -> Content:
     """The content. Raises Violation."""
     try:
+        plain = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _parse(data)
+    try:
+        script = _code(plain.get("script_code", ""))
+        return Content(plain, _code(plain["command"]), _code(plain["stdin_code"]), script, plain=True)
+    except ValueError:
+        raise Violation("the request's content cannot be read") from None
+
+
+def _code(text: str) -> bytes:
+    return base64.b64decode(text, validate=True) if text else b""
+
+
+def _parse(data: bytes) -> Content:
+    try:
         fields = json.loads(data)
-        command = base64.b64decode(fields["command"], validate=True)
-        stdin_code = base64.b64decode(fields["stdin_code"], validate=True)
-        script_code = base64.b64decode(fields.get("script_code", ""), validate=True)
+        command, stdin, script = (_code(fields.get(name, "")) for name in ("command", "stdin_code", "script_code"))
+        there = fields.keys() >= {"command", "stdin_code"}
         optional = ("script", *_EDITED)
         texts = all(isinstance(fields[name], str) for name in _TEXTS)
         texts = texts and all(isinstance(fields.get(name, ""), str) for name in optional)
         numbers = all(type(fields[name]) is int for name in ("approvals", "created", "expires", "sequence"))
         lists = all(isinstance(fields[name], list) for name in ("host_keys", "environment"))
-    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error, RecursionError):
         raise Violation("the request's content cannot be read") from None
-    if not (texts and numbers and lists):
+    if not (there and texts and numbers and lists):
         raise Violation("the request's content is malformed")
-    return Content(fields, command, stdin_code, script_code)
+    return Content(fields, command, stdin, script)
 
 
 def check(content: Content, request: str, expected: object, body: Mapping[str, Any]) -> None:
@@ -91,8 +152,10 @@ def digest(content: Content) -> str:
         **({"script": fields["script"], "script_code": _sha256(content.script_code)} if fields.get("script") else {}),
         **({name: fields[name] for name in _EDITED} if fields.get("author") else {}),
     }
+    if content.plain:
+        return _sha256(_encoder.encode(value))
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return _sha256(text.encode(errors="surrogatepass"))
 
 
 def code(content: Content) -> str:

@@ -26,6 +26,8 @@ LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
 
 
+SMALL = 16 << 10
+"""Bytes of a payload that is read with its page, of which there are at most PAGE times some; larger ones one by one."""
 END = 1 << 53
 """A number that no entry has."""
 PAGE = 512
@@ -54,6 +56,9 @@ class Source(Protocol):
 
     def size(self) -> int:
         """How many entries there seem to be, unchecked."""
+
+    def payloads(self, first: int, end: int) -> dict[tuple[int, str], PayloadRow]:
+        """Those of the entries [first, end), without large ones."""
 
     def payload(self, seq: int, name: str) -> PayloadRow | None: ...
     def payload_names(self) -> Iterator[tuple[int, str]]: ...
@@ -143,6 +148,9 @@ class StoreSource:
 
     def size(self) -> int:
         return self._store.size()
+
+    def payloads(self, first: int, end: int) -> dict[tuple[int, str], PayloadRow]:
+        return {(row.seq, row.name): row for row in self._store.payloads(first, end, SMALL)}
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._store.payload(seq, name)
@@ -243,6 +251,9 @@ class BundleSource:
 
     def size(self) -> int:
         return self.checkpoints()[0][0]
+
+    def payloads(self, first: int, end: int) -> dict[tuple[int, str], PayloadRow]:
+        return self._payloads
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._payloads.get((seq, name))

@@ -21,6 +21,7 @@ from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
 from recorder.report import PROBLEM_LIMIT, Problem
 from recorder.rules import Rules
+from recorder.schema import PayloadRow
 from recorder.source import Source
 from recorder.tombstones import RULED, Tombstones, chunk_facts, rest_of
 from recorder.tree import Tree
@@ -84,6 +85,8 @@ class Walk:
         """Likewise payloads."""
         self._whole: set[str] = set()
         """Sessions of which there is a chunk that is as its entry says."""
+        self._near: dict[tuple[int, str], PayloadRow] = {}
+        """Payloads of the page at hand, without large ones."""
         self.leaves: set[bytes] = set()
         self.recordings: dict[str, tuple[int, int, int]] = {}
         """Session to number, first frame and time that its next chunk must have."""
@@ -122,6 +125,8 @@ class Walk:
         self, rows: Iterable[strict.Row], leaves: list[bytes], entries: Sequence[bytes], odd: dict[int, str]
     ) -> None:
         self.hashes += b"".join(leaves)
+        if self._source.has_payloads:
+            self._near = self._source.payloads(self.size - len(leaves), self.size)
         known, sessions, bad = self.leaves, self.sessions, self._findings.bad
         for row, leaf, data in zip(rows, leaves, entries, strict=False):  # behind the last leaf it is broken
             if odd and row.seq in odd:
@@ -188,7 +193,7 @@ class Walk:
     def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
         if not self._source.has_payloads:
             return None
-        found = self._source.payload(seq, name)
+        found = self._near.get((seq, name)) or self._source.payload(seq, name)
         self.payloads.add((seq, name))
         if found is None:
             self._missing[seq, name] = f"its payload {name!r} is missing"

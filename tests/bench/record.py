@@ -5,6 +5,9 @@ The two differ where the machine does something else, too; what a change is wort
 
 from __future__ import annotations
 
+import base64
+import json
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -15,6 +18,8 @@ import click
 
 from bastion.policy.secrets import Stream
 from recorder.ledger import Draft, Ledger
+from recorder.request import digest as digest_of
+from recorder.request import parse
 from recorder.verify import verify
 from tests.recorder.stories import HOST, Story, ledger_key
 
@@ -32,8 +37,17 @@ OUTPUTS = {
 """What is covered: usual, and what was found to take the most."""
 
 
-def ledger(directory: Path, entries: int) -> None:
-    """One of so many entries, about as a daemon writes them."""
+CONTENT: dict[str, object] = {
+    "v": 1, "kind": "exec", "identity": "fixer", "key": "SHA256:" + "x" * 43, "target": "web-1", "login": "root",
+    "stdin": "none", "reason": "the front page is down", "rollback": "", "task": "", "cwd": "", "parent": "",
+    "mode": "", "terminal": "", "host_keys": ["ssh-ed25519 " + "A" * 68], "environment": [["LANG", "C.UTF-8"]],
+    "approvals": 1, "created": 1_763_699_940_000_000, "expires": 1_763_700_000_000_000, "stdin_code": "",
+}  # fmt: skip
+"""Of a request, as a daemon keeps it."""
+
+
+def ledger(directory: Path, entries: int, *, contents: bool) -> None:
+    """One of so many entries, about as a daemon writes them; with `contents`, what was asked for beside each."""
     made = Ledger.create(directory, host=HOST, key=ledger_key())
     story = Story(made)
     story.identity(story.ana)
@@ -43,6 +57,12 @@ def ledger(directory: Path, entries: int) -> None:
     for number in range(entries // 3):
         request, session = f"r-{number:08x}", f"s-{number // 50:08x}"
         hashed = sha256(request.encode()).hexdigest()
+        payloads = {}
+        if contents:
+            command = base64.b64encode(f"systemctl status nginx-{number}".encode()).decode()
+            fields = {**CONTENT, "id": request, "session": session, "sequence": number, "command": command}
+            payloads["content"] = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+            hashed = digest_of(parse(payloads["content"]))
         body = {
             "digest": hashed, "kind": "exec", "verdict": "allow", "rule": "policy p:1: allow low", "why": "covered",
             "identity": "fixer", "key": "SHA256:" + "x" * 43, "target": "web-1", "env": "lab", "login": "root",
@@ -53,7 +73,7 @@ def ledger(directory: Path, entries: int) -> None:
         ended = {"status": 0, "stdout_bytes": 10, "stdout_sha256": hashed, "stderr_bytes": 0, "stdin_bytes": 0}
         waiting.append(
             made.append(
-                Draft("request.proposed", "fixer", body, **same),
+                Draft("request.proposed", "fixer", body, **same, payloads=payloads),
                 Draft("command.started", "bastion", {"digest": hashed, "target": "web-1"}, cause="previous", **same),
                 Draft("command.finished", "bastion", ended, cause="previous", **same),
             )
@@ -68,19 +88,22 @@ def ledger(directory: Path, entries: int) -> None:
 def table(work: Path, runs: int) -> list[dict[str, object]]:
     """Measured and printed."""
     work.mkdir()
-    ledger(work / "store", ENTRIES)
+    ledger(work / "plain", ENTRIES, contents=False)
+    ledger(work / "full", ENTRIES, contents=True)
     ways: dict[str, tuple[Callable[[], object], float, str]] = {
-        "ledger verify": (lambda: verify(work / "store"), ENTRIES, "entries/s"),
+        f"ledger verify, {what}, {processes}": (_verifying(work / store, beside=beside), ENTRIES, "entries/s")
+        for what, store in (("entries", "plain"), ("entries and contents", "full"))
+        for processes, beside in (("one process", False), ("two", True))
+    } | {
         **{f"covering, {name}": (_covering(unit), 1.0, "MiB/s") for name, unit in OUTPUTS.items()},
     }
-    assert verify(work / "store").good
     walls: dict[str, list[float]] = {name: [] for name in ways}
     processors: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, (work_, _, _) in ways.items():
-            wall, processor = time.perf_counter(), time.process_time()
+            wall, processor = time.perf_counter(), processor_time()
             work_()
-            processors[name].append(time.process_time() - processor)
+            processors[name].append(processor_time() - processor)
             walls[name].append(time.perf_counter() - wall)
     rows: list[dict[str, object]] = []
     for name, (_, size, unit) in ways.items():
@@ -88,6 +111,19 @@ def table(work: Path, runs: int) -> list[dict[str, object]]:
         click.echo(f"{name}: {wall_:,.1f} {unit} by the wall, {processor_:,.1f} by the CPU")
         rows.append({"name": name, "unit": unit, "wall": wall_, "cpu": processor_})
     return rows
+
+
+def processor_time() -> float:
+    """Of this process and those that it has waited for, in seconds."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(each.ru_utime + each.ru_stime for each in map(resource.getrusage, whose))
+
+
+def _verifying(store: Path, *, beside: bool) -> Callable[[], object]:
+    def check() -> None:
+        assert verify(store, beside=beside).good
+
+    return check
 
 
 def _covering(unit: bytes) -> Callable[[], object]:

@@ -1,0 +1,82 @@
+"""Contents are read in two ways, a quick and a careful one: both say the same of everything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import request
+from recorder.request import Content, digest, parse
+from recorder.votes import Violation
+from tests.bench.record import CONTENT
+
+GOOD: dict[str, Any] = {**CONTENT, "id": "r-1", "session": "s-1", "sequence": 3, "command": "dXB0aW1l"}
+MORE = {
+    "script": "deploy.sh", "script_code": "Y29kZQ==", "author": "ana", "edits": "r-0", "answers": "", "emergency": True,
+    "approvers": ["ops"], "assessment": {"score": 3.5},
+}  # fmt: skip
+ODD = st.sampled_from([
+    None, True, False, 0, 1.0, 1e22, -1, 2**60, 2**64, 2**70, "", "x", "dXB0aW1l", "dXB0aW1", " dXB0aW1l",
+    "\ud800", "\0é\u202e\U0001f600",
+    [], ["x"], [1], [1.5], [["LANG", "C"]], [["\udfff", 1]], {}, {"a": 1e3},
+])  # fmt: skip
+
+
+def careful(data: bytes) -> Content:
+    return request._parse(data)
+
+
+def same(data: bytes) -> bool:
+    """Is it a content?"""
+    try:
+        slow = careful(data)
+    except Violation:
+        with pytest.raises(Violation, match="content"):
+            parse(data)
+        return False
+    quick = parse(data)
+    codes = (quick.command, quick.stdin_code, quick.script_code)
+    assert codes == (slow.command, slow.stdin_code, slow.script_code)
+    for name in (*request._TEXTS, *request._EDITED, "emergency", "approvers", "script", "approvals"):
+        assert quick.fields.get(name) == slow.fields.get(name)
+    assert digest(quick) == digest(slow)
+    return True
+
+
+def test_the_usual_ones_are_read_quickly() -> None:
+    for fields in (GOOD, {**GOOD, **MORE}, {**GOOD, "task": '\0\x7fé\u2028\U0001f600\\"'}):
+        data = json.dumps(fields).encode()
+        assert parse(data).plain
+        assert same(data)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted({**GOOD, **MORE})), ODD, max_size=3),
+    st.sets(st.sampled_from(sorted(GOOD)), max_size=1),
+)
+def test_both_ways_say_the_same(changes: dict[str, Any], without: set[str]) -> None:
+    fields = {name: value for name, value in {**GOOD, **changes}.items() if name not in without}
+    for ascii_ in (True, False):
+        try:
+            same(json.dumps(fields, ensure_ascii=ascii_).encode())
+        except UnicodeEncodeError:
+            continue
+
+
+@given(
+    st.integers(0, 600),
+    st.sampled_from([b"", b" ", b"1.5", b"NaN", b"\xff", b'"id":"r-2",', b"\\ud800", b"[", b"\x00"]),
+    st.integers(0, 3),
+)
+def test_of_changed_bytes_too(at: int, put: bytes, cut: int) -> None:
+    data = json.dumps(GOOD).encode()
+    same(data[:at] + put + data[at + cut :])
+
+
+def test_other_things_than_objects() -> None:
+    for data in (b"", b"[]", b"null", b"1", b'"x"', b"[" * 100_000, "{}".encode("utf-16")):
+        assert not same(data)
