@@ -55,7 +55,7 @@ from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.presence import Presence
-from bastion.recovery import take_up
+from bastion.recovery import EXPIRED, take_up
 from bastion.renderer import Renderer
 from bastion.sessions import Sessions
 from bastion.sftp.session import Transfers
@@ -145,9 +145,9 @@ class Daemon:
         clock = Clock(floor=_latest(reader))
         in_force = InForce(config.policy, writer, approvals=config.approvals, timeout=int(config.timeout_seconds))
         directory = fold_directory(reader)
-        kept = await take_up(reader, writer, now=clock.wall(), ticket=config.ticket_seconds)
+        taken = await take_up(reader, writer, now=clock.wall(), ticket=config.ticket_seconds)
         started = Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest})
-        await writer.write(started, *(audit.restored(left.info) for left in kept))
+        await writer.write(started, *(audit.restored(left.info) for left in taken.kept))
 
         anchoring = Anchoring(config, writer, archive.prover)
         keep = Limits(config.keep_days, config.keep_environments)
@@ -165,7 +165,9 @@ class Daemon:
             clock,
             timeout=int(config.timeout_seconds),
         )
-        for left in kept:
+        early = [("request.expired", f"{request} is denied: {EXPIRED}") for request in taken.expired]
+        broker.alert = lambda kind, text: early.append((kind, text))  # until there is somebody to tell
+        for left in taken.kept:
             broker.restore(left, config.ticket_seconds)
         sessions = Sessions()
         staging = Staging(config.staging, file_limit=config.transfer_file_bytes, limit=config.staging_bytes)
@@ -274,6 +276,8 @@ class Daemon:
         grants.start()
         notifier.start()
         watching_queue.start()
+        for alert in early:
+            house.alert(*alert)
         house.presence.look_later()  # whoever had a console open comes back first
         port = acceptor.get_port()
         log.info("listening on %s port %d", config.host, port)

@@ -22,6 +22,10 @@ UNDECIDED = {"allow": State.ALLOWED, "deny": State.REFUSED, "hold": State.HELD}
 """`verdict` of a `request.proposed` entry to the state right after it."""
 
 
+OUTLIVES = frozenset({RequestKind.EXEC, RequestKind.TRANSFER})
+"""Kinds of requests that may be held for longer than their client, or the daemon, is there."""
+
+
 class EntryLike(Protocol):
     """What this file needs of a ledger entry; recorder.entry.Entry has it."""
 
@@ -137,6 +141,10 @@ def _step(info: RequestInfo, entry: EntryLike) -> RequestInfo:
             )
         case "request.escalated":
             return msgspec.structs.replace(info, escalated=[*info.escalated, str(body["group"])])
+        case "request.snoozed":
+            by, until = str(body["by"]), int(body["until"])
+            others = [each for each in info.snoozed if each[0] != by]
+            return msgspec.structs.replace(info, snoozed=[*others, (by, until)] if until > entry.t else others)
         case "request.edited":
             return msgspec.structs.replace(info, edited=str(body["to"]))
         case "stdin.sent":
@@ -177,11 +185,7 @@ def left_behind(
     votes = [entry for entry in entries if entry.type == "request.decided" and entry.body["choice"] == "approve"]
     last = votes[-1] if state is State.APPROVED else None
     in_time = now < (last.t + int(ticket * 1_000_000) if last is not None else info.expires)
-    if (
-        info.kind not in (RequestKind.EXEC, RequestKind.TRANSFER)
-        or not in_time
-        or info.to_model().digest != info.digest
-    ):
+    if info.kind not in OUTLIVES or not in_time or info.to_model().digest != info.digest:
         return state, None
     return state, Left(
         info=msgspec.structs.replace(info, attached=False),

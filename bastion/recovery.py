@@ -7,6 +7,7 @@ that nobody used, and commands whose end was not seen. The entries since its sta
     a session                              interrupted
     an exec that is held, its time not over, or approved and not used, its ticket not void
                                            goes back to the desk as one that its client left: the client asks again
+    an exec that was held, its time over   expired, which is what it would have come to; whoever was told of it is told
     any other request                      withdrawn
 
 What goes back gets an entry right behind the daemon's, so that the start after this one finds it too. A crash in the
@@ -15,6 +16,7 @@ middle of this is the next start's to finish, and running it twice changes nothi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from bastion import audit, history
@@ -39,7 +41,20 @@ TYPES = (
 STREAMS = ("stdout", "stderr", "stdin")
 
 
-async def take_up(reader: Reader, writer: Audit, *, now: int, ticket: float) -> list[Left]:
+EXPIRED = "nobody decided in time: it ended while the bastion did not run"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What an earlier run left."""
+
+    kept: list[Left]
+    """Goes back to the desk."""
+    expired: list[str]
+    """Ids of requests whose time ended meanwhile."""
+
+
+async def take_up(reader: Reader, writer: Audit, *, now: int, ticket: float) -> TakenUp:
     """Write the missing ends; returns what goes back to the desk. `now` in microseconds since the epoch, `ticket` in
     seconds. Raises StoreError, RecorderError."""
     last_start = next((entry.seq for entry in reader.newest("daemon.started")), -1)
@@ -64,18 +79,26 @@ async def take_up(reader: Reader, writer: Audit, *, now: int, ticket: float) -> 
             case "command.finished":
                 running.pop(entry.request, None)
     drafts = [_lost(entry) for entry in running.values()]
-    kept: list[Left] = []
+    taken = TakenUp([], [])
     for request in waiting:
-        entries = list(reader.entries(request=request))
-        left = _left(reader, entries, now, ticket)
-        if isinstance(left, Left):
-            kept.append(left)
-        elif left is not None:
-            drafts.append(_withdrawn(left))
+        drafts += _settle(reader, request, taken, now, ticket)
     drafts += [audit.session_interrupted(name) for name in sessions]
     for draft in drafts:
         await writer.write(draft)
-    return kept
+    return taken
+
+
+def _settle(reader: Reader, request: str, taken: TakenUp, now: int, ticket: float) -> list[Draft]:
+    """One that was held or approved: it is noted in `taken`, or the missing end of it returned."""
+    left = _left(reader, list(reader.entries(request=request)), now, ticket)
+    if isinstance(left, Left):
+        taken.kept.append(left)
+    elif left is not None and now >= int(left.body["expires"]) and left.body["kind"] in history.OUTLIVES:
+        taken.expired.append(request)
+        return [_ended(left, "expired", EXPIRED)]
+    elif left is not None:
+        return [_ended(left, "withdrawn", "the bastion stopped while it was held")]
+    return []
 
 
 def _left(reader: Reader, entries: list[Entry], now: int, ticket: float) -> Left | Entry | None:
@@ -100,7 +123,6 @@ def _lost(start: Entry) -> Draft:
     return Draft("command.finished", audit.DAEMON, body, start.session, start.request, start.leaf)
 
 
-def _withdrawn(proposal: Entry) -> Draft:
-    reason = "the bastion stopped while it was held"
+def _ended(proposal: Entry, choice: str, reason: str) -> Draft:
     digest = str(proposal.body["digest"])
-    return audit.ended(proposal.request, proposal.session, digest, "withdrawn", reason, proposal.leaf)
+    return audit.ended(proposal.request, proposal.session, digest, choice, reason, proposal.leaf)

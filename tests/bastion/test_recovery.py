@@ -10,8 +10,8 @@ import pytest
 
 from bastion import audit
 from bastion.audit import Audit, Draft
-from bastion.history import Left
-from bastion.model import UNRATED, Choice, Request, RequestKind, StdinMode, Verdict, Vote
+from bastion.history import Left, info_of
+from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, Verdict, Vote
 from bastion.policy.judge import Judgement
 from bastion.recovery import take_up
 from recorder.keys import LedgerKey
@@ -111,7 +111,7 @@ async def kept(ledger: Ledger, tmp_path: Path, *drafts: Draft, now: int, ticket:
     """What goes back to the desk."""
     ledger.append(*drafts).result()
     with Reader.open(tmp_path / "store") as reader:
-        return await take_up(reader, Audit(ledger), now=now, ticket=ticket)
+        return (await take_up(reader, Audit(ledger), now=now, ticket=ticket)).kept
 
 
 async def test_held_in_time_goes_back_with_its_votes(ledger: Ledger, tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ async def test_an_unused_approval_goes_back_until_its_ticket_is_void(ledger: Led
     with Reader.open(tmp_path / "store") as reader:
         approved = next(entry for entry in reader.newest("request.decided"))
         edge = approved.t + 600_000_000
-        (left,) = await take_up(reader, Audit(ledger), now=edge - 1, ticket=600)
+        (left,) = (await take_up(reader, Audit(ledger), now=edge - 1, ticket=600)).kept
         assert (left.grounds, left.decided) == (approved.leaf, approved.t)
         assert [each.by for each in left.votes] == ["ana", "ben"]
-        assert await take_up(reader, Audit(ledger), now=edge, ticket=600) == []
+        assert (await take_up(reader, Audit(ledger), now=edge, ticket=600)).kept == []
 
 
 async def test_a_used_approval_does_not(ledger: Ledger, tmp_path: Path) -> None:
@@ -153,3 +153,39 @@ async def test_what_belongs_to_its_session_does_not(ledger: Ledger, tmp_path: Pa
     assert await kept(ledger, tmp_path, START, OPENED, proposed, now=1) == []
     with Reader.open(tmp_path / "store") as reader:
         assert next(reader.newest("request.decided")).body["choice"] == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "choice", "told"),
+    [
+        (RequestKind.EXEC, LATER, "expired", ["r-1"]),
+        (RequestKind.EXEC, REQUEST.expires, "expired", ["r-1"]),
+        (RequestKind.EXEC, REQUEST.expires - 1, "", []),
+        (RequestKind.TRANSFER, LATER, "expired", ["r-1"]),
+        (RequestKind.LINE, LATER, "withdrawn", []),
+        (RequestKind.LINE, 1, "withdrawn", []),
+    ],
+)
+async def test_time_that_ended_while_nobody_ran(
+    ledger: Ledger, tmp_path: Path, kind: RequestKind, now: int, choice: str, told: list[str]
+) -> None:
+    """Whoever was told that it waits is to be told that it ended; what its session took with it is no such news."""
+    request = replace(REQUEST, kind=kind)
+    proposed = audit.proposed(request, Judgement(Verdict.HOLD, request.digest, "default", ""))
+    ledger.append(START, OPENED, proposed).result()
+    with Reader.open(tmp_path / "store") as reader:
+        taken = await take_up(reader, Audit(ledger), now=now, ticket=600)
+        ends = [entry.body["choice"] for entry in reader.entries(types=("request.decided",))]
+    assert (taken.expired, ends) == (told, [choice] if choice else [])
+
+
+async def test_who_put_it_aside_did_so_for_good(ledger: Ledger, tmp_path: Path) -> None:
+    info = audit.proposed(REQUEST, Judgement(Verdict.HOLD, REQUEST.digest, "default", ""))
+    shown = info_of(REQUEST, State.HELD, "")
+    late = 2**53 - 1
+    drafts = [
+        audit.snoozed(shown, "ana", late), audit.snoozed(shown, "ben", late), audit.snoozed(shown, "ana", 0),
+        audit.snoozed(shown, "eve", 1),
+    ]  # fmt: skip
+    (left,) = await kept(ledger, tmp_path, START, OPENED, info, *drafts, now=1)
+    assert left.info.snoozed == [("ben", late)]
