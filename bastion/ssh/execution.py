@@ -150,6 +150,8 @@ class Execution:
         """
         if self._stopping is not None:
             self._stopping.cancel()
+        if self.upstream is not None:
+            self.upstream.forget()
         recording, self._recording = self._recording, None
         if recording is None:
             return None

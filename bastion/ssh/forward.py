@@ -76,7 +76,7 @@ class Tunnel(Upstream):
 
     def eof_received(self) -> bool:
         """The far end sends no more; the agent may."""
-        if not self._agent_gone and not self._agent.is_closing():
+        if self._agent is not None and not self._agent.is_closing():
             self._agent.write_eof()
         return True
 

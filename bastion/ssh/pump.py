@@ -83,10 +83,11 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self.reading = Side()
         self.agent_reading = agent_reading
         self.channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self._agent, self._recording, self._ended, self._seen = agent, recording, ended, seen
+        self._agent: asyncssh.SSHServerChannel[bytes] | None = agent
+        self._recording: Recording | None = recording
+        self._ended, self._seen = ended, seen
         self._status: int | None = None
         self._signal = ""
-        self._agent_gone = False
         self._stopped = False
         self._over = False
 
@@ -98,6 +99,8 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Output (RFC 4254 section 5.2)."""
+        if self._recording is None:
+            return
         kind = "output" if datatype is None else "stderr"
         if not self._recording.write(kind, data):
             self.reading.pause("recorder")
@@ -105,7 +108,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         self._seen(kind, data)
         if self._covers is not None:
             data = self._covers.cover(kind, data)
-        if not self._agent_gone and data:
+        if self._agent is not None and data:
             self._agent.write(data, datatype)
             if unsent(self._agent) > UNSENT:
                 self.reading.pause("network")
@@ -121,14 +124,14 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
 
     def agent_left(self) -> None:
         """Nobody reads any more: what still comes is recorded, and dropped."""
-        self._agent_gone = True
+        self._agent = None
         self.reading.resume("agent")
 
     # --- agent to target ------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Stdin for the command. What comes after its end is dropped, and not recorded: nobody got it."""
-        if self.channel is None or self.channel.is_closing():
+        if self.channel is None or self.channel.is_closing() or self._recording is None:
             return
         if not self._recording.write("input", data):
             self.reading.pause("recorder")
@@ -179,10 +182,18 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel has closed and everything was delivered."""
         self._over = True
-        for kind, data in self._covers.flush() if self._covers is not None and not self._agent_gone else ():
-            self._agent.write(data, None if kind == "output" else asyncssh.EXTENDED_DATA_STDERR)
+        if self._covers is not None and self._agent is not None:
+            for kind, data in self._covers.flush():
+                self._agent.write(data, None if kind == "output" else asyncssh.EXTENDED_DATA_STDERR)
         self.channel = self.reading.channel = None
         self._ended(UpstreamEnded(self._status, self._signal))
+
+    def forget(self) -> None:
+        """Its end is not waited for any more. The channel stays until the target closes it, which may take as long as
+        the command runs there; the session it was for shall not stay with it."""
+        self._agent = self._recording = None
+        self.agent_reading = Side()
+        self._ended, self._seen = _nobody, _nobody
 
     def signal(self, name: str) -> None:
         """Signal the command (RFC 4254 section 6.9); the name has no SIG."""
@@ -202,6 +213,10 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
         with contextlib.suppress(OSError):  # the channel has closed by itself
             self.channel.send_signal("KILL" if hard else "HUP")
         self.channel.close()
+
+
+def _nobody(*_: object) -> None:
+    """Who is told when nobody is."""
 
 
 def unsent(channel: Channel) -> int:

@@ -1,0 +1,49 @@
+"""The target's end of a command, by itself; with real ends it is in tests/e2e."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+from bastion.gate.events import UpstreamEnded
+from bastion.ssh.pump import Side, Upstream
+
+
+class Session:
+    """What a command's session hands to it."""
+
+    def __init__(self) -> None:
+        self.told: list[UpstreamEnded] = []
+        self.written: list[bytes] = []
+
+    def ended(self, event: UpstreamEnded) -> None:
+        self.told.append(event)
+
+    def seen(self, kind: str, data: bytes) -> None:
+        self.written.append(data)
+
+    def write(self, kind: str, data: bytes) -> bool:
+        self.written.append(data)
+        return True
+
+
+def test_a_channel_that_the_target_keeps_open_keeps_no_session() -> None:
+    session: Any = Session()
+    upstream = Upstream(session, Side(), session, ended=session.ended, seen=session.seen)
+    kept = weakref.ref(session)
+    upstream.forget()
+    del session
+    gc.collect()
+    assert kept() is None
+
+
+def test_what_comes_late_concerns_nobody() -> None:
+    session: Any = Session()
+    upstream = Upstream(session, Side(), session, ended=session.ended, seen=session.seen)
+    upstream.forget()
+    upstream.data_received(b"late", None)
+    upstream.send(b"late")
+    upstream.connection_lost(None)
+    assert not session.told
+    assert not session.written
