@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,22 +20,13 @@ from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
 
-POLICY = """policy "tests" {
+HOUSE_POLICY = """policy "tests" {
   version 1
   group boss "ben"
   deny command "shutdown **"
   escalate after 50s to boss
 }
 """
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), POLICY)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture
@@ -214,7 +205,7 @@ async def test_the_agent_that_left_gets_the_outcome_when_it_asks_again(house: Ho
 
 
 async def test_an_edited_request_survives_a_restart(tmp_path: Path, sshd: Sshd) -> None:
-    house = House(tmp_path, POLICY)
+    house = House(tmp_path, HOUSE_POLICY)
     house.add_target("web-1", sshd)
     house.start()
     try:

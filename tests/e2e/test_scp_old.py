@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,36 +16,17 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
 from tests.support.sftp import READS_FLOW, far, scp
-from tests.support.sshd import Sshd
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("nothing_is_left")]
 
-POLICY = READS_FLOW.replace("allow low", 'allow low\n  deny command "scp -v -t *"')
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), POLICY)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
+HOUSE_POLICY = READS_FLOW.replace("allow low", 'allow low\n  deny command "scp -v -t *"')
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    """A directory of the target, with a file."""
-    made = tmp_path / "target"
-    made.mkdir()
-    (made / "file").write_text("as it was\n")
-    return made
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(house: House, there: Path) -> Iterator[None]:
-    yield
-    assert [path for path in house.config.staging.rglob("*") if path.is_file()] == []
-    assert [path.name for path in there.rglob(".bastion-*")] == []
+def there(there: Path) -> Path:
+    """With a file."""
+    (there / "file").write_text("as it was\n")
+    return there
 
 
 async def copied(

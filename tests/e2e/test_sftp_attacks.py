@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncssh
@@ -18,34 +18,17 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
 from tests.support.sftp import READS_FLOW, far, scp
-from tests.support.sshd import Sshd, descendants
+from tests.support.sshd import descendants
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("nothing_is_left")]
+HOUSE_POLICY = READS_FLOW
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    """A directory of the target, with a file."""
-    made = tmp_path / "target"
-    made.mkdir()
-    (made / "file").write_text("as it was\n")
-    return made
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(house: House, there: Path) -> Iterator[None]:
-    yield
-    assert [path for path in house.config.staging.rglob("*") if path.is_file()] == []
-    assert [path.name for path in there.rglob(".bastion-*")] == []
+def there(there: Path) -> Path:
+    """With a file."""
+    (there / "file").write_text("as it was\n")
+    return there
 
 
 @contextlib.asynccontextmanager

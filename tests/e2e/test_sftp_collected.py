@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncssh
@@ -15,18 +15,9 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
 from tests.support.sftp import READS_FLOW
-from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
+HOUSE_POLICY = READS_FLOW
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
@@ -20,21 +19,12 @@ from bastion.model import Choice
 from tests.e2e.test_sftp_attacks import client
 from tests.support.house import House
 from tests.support.sftp import READS_FLOW, far, scp, sftp
-from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
+HOUSE_POLICY = READS_FLOW
 
 SECRET = "PRIVATE hunter2\n"
 SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

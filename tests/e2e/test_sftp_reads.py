@@ -19,18 +19,9 @@ from tests.support.sftp import READS_FLOW, far, scp, sftp
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
+HOUSE_POLICY = READS_FLOW
 
 LOOKING = b"sftp: look at names, sizes, dates and links\n"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    """Reads flow here."""
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture(scope="module")

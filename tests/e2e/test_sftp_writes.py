@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,35 +14,9 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
 from tests.support.sftp import READS_FLOW, far, scp, sftp
-from tests.support.sshd import Sshd
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    """A directory of the target."""
-    made = tmp_path / "target"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(house: House, there: Path) -> Iterator[None]:
-    """Whatever a test did: no staged byte, no file of the bastion's own on the target."""
-    yield
-    staged = house.config.staging
-    assert [path for path in staged.rglob("*") if path.is_file()] == []
-    assert [path.name for path in there.rglob(".bastion-*")] == []
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("nothing_is_left")]
+HOUSE_POLICY = READS_FLOW
 
 
 def sha256(data: bytes) -> str:

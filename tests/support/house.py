@@ -19,7 +19,7 @@ from bastion.control.endpoints import Local, Remote
 from bastion.init import init
 from bastion.model import Choice
 from tests.support.keys import make_key
-from tests.support.ports import free_port, wait_until
+from tests.support.ports import PATIENCE, free_port, wait_until
 from tests.support.sshd import LOGIN, Sshd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,12 @@ class House:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(env or {})}
             )
-        wait_until(lambda: self._up() or self.dead, "the bastion serves")
+        try:
+            wait_until(lambda: self._up() or self.dead, "the bastion serves")
+        except AssertionError:
+            self._process.kill()  # nobody stops what did not start
+            self._process.wait()
+            raise
         assert not self.dead, self.log.read_text()
 
     def _up(self) -> bool:
@@ -130,7 +135,7 @@ class House:
 
     async def held(self, client: Client, command: bytes | None = None) -> wire.RequestInfo:
         """The held request with that command, once it is there."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 for info in await client.call(wire.ListRequests, list[wire.RequestInfo], state="held"):
                     if info.attached if command is None else info.command == command:

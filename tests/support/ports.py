@@ -7,8 +7,9 @@ import socket
 import time
 from collections.abc import Callable
 
-PATIENCE = 20.0
-"""Seconds until a condition that should come true counts as a failure."""
+PATIENCE = 45.0
+"""Seconds until a condition that should come true counts as a failure. A daemon's start takes two of processor time, of
+which a machine that builds several things at once gives it a tenth."""
 
 
 def free_port() -> int:

@@ -251,7 +251,9 @@ async def test_a_channel_that_was_dropped_may_close_late(sshd: Sshd) -> None:
         how = nesting(b"bash")
         assert how is not None
         starts = asyncio.create_task(driver.nest("n", how, b"echo as typed"))
-        await until(lambda: driver._inner is not None, "it starts")
+        while driver._inner is None:  # it starts, and is far from done: the target was not asked for anything yet
+            assert not starts.done()
+            await asyncio.sleep(0)
         driver.closed(old)
         await starts
         await until(lambda: driver.depth == 1, "it is up")
