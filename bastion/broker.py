@@ -25,7 +25,7 @@ from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
 from bastion.desk import Desk, Pending, decision_of
 from bastion.errors import BastionError, Conflict, NotAllowed, NotFound, StoreError, UsageError
-from bastion.model import Decision, Request, RequestKind, State, Tier, Verdict, Vote
+from bastion.model import Choice, Decision, Request, RequestKind, State, Tier, TtyMode, Verdict, Vote
 from bastion.policy.judge import Judgement
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,8 @@ class Broker:
         filed = self._known(vote.request)
         if vote.via and (vote.via not in filed.info.unsigned or filed.info.tier not in (Tier.LOW, Tier.MEDIUM)):
             raise NotAllowed("a decision without a signature, where policy accepts none")
+        if vote.via and vote.choice is Choice.APPROVE and filed.info.mode == TtyMode.RAW:
+            raise NotAllowed("what may be typed into a command is granted with a signature")
         decision = self._desk.vote(vote, self._clock.monotonic())
         held = self._clock.monotonic() - self._desk.get(vote.request).held_since
         pending = self._desk.get(vote.request)

@@ -239,7 +239,9 @@ class Daemon:
         broker.watched = house.watched
         in_force.alert = broker.alert = notifier.alert = house.alert
         notifier.changed = house.channels_changed
-        pressing = Pressing(broker, directory, notifier, config.notify)
+        pressing = Pressing(
+            broker, directory, notifier, config.notify, lambda request: services.judge(request, clock.wall()).unsigned
+        )
 
         def press(said: dict[str, Any]) -> None:
             services.spawn(pressing.press(said), "button")

@@ -95,6 +95,9 @@ def parse(value: object, duration: Callable[[str], int]) -> tuple[Outlet, ...]:
     names = [each.name for each in made]
     if len(set(names)) < len(names):
         raise ValueError("channels with names of their own")
+    pairs = {pair for each in made for pair in each.approvers}
+    if len({user for user, _ in pairs}) < len(pairs):  # else one person could approve twice
+        raise ValueError("tables in which a user stands for one approver, the same in all of them")
     return made
 
 

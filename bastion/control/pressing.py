@@ -1,9 +1,10 @@
 """Buttons that somebody pressed in a chat: whether one counts, and as whose.
 
-It counts only where the policy that judged the request accepts that chat for it, never for what is of high risk or not
-rated, and only from a user of the chat whom `[[notify]]` maps to an approver who is not revoked. It is bound to the
-digest that the button carries. The ledger says that it is unsigned, by whom in the chat, and as which approver; a
-verifier says so, too. Every press is answered in the channel that it came from.
+It counts only where the policy that judged the request accepts that chat for it and the policy in force still does,
+never for what is of high risk or not rated, never for keys that pass unseen, and only from a user of the chat whom
+`[[notify]]` maps to an approver who is not revoked. It is bound to the digest that the button carries. The ledger says
+that it is unsigned, by whom in the chat, and as which approver; a verifier says so, too. Every press is answered in the
+channel that it came from.
 
 Not protected: whoever rules the chat's workspace, or the worker's process, can press as anybody who is mapped.
 """
@@ -11,13 +12,13 @@ Not protected: whoever rules the chat's workspace, or the worker's process, can 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bastion.broker import Broker
 from bastion.directory import Directory
 from bastion.errors import BastionError, Conflict, NotAllowed, NotFound
-from bastion.model import Choice, Role, Tier, Vote
+from bastion.model import Choice, Request, Role, Tier, Vote
 from bastion.notify.news import News, plain
 from bastion.notify.notifier import Notifier
 from bastion.outlets import Outlet
@@ -32,8 +33,16 @@ DENIED = "denied in Slack"
 class Pressing:
     """One daemon's."""
 
-    def __init__(self, broker: Broker, directory: Directory, notifier: Notifier, outlets: Sequence[Outlet]) -> None:
-        self._broker, self._directory, self._notifier = broker, directory, notifier
+    def __init__(
+        self,
+        broker: Broker,
+        directory: Directory,
+        notifier: Notifier,
+        outlets: Sequence[Outlet],
+        accepted: Callable[[Request], tuple[str, ...]],
+    ) -> None:
+        """`accepted`: the chats that the policy in force accepts for a request."""
+        self._broker, self._directory, self._notifier, self._accepted = broker, directory, notifier, accepted
         self._mapped = {outlet.name: dict(outlet.approvers) for outlet in outlets}
 
     async def press(self, said: dict[str, Any]) -> None:
@@ -52,7 +61,11 @@ class Pressing:
 
     async def _count(self, said: dict[str, Any], channel: str, request: str) -> str:
         """Cast the vote; as whose. Raises BastionError."""
-        user, choice = str(said["user"]), Choice(said["choice"])
+        user = str(said["user"])
+        try:
+            choice = Choice(said["choice"])
+        except ValueError:
+            raise NotAllowed("no button says this") from None
         by = self._mapped[channel].get(user)
         if by is None:
             raise NotAllowed(f"{user} is nobody here", "`approvers` in [[notify]] maps users to approvers")
@@ -66,6 +79,8 @@ class Pressing:
             raise Conflict("the button is for another request than the one at the desk")
         if "slack" not in info.unsigned:
             raise NotAllowed("policy accepts no button for it", "decide it in the console: that is signed")
+        if "slack" not in self._accepted(info.to_model()):
+            raise NotAllowed("policy accepts no button for it any more", "decide it in the console: that is signed")
         if info.tier not in (Tier.LOW, Tier.MEDIUM):
             raise NotAllowed(f"what is {info.tier} is never decided without a signature")
         vote = Vote(

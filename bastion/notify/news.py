@@ -132,7 +132,7 @@ def of_request(info: RequestInfo, kind: str, line: Line = visible_line) -> News:
         identity=info.identity,
         target=info.target,
         at=info.created,
-        buttons=kind == "held" and "slack" in info.unsigned and info.tier in ("low", "medium"),
+        buttons=kind == "held" and "slack" in info.unsigned and info.tier in ("low", "medium") and info.mode != "raw",
         key=f"{kind} {info.id} {info.digest}",
     )
 

@@ -53,6 +53,10 @@ TEST_DETAIL = "echo <b> &amp; *bold* http://bastion.example \u27e8ESC\u27e9[31m"
 """With what channels could take for markup or links: it has to arrive as text."""
 
 
+PRESS = {"channel", "user", "choice", "request", "digest"}
+"""What is said of a button that somebody pressed (slack.pressed)."""
+
+
 @dataclass(slots=True)
 class _UnderWay:
     """A message that the worker has, or will get."""
@@ -255,7 +259,10 @@ class Notifier:
     def _heard(self, said: dict[str, Any]) -> None:
         """One line of the worker's. Raises ValueError, KeyError, TypeError for what it should not say."""
         if "press" in said:
-            self.press(said["press"])
+            pressed = said["press"]
+            if not isinstance(pressed, dict) or set(map(type, pressed.values())) != {str} or set(pressed) != PRESS:
+                raise TypeError("no button says this")
+            self.press(pressed)
             return
         if "log" in said:
             log.warning("notifications: %s", str(said["log"])[:300])

@@ -306,6 +306,14 @@ def test_channels() -> None:
     assert not chat.wants("policy", "")
 
 
+BUTTONS = 'name = "{}"\nkind = "slack"\nto = "c"\ntoken_file = "t"\napp_token_file = "t"\napprovers = ["{}"]\n'
+
+
+def test_one_person_in_two_chats() -> None:
+    both = BUTTONS.format("a", "U0123=ana") + "[[notify]]\n" + BUTTONS.format("b", "U0456=ana")
+    assert len(channels(f"[[notify]]\n{both}")) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -324,6 +332,10 @@ def test_channels() -> None:
         ('name = "a"\nkind = "slack"\nurl = "https://x"\napp_token_file = "t"', "buttons need"),
         ('name = "a"\nkind = "slack"\nto = "c"\ntoken_file = "t"\napp_token_file = "t"\napprovers = ["ana"]', "USER"),
         ('name = "a"\nkind = "desktop"\n[[notify]]\nname = "a"\nkind = "desktop"', "names of their own"),
+        (
+            BUTTONS.format("a", "U0123=ana") + "[[notify]]\n" + BUTTONS.format("b", "U0123=ben"),
+            "a user stands for one approver",
+        ),
     ],
 )
 def test_what_is_no_channel(text: str, words: str) -> None:
