@@ -155,7 +155,7 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A function of probes.py: what no list of steps can say."""
+    """A function of probes/: what no list of steps can say."""
 
     name: str
 

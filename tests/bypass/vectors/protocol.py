@@ -1,4 +1,4 @@
-"""Requests that no ordinary client sends, and what belongs to channels of their own. Most are functions of probes.py:
+"""Requests that no ordinary client sends, and what belongs to channels of their own. Most are functions of probes/:
 they speak the protocol itself."""
 
 from __future__ import annotations
