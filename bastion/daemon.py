@@ -19,6 +19,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -86,12 +87,17 @@ COLLECT_AFTER = (10_000, 20, 10)
 """Objects more than before, and how many looks at younger ones come before one at older ones. Python's own (700, 10,
 10) looks a dozen times at what one command needs; with these a look takes about a millisecond."""
 
+SWITCH_SECONDS = 0.001
+"""That the loop waits at most for a thread that has the interpreter (the packer of recordings, the ledger's writer), if
+there are no others; Python's own is 5 ms, and each of them is a key's echo later."""
+
 STOP_SECONDS = 10
 """What sessions get to end when the daemon stops."""
 
 
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises BastionError when it cannot start, or had to stop by itself."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(Daemon(config).serve())
 
@@ -286,7 +292,7 @@ class Daemon:
         anchoring.start()
         expiring = Expiring(custody, config.retention_seconds, clock.wall)
         expiring.start()
-        _spare_what_stays()
+        spare_what_stays()
         if ready is not None:
             ready(port)
         loop.add_signal_handler(signal.SIGHUP, in_force.reload)
@@ -405,12 +411,13 @@ def read_host_key(path: Path) -> asyncssh.SSHKey:
         raise UsageError(f"the host key {path} is damaged: {error}") from None
 
 
-def _spare_what_stays() -> None:
+def spare_what_stays() -> None:
     """What is there by now stays until the end: the collector need not look at it again. A look at all of it held
     everybody up for 80 ms, some of them in every minute of work."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+    gc.enable()
 
 
 def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:

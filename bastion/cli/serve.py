@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 
@@ -26,6 +27,7 @@ class _Plain(logging.Formatter):
 @config_option
 def command(settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT. Messages go to stderr, without a time: systemd and docker add one."""
+    gc.disable()  # what is loaded and built for the start stays: see daemon.spare_what_stays, which turns it on again
     from bastion import daemon
 
     config = reach.here(settings).config

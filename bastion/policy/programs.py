@@ -66,28 +66,50 @@ class Option:
 
 @dataclass(slots=True)
 class Branch:
-    """Sub-commands below one word, as the facts spell them: `docker` -> `container` -> `ls`."""
+    """Sub-commands below one word, as the facts spell them: `docker` -> `container` -> `ls`.
+
+    All programs together have 170,000 branches, which took half of a start; so each grows when it is first asked, and
+    only by one word.
+    """
 
     table: Mapping[str, Any] | None = None
-    exact: dict[str, Branch] = field(default_factory=dict)
-    wild: dict[str, Branch] = field(default_factory=dict)
+    spelled: Mapping[str, Any] = field(default_factory=dict)
+    """A table whose sub-commands hang here."""
+    _hung: list[tuple[list[str], Mapping[str, Any]]] = field(default_factory=list)
+    _grown: tuple[dict[str, Branch], dict[str, Branch]] | None = None
+    """By their words, and by their wildcards. Made in one piece of what does not change any more: a second thread that
+    asks meanwhile makes the same."""
 
     def hang(self, words: list[str], table: Mapping[str, Any]) -> None:
-        """Hangs a table below every path that the words spell; `a|b c` spells two."""
-        if not words:
+        """Hangs a table below every path that the words spell; `a|b c` spells two. Before anything is asked."""
+        if words:
+            self._hung.append((words, table))
+        else:
             self.table = table
-            return
-        for word in words[0].split("|"):
-            among = self.wild if "*" in word or "?" in word else self.exact
-            among.setdefault(word, Branch()).hang(words[1:], table)
+
+    def __bool__(self) -> bool:
+        """Something is below it."""
+        return bool(self._hung) or any(True for _ in _paths(self.spelled))
 
     def below(self, word: str) -> Iterator[Branch]:
         """Where this word leads, the most certain first."""
-        if word in self.exact:
-            yield self.exact[word]
-        for pattern, branch in self.wild.items():
+        if self._grown is None:
+            self._grown = self._grow()
+        exact, wild = self._grown
+        if word in exact:
+            yield exact[word]
+        for pattern, branch in wild.items():
             if fnmatchcase(word, pattern):
                 yield branch
+
+    def _grow(self) -> tuple[dict[str, Branch], dict[str, Branch]]:
+        exact: dict[str, Branch] = {}
+        wild: dict[str, Branch] = {}
+        for words, table in (*_paths(self.spelled), *self._hung):
+            for word in words[0].split("|"):
+                among = wild if "*" in word or "?" in word else exact
+                among.setdefault(word, Branch()).hang(words[1:], table)
+        return exact, wild
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +294,7 @@ def _derived(name: str, table: Mapping[str, Any], parent: Program, branches: tup
     own = dict(_options(table))
     options = {**parent.options, **own} if own else parent.options
     anything = table.get("options", "any" if parent.any_option else "") == "any"
-    tree = _tree(table)
+    tree = Branch(spelled=table)
     return Program(
         name=name,
         action=table.get("is", ""),
@@ -289,22 +311,21 @@ def _derived(name: str, table: Mapping[str, Any], parent: Program, branches: tup
         adds=tuple(table.get("adds", "").split()),
         secret=tuple(table.get("secret", "").split()) or parent.secret,
         language=table.get("language", parent.language),
-        branches=(*((tree,) if tree is not None else ()), *(one for one in branches if one.exact or one.wild)),
+        branches=tuple(one for one in (tree, *branches) if one),
         risky_options=not anything
         or any(option.action not in ("", "read", "code:tree") for option in options.values()),
     )
 
 
-def _tree(table: Mapping[str, Any]) -> Branch | None:
-    """The sub-commands that a table spells; `sub` beats `subs`."""
-    tree = Branch()
+def _paths(table: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[str, Any]]]:
+    """The words of each sub-command that a table spells, and its facts; `sub` beats `subs`, being later."""
     for action, patterns in table.get("subs", {}).items():
         for pattern in str(patterns).replace("\n", ",").split(","):
             if pattern.strip():
-                tree.hang(pattern.split(), {"is": action})
+                yield pattern.split(), {"is": action}
     for pattern, facts in table.get("sub", {}).items():
-        tree.hang(pattern.split(), facts)
-    return tree if tree.exact or tree.wild else None
+        if pattern.strip():
+            yield pattern.split(), facts
 
 
 def _options(table: Mapping[str, Any]) -> Iterator[tuple[str, Option]]:

@@ -182,10 +182,15 @@ class Dealings:
             if not judgement.emergency and (reason := self.closed()):
                 raise Conflict(reason)
             await self.records.started(request, self.records.proposal, asked_mode(request))
-        self.list_request(request)
-        if judgement.verdict is not Verdict.HOLD:
+        if judgement.verdict is Verdict.HOLD:
+            self.list_request(request)
+        else:  # people see it a turn later: the target need not wait for that
             state = State.ALLOWED if judgement.verdict is Verdict.ALLOW else State.REFUSED
-            broker.record_unheld(info_of(request, state, self.records.proposal))
+            asyncio.get_running_loop().call_soon(self._list_unheld, request, state, self.records.proposal)
+
+    def _list_unheld(self, request: Request, state: State, proposal: str) -> None:
+        self.list_request(request)
+        self.services.broker.record_unheld(info_of(request, state, proposal))
 
     def list_request(self, request: Request) -> None:
         """It is one of this session's."""
