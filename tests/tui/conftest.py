@@ -11,7 +11,21 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion
+from tui.samples import NOW, Bastion, request, session
+
+MEDIUM, HIGH, UNRATED = "r-00000001", "r-00000002", "r-00000003"
+
+
+def three() -> Bastion:
+    """Three held requests, in this order of time left."""
+    return Bastion(
+        [
+            request(MEDIUM, age=30),
+            request(HIGH, age=20, tier="high", score=90, command=b"rm -rf /srv/backups"),
+            request(UNRATED, age=10, tier="unrated", score=None),
+        ],
+        [session()],
+    )
 
 
 class Console:
