@@ -23,6 +23,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "request.approve": ("request approve", "CastVote"),
     "request.confirm": ("request approve", "CastVote"),
     "request.deny": ("request deny", "CastVote"),
+    "request.identical": ("request approve", "CastVote"),
     "request.remember": ("request approve", "ProposeWhitelist"),
     "request.mode": ("request approve", "CastVote"),
     "request.edit": ("request edit", "EditRequest"),
@@ -62,7 +63,8 @@ INTERACTIVE = {
 """Drawn in a terminal by both; what --json and --plain would print, `session export` and `session search` do."""
 
 MOVES = re.compile(r"list\.(clear|order|up|down|first|last)|pane\.(next|previous)|text\.|console\.(help|palette|"
-                   r"reconnect|theme|quit)|watch\.(back|help|quit)|replay\.|records\.|policy\.|stats\.")  # fmt: skip
+                   r"reconnect|theme|quit)|identical\.cancel|watch\.(back|help|quit)|replay\.|records\.|policy\.|"
+                   r"stats\.")  # fmt: skip
 """Keys that only move about in the console itself."""
 
 

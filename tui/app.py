@@ -24,7 +24,7 @@ from bastion import errors
 from bastion.control import wire
 from bastion.covering import visible_line
 from bastion.model import Choice
-from tui import deciding, keys, messages
+from tui import deciding, keys, messages, outcomes
 from tui.background import Background, told
 from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
@@ -42,9 +42,16 @@ from tui.screens.watch import WatchScreen
 from tui.sealed import Sealed
 from tui.themes import THEMES
 from tui.view import View
-from tui.words import cell, duration, ending
+from tui.words import amount, cell, duration, ending
 
 VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
+
+
+def typed(confirm: str) -> bool:
+    """Whether high risk takes the target's name, typed, by the word of a configuration. Raises UsageError."""
+    if confirm not in ("", "key", "target"):
+        raise errors.UsageError(f"confirm is {visible_line(confirm, 40)}", "key or target")
+    return confirm == "target"
 
 
 HANGUP = 129
@@ -55,9 +62,10 @@ class BastionConsole(Sealed, inherit_bindings=False):
     """The approver's console. `connect` makes a connection; everything else is optional.
 
     `title` is shown in the first row (where one is connected to); `keymap` maps ids of `tui/keys.py` to keys; `theme`
-    is the name of a Textual theme. `clock` (seconds, monotonic) and `wall` (microseconds since the epoch) can be
-    replaced for tests. Raises UsageError for an unknown theme or id, or a
-    second key that is the first.
+    is the name of a Textual theme; `confirm` says what approves high risk: `key` (a second one), or `target` (its name,
+    typed). `clock` (seconds, monotonic) and `wall` (microseconds since the epoch) can be
+    replaced for tests. Raises UsageError for an unknown theme, id or
+    `confirm`, or a second key that is the first.
     """
 
     CSS_PATH = "app.tcss"
@@ -91,12 +99,14 @@ class BastionConsole(Sealed, inherit_bindings=False):
         wall: Callable[[], int] = lambda: time.time_ns() // 1000,
         keymap: Mapping[str, str] | None = None,
         theme: str = "",
+        confirm: str = "",
     ) -> None:
         # Textual removes colours altogether only for terminals' own ones, so those it is where NO_COLOR is set.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.bastion_title = title
         self.clock, self.wall = clock, wall
         self.view = View()
+        self.view.typed = typed(confirm)
         self.feed = Feed(connect, self.post_message)
         self.link = Link()
         self.pressed = clock()
@@ -275,6 +285,16 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.tell(f"{VERBS[choice]} {cell(info.id, 12)}: being signed and sent ...")
         self.run_worker(self.feed.vote(info, choice, reason, mode, seconds), name=f"vote {info.id}")
 
+    def cast_votes(self, infos: tuple[wire.RequestInfo, ...]) -> None:
+        """Approves identical requests, each with a vote of its own."""
+        self.view.voting |= {info.id for info in infos}
+        self.tell(f"approving {amount(len(infos), 'identical request')}: being signed and sent, one by one ...")
+        self.run_worker(self.feed.approve_each(infos), name="votes")
+
+    def key_of(self, id: str) -> str:
+        """The keys that do this, as they are mapped here."""
+        return self.keymap_ids.get(id, keys.DEFAULTS[id])
+
     def once(
         self, call: type[wire.Call], result: Any, done: str, then: Callable[[], object] | None = None, **fields: Any
     ) -> None:
@@ -382,12 +402,12 @@ class BastionConsole(Sealed, inherit_bindings=False):
         if memory is None:
             return
         match deciding.remembered(self.view, memory.item, self.feed.me, self.pressed):
-            case deciding.Cast(info=info):
+            case outcomes.Cast(info=info):
                 self.view.voting |= {info.id}
                 self.tell(f"approving {cell(info.id, 12)} and remembering it: being signed and sent ...")
                 work = self.feed.vote_and_remember(info, memory.proposal, memory.candidate.pattern, **memory.limits)
                 self.run_worker(work, name=f"vote {info.id}")
-            case deciding.Refused(words=words):
+            case outcomes.Refused(words=words):
                 self.tell(words, "warning")
         self.draw()
 

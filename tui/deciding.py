@@ -6,9 +6,12 @@ very `RequestInfo` that was on display, and the vote is computed from that and f
 
     approve   low and medium: one key, once the whole text has been on the screen
               high and unrated, or where parts were jumped over: arms, and a second, different key confirms
+              the same, for who wants it so (View.typed): a dialog opens in which the target's name is typed; that holds
+              for high and unrated risk in all that follows, too
     remember  the same checks; then a dialog shows what would be remembered, and another key confirms both
     deny      opens a dialog for the reason; the dialog is bound to the request it was opened for
     mode      the same checks as approve; then a dialog shows what may be typed into it, and another key approves
+    identical the same checks; then a dialog lists what is identical to it, and the second key approves each of them
     edit      opens the editor; what was written is judged anew, and another key approves that
     kill      opens a dialog that a different key confirms
 
@@ -17,14 +20,31 @@ Denying does not ask that everything was read: refusing unread text is safe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bastion.control import wire
 from bastion.model import Choice, Tier
+from tui.bulk import Bulk, gather
 from tui.editing import Edit, editable
 from tui.granting import Grant, first
 from tui.items import Item
 from tui.order import Pane
+from tui.outcomes import (
+    Ask,
+    AskBulk,
+    AskEdit,
+    AskEscalation,
+    AskFreeze,
+    AskKill,
+    AskMemory,
+    AskMode,
+    AskName,
+    AskReason,
+    Cast,
+    CastEach,
+    Outcome,
+    PutEdit,
+    Refused,
+    Snooze,
+)
 from tui.reading import Seen
 from tui.view import View
 from tui.words import SECOND, amount, cell, ending, names
@@ -39,92 +59,6 @@ LEFT_OVER = 5 * SECOND
 """What is left of its time when it comes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Send this vote."""
-
-    info: wire.RequestInfo
-    choice: Choice
-    mode: str = ""
-    """model.TtyMode, where another one is granted than the request asks for."""
-    seconds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Armed: ask for the second key."""
-
-    item: Item
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskReason:
-    """Open the dialog for a reason."""
-
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class AskMemory:
-    """Ask the bastion what may be remembered, then open the dialog for it."""
-
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class AskMode:
-    """Open the dialog for what may be typed into it."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True, slots=True)
-class AskKill:
-    """Open the dialog that confirms the end of a session."""
-
-    session: wire.SessionInfo
-
-
-@dataclass(frozen=True, slots=True)
-class AskEdit:
-    """Open the dialog that edits it."""
-
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class AskEscalation:
-    """Open the dialog for why others shall decide."""
-
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class Snooze:
-    """Put it aside, for oneself, until then (microseconds since the epoch; 0: no longer)."""
-
-    item: Item
-    until: int
-
-
-@dataclass(frozen=True, slots=True)
-class AskFreeze:
-    """Open the dialog that freezes everything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing is done, and why."""
-
-    words: str
-
-
-Outcome = (
-    Cast | Ask | AskReason | AskMemory | AskMode | AskKill | AskEdit | AskEscalation | Snooze | AskFreeze | Refused
-)
-
-
 def approve(view: View, me: str, now: float) -> Outcome:
     """The first key of an approval. `me` is the approver's name; empty when not connected."""
     item = _approvable(view, me, now, signed=False)
@@ -134,12 +68,42 @@ def approve(view: View, me: str, now: float) -> Outcome:
     bare = unsigned(view, item)
     if item.info.tier in ONE_KEY and not skipped and not bare:
         return Cast(item.info, Choice.APPROVE)
-    view.guard.arm(item.id, item.digest, now)
     if bare:
-        return Ask(item, "unsigned, recorded so")
-    if skipped:
-        return Ask(item, f"{amount(skipped, 'character')} never were on your screen")
-    return Ask(item, "nobody rated it" if item.info.tier == Tier.UNRATED else f"{cell(item.info.tier, 10)} risk")
+        why = "unsigned, recorded so"
+    elif skipped:
+        why = f"{amount(skipped, 'character')} never were on your screen"
+    else:
+        why = _rated(item.info)
+    if view.typed and item.info.tier not in ONE_KEY:
+        return AskName(item, why, Cast(item.info, Choice.APPROVE))
+    view.guard.arm(item.id, item.digest, now)
+    return Ask(item, why)
+
+
+def _rated(info: wire.RequestInfo) -> str:
+    return "nobody rated it" if info.tier == Tier.UNRATED else f"{cell(info.tier, 10)} risk"
+
+
+def _named_first(view: View, item: Item, tried: wire.RequestInfo, then: Cast | CastEach | PutEdit) -> Outcome:
+    """What a dialog approved; behind another one, where who wants to type names has something of high risk. `tried`
+    is what would run."""
+    return AskName(item, _rated(tried), then) if view.typed and tried.tier not in ONE_KEY else then
+
+
+def named(view: View, asked: AskName, me: str, now: float) -> Outcome:
+    """What was to be done once the name was typed, at the moment it is sent."""
+    then = asked.then
+    infos = then.infos if isinstance(then, CastEach) else (asked.item.info,)
+    items = [view.items.get(info.id) for info in infos]
+    left = tuple(item for item in items if item is not None and item.held)
+    if refusal := view.guard.refusal(now):
+        return Refused(refusal)
+    if len(infos) == 1 or not left:
+        left = (view.items.get(asked.item.id, asked.item),)
+    bare = isinstance(then, Cast) and not then.mode
+    if problem := next((words for item in left if (words := standing(view, item, me, signed=not bare))), ""):
+        return Refused(problem)
+    return CastEach(tuple(item.info for item in left)) if isinstance(then, CastEach) else then
 
 
 def remember(view: View, me: str, now: float) -> Outcome:
@@ -179,7 +143,48 @@ def granted(view: View, grant: Grant, me: str, now: float) -> Outcome:
     problem = standing(view, view.items.get(item.id, item), me) or view.guard.refusal(now)
     if problem:
         return Refused(problem)
-    return Cast(item.info, Choice.APPROVE, grant.mode.value, grant.seconds)
+    return _named_first(view, item, item.info, Cast(item.info, Choice.APPROVE, grant.mode.value, grant.seconds))
+
+
+def identical(view: View, me: str, now: float) -> Outcome:
+    """The key that approves it together with all that are identical to it."""
+    item = _approvable(view, me, now)
+    if isinstance(item, Refused):
+        return item
+    if not item.same:
+        return Refused("what is asked in a shell, was edited or breaks the glass is judged alone")
+    if _skipped(view, item):
+        return Refused("not all of it was on your screen: read on with space")
+    others = tuple(one for one in view.identical(item) if not stands(view, one, me) and not _mine(one, me))
+    return AskBulk(gather(item, others)) if others else Refused("no other held request is identical to it")
+
+
+def still(view: View, bulk: Bulk, me: str) -> tuple[Item, ...] | str:
+    """Those of the set that can be approved at this moment, or why none may be: one that is not what it was spoils
+    the whole set."""
+    now = bulk.now(view.items)
+    for before, item in zip(bulk.items, now, strict=True):
+        if item.trouble or item.same != before.same or item.digest != before.digest:
+            return f"{cell(item.id, 12)} is not what it was when this was opened"
+    left = tuple(item for item in now if item.held and not _mine(item, me))
+    if not left:
+        return "none of them is held any more"
+    problems = (standing(view, item, me) for item in left)
+    return next((words for words in problems if words), left)
+
+
+def bulked(view: View, bulk: Bulk, me: str, now: float) -> Outcome:
+    """The approval of the set, at the moment it is sent."""
+    left = still(view, bulk, me)
+    problem = left if isinstance(left, str) else view.guard.refusal(now)
+    if problem or isinstance(left, str):
+        return Refused(problem)
+    return _named_first(view, left[0], left[0].info, CastEach(tuple(item.info for item in left)))
+
+
+def _mine(item: Item, me: str) -> bool:
+    """This person has voted on it."""
+    return any(vote.by == me for vote in item.info.votes)
 
 
 def _approvable(view: View, me: str, now: float, *, signed: bool = True) -> Item | Refused:
@@ -244,7 +249,7 @@ def edited(view: View, change: Edit, me: str, now: float) -> Outcome:
     """The approval of what was written, at the moment it is sent."""
     item = change.item
     problem = standing(view, view.items.get(item.id, item), me) or view.guard.refusal(now) or change.denied
-    return Refused(problem) if problem else Cast(item.info, Choice.APPROVE)
+    return Refused(problem) if problem else _named_first(view, item, change.tried, PutEdit(change))
 
 
 def escalate(view: View, me: str, now: float) -> Outcome:

@@ -142,20 +142,42 @@ class Feed:
 
     async def vote(self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0) -> bool:
         """One vote; how it went is posted, and whether it counted is returned. Never raises but when cancelled."""
+        return await self._vote(info, choice, reason, mode, seconds) is None
+
+    async def approve_each(self, infos: tuple[wire.RequestInfo, ...]) -> None:
+        """A vote for each, one after the other; how each went is posted, and then all together. What was decided
+        meanwhile is passed over; anything else, such as a signature that the person declines, ends it."""
+        counted, problem = 0, ""
+        for info in infos:
+            failure = None if problem else await self._vote(info, Choice.APPROVE, "")
+            if problem:
+                self._post(messages.VoteFailed(info.id, "not sent"))
+            elif failure is None:
+                counted += 1
+            elif not isinstance(failure, errors.Conflict | errors.NotFound):
+                problem = words_of(failure)
+        style = "good" if counted == len(infos) else "bad"
+        end = f"; it stopped there: {problem}" if problem else ""
+        self._post(messages.Told(f"{counted} of {len(infos)} votes count{end}", style))
+
+    async def _vote(
+        self, info: wire.RequestInfo, choice: Choice, reason: str, mode: str = "", seconds: int = 0
+    ) -> Exception | None:
+        """One vote; how it went is posted, and what it failed with is returned."""
         if self._client is None:
             self._post(messages.VoteFailed(info.id, "not connected: nothing was sent"))
-            return False
+            return errors.Unreachable("not connected")
         try:
             after = await self._client.vote(info, choice, reason, mode, seconds)
         except errors.Unreachable as error:
             words = f"no answer ({words_of(error)}): unknown whether the vote counted, it will show once connected"
             self._post(messages.VoteFailed(info.id, words))
+            return error
         except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
             self._post(messages.VoteFailed(info.id, f"the vote did not count: {words_of(error)}"))
-        else:
-            self._post(messages.Voted(after, choice))
-            return True
-        return False
+            return error
+        self._post(messages.Voted(after, choice))
+        return None
 
     async def recheck(self, requests: tuple[str, ...]) -> None:
         """Asks again for requests that were held here and that the daemon did not speak of after a new connection."""

@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bastion.control import wire
+from bastion.control.identical import PROGRESS, sameness
 from bastion.model import State
 
-PROGRESS = frozenset(
-    {"state", "votes", "decided", "decision_reason", "attached", "status", "escalated", "snoozed", "edited"}
-)
-"""The fields that may change. Any field that the protocol gains later is pinned until it is named here."""
-
 PINNED = tuple(name for name in wire.RequestInfo.__struct_fields__ if name not in PROGRESS)
+"""All fields but those of its progress; also any that the protocol gains later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,8 @@ class Item:
     """Why nobody can vote on it, in words; empty when all is well."""
     gone: bool = False
     """The bastion does not know it any more."""
+    same: str = ""
+    """Hash of all that is judged (control/identical.py); empty for what is judged alone."""
 
     @property
     def id(self) -> str:
@@ -56,7 +55,7 @@ class Item:
             return cls(info, "", f"this console does not understand the request ({error})")
         if digest != info.digest:
             return cls(info, digest, "what is shown here is not what the bastion hashed")
-        return cls(info, digest)
+        return cls(info, digest, same=sameness(info))
 
     def merged(self, news: wire.RequestInfo) -> Item:
         """The request after another message about it."""

@@ -41,6 +41,7 @@ DECIDE = (
         "and remember",
         "approve it and remember it: shows exactly what, where, how long",
     ),
+    Key("request.identical", "i", "identical", "", "approve it and all that are identical to it: lists them first"),
     Key("request.mode", "m", "mode", "", "approve a shell's line, choosing what may be typed into it"),
     Key("request.deny", "d", "deny", "deny", "deny it; the reason that you type goes to the agent"),
     Key("request.edit", "e", "edit", "", "edit it and approve that: judged anew, and the agent is told"),
@@ -87,6 +88,11 @@ CONSOLE = (
     Key("console.theme", "t", "theme", "", "next theme (dark, light, the terminal's own colours)"),
     Key("console.quit", "q", "app.quit", "quit", "leave; held requests stay held"),
 )
+BULK = (
+    Key("request.confirm", "y", "confirm", "yes, approve", "approve each of them"),
+    Key("identical.cancel", "escape", "cancel", "cancel", "back, approving nothing"),
+)
+"""Of the dialog that lists identical requests; its first key is the one that confirms everywhere."""
 WATCH = (
     Key("watch.back", "escape,w", "back", "back", "back to the lists"),
     Key("watch.kill", "x", "kill", "kill", "end the session at once (asks first)"),
@@ -160,6 +166,9 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
 )
 
 
+DEFAULTS = {key.id: key.keys for _, group in GROUPS for key in group}
+"""Keys by id, where nobody maps them anew."""
+
 TOGETHER: tuple[tuple[tuple[Key, ...], ...], ...] = (
     (DECIDE, LISTS, SCREENS, TEXT, CONSOLE),
     (WATCH,),
@@ -182,12 +191,11 @@ def checked(keymap: Mapping[str, str]) -> dict[str, str]:
     Raises UsageError for an unknown id, for what is no key's name, for keys that would mean two things, and where the
     second key would be the first.
     """
-    known = {key.id: key.keys for _, group in GROUPS for key in group}
     for id in keymap:
-        if id not in known:
+        if id not in DEFAULTS:
             raise errors.UsageError(f"no key is called {id}", "the ids are those of tui/keys.py")
     named = {id: ",".join(_name(id, key.strip()) for key in text.split(",")) for id, text in keymap.items()}
-    used = {id: set(text.split(",")) for id, text in (known | named).items()}
+    used = {id: set(text.split(",")) for id, text in (DEFAULTS | named).items()}
     if used["request.approve"] & used["request.confirm"]:
         raise errors.UsageError("request.approve and request.confirm need different keys", "a held key would do both")
     for groups in TOGETHER:

@@ -94,8 +94,9 @@ def _aside(view: View) -> Parts:
     return ((f"{words} ", "warning" if view.filter.terms else "quiet"),)
 
 
-def headline(current: Item | wire.SessionInfo | None, now: int, width: int) -> tuple[Parts, Parts]:
-    """The row above the text: state, id, risk; what is left and how many have approved."""
+def headline(current: Item | wire.SessionInfo | None, now: int, width: int, same: int = 0) -> tuple[Parts, Parts]:
+    """The row above the text: state, id, risk; how many others are identical; what is left and how many have
+    approved."""
     if current is None:
         return ((" nothing selected", "quiet"),), ()
     if isinstance(current, wire.SessionInfo):
@@ -104,9 +105,15 @@ def headline(current: Item | wire.SessionInfo | None, now: int, width: int) -> t
     badge, tier = state_badge(info.state), tier_badge(info.tier)
     state = "TAMPERED" if current.trouble else "GONE" if current.gone else badge.word.upper()
     style = "alarm" if current.trouble else badge.style
-    left = ((f" {state} ", style), (f" {cell(info.id, 12)}  ", "strong"), (f"{tier.glyph} {risk(info)}", tier.style))
+    left: Parts = (
+        (f" {state} ", style),
+        (f" {cell(info.id, 12)}  ", "strong"),
+        (f"{tier.glyph} {risk(info)}", tier.style),
+    )
     if not current.held:
         return left, ()
+    if same:
+        left = (*left, (f"  +{same} identical", "warning"))
     votes = f"  {approvals(info)} of {amount(info.approvals, 'approval')} " if info.approvals > 1 or info.votes else ""
     remaining = info.expires - now
     cells = max(0, min(30, width - 62))

@@ -60,6 +60,8 @@ class View:
         """Why nobody can decide on this console; empty where one can."""
         self.unsigned_way = ""
         """What a decision without a signature is said to come by, where policy accepts that; empty: nothing."""
+        self.typed = False
+        """Approving what is rated high or not at all takes the target's name, typed, instead of a second key."""
         self.pane = Pane.QUEUE
         self.order = Order.URGENT
         self.filter = Filter()
@@ -118,6 +120,13 @@ class View:
     def snoozed(self, item: Item, wall: int) -> bool:
         """The person who looks has put it aside; `wall` is the bastion's time."""
         return item.held and item.snoozed_by(self.me, wall)
+
+    def identical(self, item: Item) -> tuple[Item, ...]:
+        """Other held requests that are the same in all that is judged; those that end first come first."""
+        if not item.same:
+            return ()
+        found = [one for one in self.held if one.same == item.same and one.id != item.id and not one.trouble]
+        return tuple(sorted(found, key=lambda one: (one.info.expires, one.id)))
 
     # --- what the bastion says
 

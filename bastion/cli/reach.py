@@ -303,12 +303,13 @@ def _client_file(path: Path, sections: dict[str, dict[str, Key]] | None = None) 
     return config.read(text, path, {"": client_keys(), "keys": _Unread(), **(sections or {})})
 
 
-def console_look() -> tuple[str, dict[str, str]]:
-    """Theme and keys of the console, as client.toml has them. Raises ConfigError."""
+def console_look() -> tuple[str, dict[str, str], str]:
+    """Theme, keys and `confirm` of the console, as client.toml has them. Raises ConfigError."""
     from bastion import config
 
     found = _client_file(config.xdg() / CLIENT_FILE, {"keys": console_keys()})
-    return found.get("theme", ""), {id: found[key.field] for id, key in console_keys().items() if found.get(key.field)}
+    mapped = {id: found[key.field] for id, key in console_keys().items() if found.get(key.field)}
+    return found.get("theme", ""), mapped, found.get("confirm", "")
 
 
 def console_keys() -> dict[str, Key]:
@@ -323,6 +324,14 @@ def client_keys() -> dict[str, Key]:
     """The keys of client.toml."""
     from bastion.config import Key, Wrong, parse_listen, text
 
+    def one_of(*words: str) -> Callable[[object], str]:
+        def check(value: object) -> str:
+            if value not in words:
+                raise Wrong(" or ".join(filter(None, words)))
+            return text(value)
+
+        return check
+
     def bastion(value: object) -> str:
         try:
             parse_listen(text(value))
@@ -336,6 +345,7 @@ def client_keys() -> dict[str, Key]:
         "key": Key("key", "", text),
         "host_key": Key("host_key", "", text),
         "theme": Key("theme", "", text),
+        "confirm": Key("confirm", "", one_of("", "key", "target")),
     }
 
 

@@ -35,13 +35,19 @@ for verb in (queueing.edit, queueing.escalate, queueing.snooze, queueing.backgro
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--limit", type=click.IntRange(0, 1000), default=LIST_LIMIT, show_default=True, help="Ended ones.")
+@click.option("--identical", metavar="ID", help="Only those that are held and the same as this one in all but times.")
 @remote_verb
-def list_(settings: Settings, state: str | None, limit: int) -> None:
+def list_(settings: Settings, state: str | None, limit: int, identical: str | None) -> None:
     """List requests, the newest last: all that are held, and the newest that ended. Secrets are covered."""
 
     async def work() -> list[RequestInfo]:
         async with reach.source(settings) as source:
-            return await source.requests(state or "", limit)
+            if identical is None:
+                return await source.requests(state or "", limit)
+            from bastion.control.identical import identical as same_as
+
+            wanted = await source.request(identical)
+            return same_as(wanted, await source.requests("held", 0))
 
     rows = reach.run(work())
     if settings.json:
@@ -90,6 +96,7 @@ def show(settings: Settings, request: str, reveal: bool) -> None:
     help="Put it on the whitelist, too: exactly, or as a pattern such as 'docker restart {container}'.",
 )  # fmt: skip
 @click.option("--everywhere", is_flag=True, help="With --remember: on all targets of its environment.")
+@click.option("--identical", is_flag=True, help="And each held request that is the same in all that is judged.")
 @click.option(
     "--for", "lasting", metavar="5m", help="How long keys pass (--mode view or raw), or it is remembered (--remember)."
 )
@@ -101,15 +108,26 @@ def approve(
     mode: str | None,
     remember: str | None,
     everywhere: bool,
+    identical: bool,
     lasting: str | None,
 ) -> None:
     """Show a request, then approve it with your key's signature over exactly what was shown.
+
+    With --identical all held requests of the same agent that differ in nothing but their ids and times are listed and
+    approved, too, at most 12, with a signature for each. `bastion request list --identical ID` only lists them.
 
     With --remember the same command, or one of the pattern, runs without being held once it is approved; where it may
     not be remembered at all, nothing is approved. `--remember=` with no text lists what may be, and decides nothing.
     """
     from bastion.model import Choice
 
+    if identical:
+        if (mode, remember, lasting) != (None, None, None) or everywhere:
+            raise UsageError("--identical goes with no --mode, --remember or --for")
+        from bastion.cli.bulk import approve_each
+
+        approve_each(settings, request, reason)
+        return
     if remember is None:
         if everywhere:
             raise UsageError("--everywhere goes with --remember")

@@ -25,7 +25,7 @@ def command(settings: Settings) -> None:
     from tui import keys
     from tui.app import BastionConsole
 
-    theme, keymap = reach.console_look()
+    theme, keymap, confirm = reach.console_look()
     keys.checked(keymap)
     # Once before the screen is taken over: a passphrase can be asked for, and what is wrong is said in one line.
     endpoint, signer = reach.run(_first(settings))
@@ -33,7 +33,7 @@ def command(settings: Settings) -> None:
     async def connect() -> Client:
         return await Client.open(endpoint, signer=signer, pins=reach.pins())
 
-    console = BastionConsole(connect, str(endpoint), theme=theme, keymap=keymap)
+    console = BastionConsole(connect, str(endpoint), theme=theme, keymap=keymap, confirm=confirm)
     console.run()
     if console.failure:
         raise BastionError(f"the console failed: {visible(console.failure)}", "this is a bug")

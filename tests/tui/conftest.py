@@ -76,15 +76,26 @@ Open = Callable[..., AbstractAsyncContextManager[Console]]
 
 @pytest.fixture
 def console() -> Open:
-    """`async with console(bastion, size=(80, 24)) as it:` - connected and drawn, two seconds after the last change."""
+    """`async with console(bastion, size=(80, 24)) as it:` - connected and drawn, two seconds after the last change.
+
+    Keys are pressed at the moment that the test's clock shows: how long a busy machine takes to handle them does not
+    matter, unless a test is about that (`latency`).
+    """
 
     @asynccontextmanager
     async def opened(
-        bastion: Bastion | None = None, *, size: tuple[int, int] = (80, 24), live: bool = True, **options: Any
+        bastion: Bastion | None = None,
+        *,
+        size: tuple[int, int] = (80, 24),
+        live: bool = True,
+        latency: bool = False,
+        **options: Any,
     ) -> AsyncIterator[Console]:
         bastion = bastion or Bastion()
         clock = [1000.0]
         app = BastionConsole(bastion.connect, "test", clock=lambda: clock[0], wall=lambda: NOW, **options)
+        if not latency:
+            app.moment = lambda _: clock[0]  # type: ignore[method-assign]
         async with app.run_test(size=size) as pilot:
             it = Console(app, pilot, bastion, clock)
             if live:

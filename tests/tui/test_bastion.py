@@ -100,6 +100,35 @@ def test_approving(house: House, console: Terminal, agent: Start, tmp_path: Path
     console.until("exit 3")
 
 
+def test_approving_identical_ones(house: House, console: Terminal, agent: Start, tmp_path: Path) -> None:
+    """One act; each command gets a vote of its own, and what differs in one word stays held."""
+    log = tmp_path / "log"
+    same = [agent(f"echo once >> {log}") for _ in range(3)]
+    other = agent(f"echo  once >> {log}")
+    console.until("4 held")
+    settle(console)
+    if "+2 identical" not in console.text:  # the other one came first
+        console.type("j")
+        console.until("+2 identical")
+        settle(console)
+    console.type("i")
+    console.until("APPROVE 3 identical requests")
+    console.until_changes(r"asked (\w+) ago")  # more than 700 ms after the dialog came
+    console.until_changes(r"asked (\w+) ago")
+    console.type("y")
+    console.until("3 of 3 votes count", "1 held")
+    assert [one.finish()[0] for one in same] == [0, 0, 0]
+    assert log.read_text() == "once\n" * 3
+    assert other.process.poll() is None
+    votes = subprocess.run(
+        [sys.executable, "-m", "bastion", "--config", str(house.config.path), "ledger", "list", "--type", "vote.cast"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert votes.stdout.count("vote.cast") >= 3, votes
+
+
 def test_denying(house: House, console: Terminal, agent: Start, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     one = agent(f"touch {marker}", reason="needed [bold]now[/]")

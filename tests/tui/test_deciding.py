@@ -9,10 +9,10 @@ import pytest
 
 from bastion.control import wire
 from bastion.model import Choice
-from tui import deciding
-from tui.deciding import Ask, AskKill, AskReason, Cast, Refused
+from tui import deciding, outcomes
 from tui.guard import ARMED, CHANGED, HASTY
 from tui.order import Pane
+from tui.outcomes import Ask, AskKill, AskReason, Cast, Refused
 from tui.samples import NOW, request, session, vote
 from tui.view import View
 
@@ -32,7 +32,7 @@ def shown(read: int = 100, **fields: Any) -> View:
     return view
 
 
-def refused(outcome: deciding.Outcome) -> str:
+def refused(outcome: outcomes.Outcome) -> str:
     assert isinstance(outcome, Refused), outcome
     return outcome.words
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bastion.control import wire
 from bastion.model import Choice
-from tui import deciding
+from tui import deciding, outcomes
 from tui.guard import SETTLE
 from tui.items import Item
 from tui.order import Order, Pane
@@ -138,18 +138,18 @@ class Console(RuleBasedStateMachine):
             self.view.saw(shown.digest, 0, 10)
         self.view.guard.pressed(self.now)
         outcome = key(self.view, "ana", self.now)
-        if isinstance(outcome, deciding.Refused):
+        if isinstance(outcome, outcomes.Refused):
             return
         assert isinstance(shown, Item)
         assert shown.held
         assert self.now - self.unasked >= SETTLE
         match outcome:
-            case deciding.Cast(info=info, choice=choice):
+            case outcomes.Cast(info=info, choice=choice):
                 assert info is shown.info
                 assert info.to_model().digest == shown.digest
                 assert choice is Choice.APPROVE
                 assert key is deciding.confirm or info.tier in ("low", "medium")
-            case deciding.Ask(item=item) | deciding.AskReason(item=item):
+            case outcomes.Ask(item=item) | outcomes.AskReason(item=item):
                 assert item is shown
 
     @invariant()

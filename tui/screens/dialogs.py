@@ -131,6 +131,8 @@ class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
     def __init__(self, memory: Memory) -> None:
         super().__init__()
         self.memory = memory
+        self._refused = ""
+        """Why the last Enter did nothing."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -157,7 +159,7 @@ class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
         self.query_one("#dialog-scope", Bar).draw(memory.scope())
         self.query_one("#dialog-term", Bar).draw(memory.term())
         problem = self._problem()
-        words = " Enter approves and remembers, Down next form, t how long, e where, Esc goes back"
+        words = self._refused or " Enter approves and remembers, Down next form, t how long, e where, Esc goes back"
         self.query_one("#dialog-keys", Bar).draw(
             ((f" Esc closes: {problem}", "alarm"),) if problem else ((words, "quiet"),)
         )
@@ -172,8 +174,9 @@ class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
 
     def action_confirm(self) -> None:
         refusal = self._problem() or self.app.view.guard.refusal(self.app.pressed)
+        self._refused = f" {refusal}" if refusal else ""
         if refusal:
-            self.query_one("#dialog-keys", Bar).draw(((f" {refusal}", "alarm"),))
+            self.draw()
         else:
             self.dismiss(self.memory)
 
@@ -187,7 +190,7 @@ class RememberScreen(ModalScreen[Memory | None], inherit_bindings=False):
         self._now(self.memory.shorter())
 
     def _now(self, memory: Memory) -> None:
-        self.memory = memory
+        self.memory, self._refused = memory, ""
         self.draw()
 
     def action_cancel(self) -> None:
@@ -209,6 +212,8 @@ class ModeScreen(ModalScreen[Grant | None], inherit_bindings=False):
     def __init__(self, grant: Grant) -> None:
         super().__init__()
         self.grant = grant
+        self._refused = ""
+        """Why the last Enter did nothing."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -235,7 +240,7 @@ class ModeScreen(ModalScreen[Grant | None], inherit_bindings=False):
             self.query_one(f"#dialog-{mode.value}", Bar).draw(row)
         self.query_one("#dialog-term", Bar).draw(self.grant.term())
         problem = self._problem()
-        words = " Enter approves so, Down next, t how long, Esc goes back"
+        words = self._refused or " Enter approves so, Down next, t how long, Esc goes back"
         self.query_one("#dialog-keys", Bar).draw(
             ((f" Esc closes: {problem}", "alarm"),) if problem else ((words, "quiet"),)
         )
@@ -246,17 +251,18 @@ class ModeScreen(ModalScreen[Grant | None], inherit_bindings=False):
 
     def action_confirm(self) -> None:
         refusal = self._problem() or self.app.view.guard.refusal(self.app.pressed)
+        self._refused = f" {refusal}" if refusal else ""
         if refusal:
-            self.query_one("#dialog-keys", Bar).draw(((f" {refusal}", "alarm"),))
+            self.draw()
         else:
             self.dismiss(self.grant)
 
     def action_step(self, by: int) -> None:
-        self.grant = self.grant.step(by)
+        self.grant, self._refused = self.grant.step(by), ""
         self.draw()
 
     def action_longer(self) -> None:
-        self.grant = self.grant.longer()
+        self.grant, self._refused = self.grant.longer(), ""
         self.draw()
 
     def action_cancel(self) -> None:

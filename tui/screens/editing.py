@@ -148,7 +148,8 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         if not refusal and self.query_one("#edit-shown", Block).cut:
             refusal = "it is too long to be shown whole in this window"
         if refusal:
-            self.query_one("#dialog-keys", Bar).draw(((f" {refusal}", "alarm"),))
+            self._problem_told = refusal
+            self.draw()
         else:
             self.dismiss(self.edit)
 

@@ -1,39 +1,31 @@
 """The screen that is open all day: the lists, and the full text of what is selected.
 
-It draws the view and turns keys into outcomes of `tui/deciding.py`; what is to be done is handed to the app. Nothing
-can be focused but the filter, so that every key means the same wherever the eye is.
+It draws the view; the keys that decide are in `screens/dealing.py`. Nothing can be focused but the filter, so that
+every key means the same wherever the eye is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, assert_never
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from bastion.control import wire
-from tui import columns, deciding, keys, lines
+from tui import columns, keys, lines
 from tui.documents import empty_document, request_document, session_document
-from tui.editing import Edit
-from tui.granting import Grant
 from tui.items import Item
 from tui.order import Pane
 from tui.paper import Document, Parts
-from tui.screens.dialogs import DenyScreen, EscalateScreen, KillScreen, ModeScreen
-from tui.screens.editing import EditScreen
-from tui.screens.freezing import FreezeScreen
+from tui.screens.dealing import Dealing
 from tui.screens.records import SCREENS
 from tui.widgets.bars import Bar
 from tui.widgets.rows import RowList
 from tui.widgets.text import TextView
 from tui.words import amount, cell
-
-if TYPE_CHECKING:
-    from tui.app import BastionConsole
 
 NOTHING = {
     Pane.QUEUE: ("Nothing is held.", "A request that needs you appears here and rings the bell."),
@@ -43,10 +35,8 @@ NOTHING = {
 NOTHING_MATCHES = ("Nothing here matches the filter.", "Esc clears it.")
 
 
-class MainScreen(Screen[None], inherit_bindings=False):
+class MainScreen(Dealing, inherit_bindings=False):
     """Lists and text."""
-
-    app: BastionConsole
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.bindings(keys.DECIDE, keys.LISTS, keys.SCREENS, keys.TEXT, keys.CONSOLE),
@@ -125,7 +115,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
                 self.query_one(f"#columns-{pane}", Bar).draw(((columns.header(pane, rows.size.width), "label"),))
                 rows.draw(wall)
         headline = self.query_one("#headline", Bar)
-        headline.draw(*lines.headline(view.current, wall, headline.size.width))
+        same = len(view.identical(view.current)) if isinstance(view.current, Item) and view.current.held else 0
+        headline.draw(*lines.headline(view.current, wall, headline.size.width, same))
         text = self.query_one(TextView)
         shown = (view.pane, view.selected(view.pane))
         known = view.backgrounds.get(view.current.id) if view.current else None
@@ -171,88 +162,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
             return current
         return None
 
-    # --- deciding
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The second key exists only while it is asked for, Esc while there is a filter; all else always does."""
         if action == "confirm":
             return self.armed() is not None
         return self._filtering() if action == "clear_filter" else True
-
-    def action_approve(self) -> None:
-        self._do(deciding.approve(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_confirm(self) -> None:
-        self._do(deciding.confirm(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_remember(self) -> None:
-        self._do(deciding.remember(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_deny(self) -> None:
-        self._do(deciding.deny(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_mode(self) -> None:
-        self._do(deciding.mode(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_edit(self) -> None:
-        self._do(deciding.edit(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_escalate(self) -> None:
-        self._do(deciding.escalate(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_snooze(self) -> None:
-        self._do(deciding.snooze(self.app.view, self.app.feed.me, self.app.pressed, self.app.daemon_time))
-
-    def action_freeze(self) -> None:
-        self._do(deciding.freeze(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def action_kill(self) -> None:
-        self._do(deciding.kill(self.app.view, self.app.feed.me, self.app.pressed))
-
-    def _do(self, outcome: deciding.Outcome, reason: str = "") -> None:
-        match outcome:
-            case deciding.Cast(info=info, choice=choice, mode=mode, seconds=seconds):
-                self.app.cast_vote(info, choice, reason, mode, seconds)
-            case deciding.Ask(why=why):
-                self.app.armed_why = why
-            case deciding.AskReason(item=item):
-                self.app.push_screen(DenyScreen(item), lambda reason: self._denied(item, reason))
-            case deciding.AskMemory(item=item):
-                self.app.ask_memory(item)
-            case deciding.AskMode(grant=grant):
-                self.app.push_screen(ModeScreen(grant), self._granted)
-            case deciding.AskEdit(item=item):
-                self.app.push_screen(EditScreen(item), self._edited)
-            case deciding.AskEscalation(item=item):
-                self.app.push_screen(EscalateScreen(item), lambda reason: self.app.escalate(item, reason))
-            case deciding.Snooze(item=item, until=until):
-                self.app.snooze(item, until)
-            case deciding.AskFreeze():
-                self.app.push_screen(FreezeScreen(), self.app.freeze)
-            case deciding.AskKill(session=session):
-                self.app.push_screen(KillScreen(session), lambda what: self.app.end(session, what or ""))
-            case deciding.Refused(words=words):
-                self.app.tell(words, "warning")
-            case _:
-                assert_never(outcome)
-        self.draw()
-
-    def _denied(self, item: Item, reason: str | None) -> None:
-        if reason is not None:
-            self._do(deciding.denial(self.app.view, item, self.app.feed.me), reason)
-
-    def _edited(self, edit: Edit | None) -> None:
-        if edit is None:
-            return
-        outcome = deciding.edited(self.app.view, edit, self.app.feed.me, self.app.pressed)
-        if isinstance(outcome, deciding.Cast):
-            self.app.put_edit(edit)
-        else:
-            self._do(outcome)
-
-    def _granted(self, grant: Grant | None) -> None:
-        if grant is not None:
-            self._do(deciding.granted(self.app.view, grant, self.app.feed.me, self.app.pressed))
 
     # --- moving
 

@@ -37,7 +37,7 @@ async def test_a_request_that_comes_by_itself_waits_700_ms(console: Open, after:
 
 async def test_a_key_pressed_before_the_change_and_handled_after_it_does_nothing(console: Open) -> None:
     """The loop was busy: by the app's clock the key is handled 2 s after the change, but it was pressed before it."""
-    async with console(Bastion([], [])) as it:
+    async with console(Bastion([], []), latency=True) as it:
         late = events.Key("a", "a")
         late.time = time.monotonic() - 3
         it.bastion.put(request(MEDIUM))
