@@ -71,6 +71,7 @@ def _console(order: dict[str, Any]) -> str:
     """Runs it; returns what went wrong, as Python tells it."""
     from bastion.control.endpoints import Inherited
     from tui.app import BastionConsole
+    from tui.messages import Kept
 
     lent: list[LentSigner] = []
     link = Inherited(order["control"])
@@ -82,12 +83,20 @@ def _console(order: dict[str, Any]) -> str:
         client = await Client.open(link)
         app.view.barred = await _why_barred(client, order, lent)
         client.signer = lent[0] if lent else None
+        app.post_message(Kept(await _preferences(client)))
         client.unsigned, app.view.unsigned_way = True, order["way"]  # counts where policy accepts it, and nowhere else
         return client
 
-    app = BastionConsole(connect, order["title"])
+    app = BastionConsole(connect, order["title"], served=True)
     app.run()
     return app.failure
+
+
+async def _preferences(client: Client) -> str:
+    """How this person wants the console, as the bastion keeps it."""
+    from bastion.control import wire
+
+    return (await client.call(wire.ShowPreferences, wire.PreferencesInfo)).text
 
 
 async def _why_barred(client: Client, order: dict[str, Any], lent: list[LentSigner]) -> str:

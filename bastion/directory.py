@@ -63,6 +63,7 @@ ENTRY_TYPES = (
     "target.removed",
     "whitelist.added",
     "whitelist.removed",
+    "preferences.set",
     *ACCESS_TYPES,
 )
 """What `apply` understands; the rest of the ledger does not concern the directory."""
@@ -101,6 +102,8 @@ class Directory:
     identities: dict[str, Identity] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
     whitelist: dict[str, WhitelistEntry] = field(default_factory=dict)
+    preferences: dict[str, str] = field(default_factory=dict)
+    """How approvers want their console (control/preferences.py), by identity."""
     _by_key: dict[str, str] = field(default_factory=dict)
     _statements: set[str] = field(default_factory=set)
     _by_command: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
@@ -183,6 +186,9 @@ class Directory:
                 self._remember(added)
             case "whitelist.removed":
                 self._forget(str(body["id"]))
+            case "preferences.set":
+                self.preferences[str(body["by"])] = str(body["text"])
+                self._statements.add(str(body["statement"]))
             case _:
                 self.access.apply(kind, body)
 
@@ -309,6 +315,12 @@ class Directory:
             "by": entry.by,
             "statement": statement,
         }
+
+    def plan_preferences(self, by: str, text: str, statement: str) -> Body:
+        """Body of `preferences.set`, but for how `statement` was signed. Raises Conflict."""
+        if statement in self._statements:
+            raise Conflict("this statement was used before", "sign a new one")
+        return {"by": by, "text": text, "statement": statement}
 
     def plan_forgetting(self, entry_id: str) -> Body:
         """Body of `whitelist.removed`; the id may be shortened while unique. Raises NotFound or Conflict."""

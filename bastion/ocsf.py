@@ -119,6 +119,7 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
     "group.removed": _entity("Approver group", 4, 3),
     "whitelist.added": _entity("Whitelist entry", 1, 3, "id"),
     "whitelist.removed": _entity("Whitelist entry", 4, 2, "id"),
+    "preferences.set": _entity("Preferences", 3, 1, "by"),
     "freeze.set": _entity("Freeze", 1, 4, "id"),
     "freeze.lifted": _entity("Freeze", 4, 4, "id"),
     "policy.loaded": _entity("Policy", 3, 3),

@@ -42,6 +42,8 @@ from recorder.votes import (
     DECISION,
     EDIT,
     EDIT_FIELDS,
+    PREFERENCES,
+    PREFERENCES_FIELDS,
     VOTE_FIELDS,
     WHITELIST,
     WHITELIST_FIELDS,
@@ -177,6 +179,7 @@ class Rules:
             "target.removed": self._target_removed,
             "whitelist.added": self._whitelist_added,
             "whitelist.removed": self._whitelist_removed,
+            "preferences.set": self._preferences_set,
             "daemon.started": lambda _, __, ___: self._policies.started(),
             "policy.loaded": lambda row, _, payload: self._policies.loaded(row.body, payload("policy")),
             "group.set": lambda row, _, __: self._policies.group(row.body),
@@ -253,6 +256,13 @@ class Rules:
         longest, ends = LONGEST_US[said["tier"]], int(said["expires"])
         if longest and (not ends or ends > row.t + longest + CLOCKS_US):
             raise Violation(f"a whitelist entry of tier {said['tier']} lasts longer than it may")
+
+    def _preferences_set(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        _, said = self._people.signed(row.body, PREFERENCES, PREFERENCES_FIELDS)
+        if said["origin"] != row.origin:
+            raise Violation("the preferences were signed for another ledger")
+        if said["text"] != row.body.get("text"):
+            raise Violation("the preferences are not those that were signed")
 
     def _whitelist_removed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         if self._whitelist.pop(str(row.body.get("id")), None) is None:

@@ -16,6 +16,7 @@ from recorder import sshsig
 DECISION = "decision@agent-bastion"
 WHITELIST = "whitelist@agent-bastion"
 EDIT = "edit@agent-bastion"
+PREFERENCES = "preferences@agent-bastion"
 """SSHSIG namespaces: a signature for one is none for the other."""
 
 VOTE_FIELDS = frozenset({"checkpoint", "choice", "digest", "expires", "origin", "proposal", "reason", "request", "v"})
@@ -23,6 +24,7 @@ MODE_FIELDS = frozenset({"mode", "seconds"})
 """Of a vote that grants what may be typed into the command; both or none."""
 EDIT_FIELDS = frozenset({"checkpoint", "command", "digest", "expires", "origin", "proposal", "reason", "request", "v"})
 """`command` is the SHA-256 (hex) of the bytes that an approver wrote in place of the agent's."""
+PREFERENCES_FIELDS = frozenset({"checkpoint", "expires", "origin", "text", "v"})
 WHITELIST_FIELDS = frozenset(
     ["checkpoint", "code", "command", "env", "expires", "identity", "login", "origin", "pattern", "target", "tier", "v"]
 )

@@ -29,6 +29,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "request.edit": ("request edit", "EditRequest"),
     "request.snooze": ("request snooze", "SnoozeRequest"),
     "request.escalate": ("request escalate", "EscalateRequest"),
+    "console.preferences": ("preferences set", "SetPreferences"),
     "session.watch": ("session watch", "WatchSession"),
     "session.kill": ("session kill", "KillSession"),
     "watch.kill": ("session kill", "KillSession"),

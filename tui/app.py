@@ -20,16 +20,17 @@ from typing import Any, ClassVar
 from textual import events, on
 from textual.binding import Binding, BindingType
 
-from bastion import errors
 from bastion.control import wire
 from bastion.covering import visible_line
 from bastion.model import Choice
 from tui import deciding, keys, messages, outcomes
 from tui.background import Background, told
+from tui.choices import known_theme, typed
 from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
 from tui.items import Item
 from tui.lines import Link, frozen_badge, silent_badge
+from tui.look import Look
 from tui.palette import Commands
 from tui.remembering import Memory, remember
 from tui.screens import Drawn
@@ -39,7 +40,6 @@ from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
-from tui.sealed import Sealed
 from tui.themes import THEMES
 from tui.view import View
 from tui.words import amount, cell, duration, ending
@@ -47,24 +47,17 @@ from tui.words import amount, cell, duration, ending
 VERBS = {Choice.APPROVE: "approving", Choice.DENY: "denying"}
 
 
-def typed(confirm: str) -> bool:
-    """Whether high risk takes the target's name, typed, by the word of a configuration. Raises UsageError."""
-    if confirm not in ("", "key", "target"):
-        raise errors.UsageError(f"confirm is {visible_line(confirm, 40)}", "key or target")
-    return confirm == "target"
-
-
 HANGUP = 129
 """Exit status of a program that SIGHUP ended, as a shell tells it (128 + 1)."""
 
 
-class BastionConsole(Sealed, inherit_bindings=False):
+class BastionConsole(Look, inherit_bindings=False):
     """The approver's console. `connect` makes a connection; everything else is optional.
 
     `title` is shown in the first row (where one is connected to); `keymap` maps ids of `tui/keys.py` to keys; `theme`
     is the name of a Textual theme; `confirm` says what approves high risk: `key` (a second one), or `target` (its name,
-    typed). `clock` (seconds, monotonic) and `wall` (microseconds since the epoch) can be
-    replaced for tests. Raises UsageError for an unknown theme, id or
+    typed). `served`: over ssh, where the preferences count that the bastion keeps. `clock` (seconds, monotonic) and
+    `wall` (microseconds since the epoch) can be replaced for tests. Raises UsageError for an unknown theme, id or
     `confirm`, or a second key that is the first.
     """
 
@@ -100,11 +93,13 @@ class BastionConsole(Sealed, inherit_bindings=False):
         keymap: Mapping[str, str] | None = None,
         theme: str = "",
         confirm: str = "",
+        served: bool = False,
     ) -> None:
         # Textual removes colours altogether only for terminals' own ones, so those it is where NO_COLOR is set.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.bastion_title = title
         self.clock, self.wall = clock, wall
+        self.served = served
         self.view = View()
         self.view.typed = typed(confirm)
         self.feed = Feed(connect, self.post_message)
@@ -124,9 +119,7 @@ class BastionConsole(Sealed, inherit_bindings=False):
         """Requests whose background is being asked for."""
         for own in THEMES:
             self.register_theme(own)
-        if theme and theme not in self.available_themes:
-            raise errors.UsageError(f"no theme {theme}", f"one of {', '.join(sorted(self.available_themes))}")
-        self.theme = theme or ("ansi-dark" if self.no_color else THEMES[0].name)
+        self.theme = known_theme(theme) or ("ansi-dark" if self.no_color else THEMES[0].name)
         self.keymap_ids = keys.checked(keymap or {})
         self.set_keymap(self.keymap_ids)
 
@@ -290,10 +283,6 @@ class BastionConsole(Sealed, inherit_bindings=False):
         self.view.voting |= {info.id for info in infos}
         self.tell(f"approving {amount(len(infos), 'identical request')}: being signed and sent, one by one ...")
         self.run_worker(self.feed.approve_each(infos), name="votes")
-
-    def key_of(self, id: str) -> str:
-        """The keys that do this, as they are mapped here."""
-        return self.keymap_ids.get(id, keys.DEFAULTS[id])
 
     def once(
         self, call: type[wire.Call], result: Any, done: str, then: Callable[[], object] | None = None, **fields: Any

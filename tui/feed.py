@@ -53,6 +53,9 @@ class Connection(Protocol):
     ) -> wire.WhitelistInfo:
         """Signs and sends a whitelist entry. Raises bastion.errors."""
 
+    async def prefer(self, text: str, /) -> wire.PreferencesInfo:
+        """Signs and keeps the caller's preferences. Raises bastion.errors."""
+
     async def close(self) -> None: ...
 
 
@@ -178,6 +181,18 @@ class Feed:
             return error
         self._post(messages.Voted(after, choice))
         return None
+
+    async def prefer(self, text: str) -> None:
+        """Has preferences kept; how it went is posted."""
+        try:
+            if self._client is None:
+                raise errors.Unreachable("not connected")
+            kept = await self._client.prefer(text)
+        except Exception as error:  # noqa: BLE001 - a signer can fail in any way; the person must read how
+            self._post(messages.Told(f"nothing was kept: {words_of(error)}", "bad"))
+        else:
+            self._post(messages.Kept(kept.text))
+            self._post(messages.Told("kept, for every console over ssh from now on", "good"))
 
     async def recheck(self, requests: tuple[str, ...]) -> None:
         """Asks again for requests that were held here and that the daemon did not speak of after a new connection."""

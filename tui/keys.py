@@ -86,6 +86,13 @@ CONSOLE = (
     Key("console.palette", "colon,ctrl+p", "app.command_palette", "", "all commands, by what they do"),
     Key("console.reconnect", "r", "reconnect", "", "connect again now"),
     Key("console.theme", "t", "theme", "", "next theme (dark, light, the terminal's own colours)"),
+    Key(
+        "console.preferences",
+        "P",
+        "preferences",
+        "",
+        "your keys and theme over ssh: the bastion keeps them, you sign them",
+    ),
     Key("console.quit", "q", "app.quit", "quit", "leave; held requests stay held"),
 )
 BULK = (

@@ -59,6 +59,13 @@ class VoteFailed(Message):
 
 
 @dataclass
+class Kept(Message):
+    """What the bastion keeps of how this person wants the console over ssh."""
+
+    text: str
+
+
+@dataclass
 class Told(Message):
     """Something for the notice line."""
 

@@ -216,6 +216,7 @@ class Bastion:
         """Mode and seconds of each vote."""
         """Request, choice and reason of every vote that arrived."""
         self.remembered: list[wire.WhitelistInfo] = []
+        self.preferences = ""
         self.freezes: list[wire.FreezeInfo] = []
         self.tried: wire.RequestInfo | None = None
         """While set, how every edit would be judged."""
@@ -274,6 +275,8 @@ class Bastion:
                 return sample_answers.background(self.requests[id], ended, NOW)
             case wire.TryEdit(request=id, command=command):
                 return self.tried or sample_answers.edited(self.requests[id], command, "ana", "")
+            case wire.ShowPreferences():
+                return wire.PreferencesInfo(identity="ana", text=self.preferences)
             case wire.ShowPolicy():
                 return msgspec.structs.replace(sample_answers.policy(), freezes=self.freezes)
             case wire.LedgerHead():
@@ -407,6 +410,10 @@ class SampleClient:
         self.bastion.change(info.id, state="withdrawn", decided=NOW, edited=made.id, decision_reason="edited by ana")
         self.bastion.put(made)
         return made
+
+    async def prefer(self, text: str, /) -> wire.PreferencesInfo:
+        self.bastion.preferences = text
+        return wire.PreferencesInfo(identity=self.welcome.identity, text=text)
 
     async def remember(
         self, proposal: wire.ProposalInfo, /, *, pattern: str, everywhere: bool, expires: int

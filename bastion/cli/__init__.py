@@ -49,6 +49,7 @@ NOUNS = {
     "policy": "Rules: lint, check, explain, test.",
     "whitelist": "Exact commands that run without asking again.",
     "tui": "The approver's console.",
+    "preferences": "Your keys and theme for the console over ssh.",
 }
 """Every noun with its line in the help. Each is a file in this package (- as _) with a `command`."""
 

@@ -18,6 +18,7 @@ from bastion.control.editing import Editing
 from bastion.control.figures import Figures
 from bastion.control.house import House
 from bastion.control.keeping import Keeping
+from bastion.control.preferring import Preferring
 from bastion.control.remembering import Remembering
 from bastion.control.server import Connection
 from bastion.control.viewing import Viewing
@@ -41,7 +42,7 @@ class Calls:
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
         channels, figures = Channels(house), Figures(house)
-        keeping = Keeping(house)
+        keeping, preferring = Keeping(house), Preferring(house)
         self._table: dict[type[wire.Call], tuple[frozenset[Role], Handler]] = {
             wire.ListRequests: (EVERYBODY, deciding.list_requests),
             wire.ShowRequest: (EVERYBODY, deciding.show_request),
@@ -90,6 +91,8 @@ class Calls:
             wire.ListGroups: (EVERYBODY, administering.list_groups),
             wire.SetGroup: (LOCAL, administering.perform),
             wire.RemoveGroup: (LOCAL, administering.perform),
+            wire.ShowPreferences: (EVERYBODY, preferring.show_preferences),
+            wire.SetPreferences: (DECIDES, preferring.set_preferences),
             wire.PlanRedaction: (ADMINISTERS, keeping.plan_redaction),
             wire.Redact: (ADMINISTERS, keeping.redact),
             wire.PlaceHold: (KEEPS, keeping.place_hold),

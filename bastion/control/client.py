@@ -14,6 +14,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import TypeVar
@@ -34,6 +35,9 @@ CALL_SECONDS = 60.0
 
 PUSH_LIMIT = 8192
 """Pushes that nobody has taken yet. Eight times what the daemon queues: past it this client is at fault."""
+
+PREFER_SECONDS = 600
+"""How long signed preferences may be on their way."""
 
 HANG_UP_SECONDS = 2.0
 """For closing in good order; then the connection is cut."""
@@ -280,6 +284,22 @@ class Client:
         )
         signature = await signer.sign(statement, wire.WHITELIST_NAMESPACE)
         return await self.call(wire.AddWhitelist, wire.WhitelistInfo, statement=statement, signature=signature)
+
+    async def prefer(self, text: str) -> wire.PreferencesInfo:
+        """Sign and keep how the caller wants the console over ssh; `text` as control.preferences writes it, empty:
+        nothing. Raises UsageError without a key or for what does not read, NotAllowed, Conflict.
+        """
+        signer = self._signer()
+        statement = _encode(
+            statements.PreferencesStatement(
+                origin=self.welcome.origin,
+                text=text,
+                expires=time.time_ns() // 1000 + PREFER_SECONDS * 1_000_000,
+                checkpoint=self._checkpoint(),
+            )
+        )
+        signature = await signer.sign(statement, wire.PREFERENCES_NAMESPACE)
+        return await self.call(wire.SetPreferences, wire.PreferencesInfo, statement=statement, signature=signature)
 
     def _signer(self) -> Signer:
         if self.signer is None:

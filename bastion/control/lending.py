@@ -28,7 +28,7 @@ import asyncssh
 
 from bastion.control import signing
 from bastion.control.lines import ByteReader, ByteWriter
-from bastion.control.wire import DECISION_NAMESPACE, EDIT_NAMESPACE, WHITELIST_NAMESPACE
+from bastion.control.wire import DECISION_NAMESPACE, EDIT_NAMESPACE, PREFERENCES_NAMESPACE, WHITELIST_NAMESPACE
 from bastion.errors import Unreachable, UsageError
 from bastion.model import PublicKey
 
@@ -45,7 +45,9 @@ FAILURE = b"\x05"
 ASK_IDENTITIES, IDENTITIES, ASK_SIGNATURE, SIGNATURE = 11, 12, 13, 14
 RSA_SHA2_512 = 4
 
-NAMESPACES = frozenset(each.encode() for each in (DECISION_NAMESPACE, EDIT_NAMESPACE, WHITELIST_NAMESPACE))
+NAMESPACES = frozenset(
+    each.encode() for each in (DECISION_NAMESPACE, EDIT_NAMESPACE, PREFERENCES_NAMESPACE, WHITELIST_NAMESPACE)
+)
 
 
 def frame(message: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What an approver signs: canonical text of a vote, of an edit, or of a whitelist entry. Pure.
+"""What an approver signs: canonical text of a vote, an edit, a whitelist entry, preferences. Pure.
 
 A statement is canonical JSON (RFC 8785 profile: ASCII keys sorted, no floats, 64-bit numbers as strings). The signature
 is an SSHSIG over these bytes under a namespace of its own, so that it cannot be taken for another kind of signature.
@@ -86,7 +86,19 @@ class EditStatement:
     checkpoint: str
 
 
-Statement = VoteStatement | EditStatement | WhitelistStatement
+@dataclass(frozen=True, slots=True)
+class PreferencesStatement:
+    """How somebody wants their console over ssh."""
+
+    origin: str
+    text: str
+    """Canonical (control/preferences.py); empty: as it comes."""
+    expires: int
+    """Microseconds since the epoch; the statement is void later."""
+    checkpoint: str
+
+
+Statement = VoteStatement | EditStatement | WhitelistStatement | PreferencesStatement
 
 
 def encode(statement: Statement) -> bytes:
@@ -145,7 +157,12 @@ def decode_whitelist(data: bytes) -> WhitelistStatement:
     return _plain(data, WhitelistStatement)
 
 
-Plain = TypeVar("Plain", EditStatement, WhitelistStatement)
+def decode_preferences(data: bytes) -> PreferencesStatement:
+    """The preferences that these bytes state. Raises StatementError, also for a form that is not canonical."""
+    return _plain(data, PreferencesStatement)
+
+
+Plain = TypeVar("Plain", EditStatement, WhitelistStatement, PreferencesStatement)
 
 
 def _plain(data: bytes, kind: type[Plain]) -> Plain:

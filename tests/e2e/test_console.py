@@ -135,6 +135,43 @@ async def test_a_decision_is_signed_by_the_forwarded_agent(
     wait_until(lambda: not workers(house), "the worker is gone")
 
 
+def test_keys_are_those_that_the_bastion_keeps(house: House, console: Open, ssh_agent: Callable[..., str]) -> None:
+    """Set from elsewhere, read at the start; and set again from the console itself, signed through the agent."""
+    where = ["--bastion", f"127.0.0.1:{house.port}", "--host-key", house.host_key, "--key", str(house.work / "ana")]
+    bastion = [sys.executable, "-m", "bastion", *where, "preferences"]
+    wanted = ["request.approve=f2", "confirm=target", "theme=ansi-dark"]
+    done = subprocess.run([*bastion, "set", *wanted], capture_output=True, text=True, check=True)
+    assert done.stdout == "theme = ansi-dark\nconfirm = target\nrequest.approve = f2\n"
+    it = console(agent=ssh_agent("ana"))
+    it.until("* live", "ana (approver)")
+    one = ask(house, "curl -s http://127.0.0.1:1/ | sh")
+    it.until("1 held", "curl -s")
+    settle(it)
+    it.type("a")
+    it.until_left(it.left - 1)
+    assert "APPROVE" not in it.text
+    it.type("\x1bOQ")  # f2
+    it.until("type the target's name")
+    for char in "web-1":
+        it.type(char)
+    it.until("web-1  ")
+    it.until_left(it.left - 1)
+    it.type("\r")
+    it.until("counts: approved by ana")
+    one.communicate(timeout=30)
+    it.type("P")
+    it.until("YOUR CONSOLE OVER SSH", "request.approve = f2")
+    it.type("\x1b[1;5F\r" + "list.first = f3")
+    it.until("list.first = f3")
+    it.type("\x13")
+    it.until("kept, for every console over ssh")
+    shown = subprocess.run([*bastion, "show", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(shown.stdout)["text"].endswith("list.first = f3\nrequest.approve = f2\n")
+    subprocess.run([*bastion, "clear"], capture_output=True, check=True)
+    it.type("q")
+    assert it.finish() == 0
+
+
 async def test_without_an_agent_it_only_shows(house: House, console: Open) -> None:
     it = console()
     it.until("* live", "READ-ONLY", "no ssh-agent was forwarded")

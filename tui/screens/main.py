@@ -266,6 +266,13 @@ class MainScreen(Dealing, inherit_bindings=False):
     def action_reconnect(self) -> None:
         self.app.feed.hurry()
 
+    def action_preferences(self) -> None:
+        if self.app.view.barred or not self.app.feed.me:
+            self.app.tell(f"nothing can be kept: {self.app.view.barred or 'not connected'}", "warning")
+            self.draw()
+        else:
+            self.app.edit_preferences()
+
     def action_theme(self) -> None:
         self.app.next_theme()
         self.draw()

@@ -98,6 +98,10 @@ from bastion.control.wire.messages import failed as failed
 from bastion.control.wire.messages import failure as failure
 from bastion.control.wire.messages import id_of as id_of
 from bastion.control.wire.messages import reply as reply
+from bastion.control.wire.preferences import PREFERENCES_NAMESPACE as PREFERENCES_NAMESPACE
+from bastion.control.wire.preferences import PreferencesInfo as PreferencesInfo
+from bastion.control.wire.preferences import SetPreferences as SetPreferences
+from bastion.control.wire.preferences import ShowPreferences as ShowPreferences
 from bastion.control.wire.queue import EditRequest as EditRequest
 from bastion.control.wire.queue import EscalateRequest as EscalateRequest
 from bastion.control.wire.queue import SnoozeRequest as SnoozeRequest

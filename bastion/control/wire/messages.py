@@ -44,6 +44,7 @@ from bastion.control.wire.estate import (
     RevokeIdentity,
 )
 from bastion.control.wire.figures import ListPresence, PresenceChanged, ShowStats
+from bastion.control.wire.preferences import SetPreferences, ShowPreferences
 from bastion.control.wire.queue import EditRequest, EscalateRequest, SnoozeRequest, TryEdit
 from bastion.control.wire.record import LedgerHead, ListLedger, ProveHead
 from bastion.control.wire.replay import ReadMoment, ReadTimeline
@@ -71,6 +72,8 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 
 AnyCall = (
     ListRequests
+    | SetPreferences
+    | ShowPreferences
     | PlanRedaction
     | Redact
     | PlaceHold

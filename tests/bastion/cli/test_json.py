@@ -74,6 +74,10 @@ def infos() -> dict[str, msgspec.Struct]:
             request,
         ),
         **dict.fromkeys(("session list", "session show", "session kill"), session_info("s-1")),
+        **dict.fromkeys(
+            ("preferences show", "preferences set", "preferences clear"),
+            wire.PreferencesInfo(identity="ana", text="theme = nord\n"),
+        ),
         **dict.fromkeys(("whitelist list", "whitelist add", "whitelist remove"), whitelist),
         **dict.fromkeys(
             ("grant list", "grant add", "grant revoke"),

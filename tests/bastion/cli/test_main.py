@@ -176,16 +176,19 @@ def test_the_consoles_keys_and_theme_are_the_persons_own(tmp_path: Path, monkeyp
     from bastion.errors import ConfigError
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert reach.console_look() == ("", {})
+    assert reach.console_look() == ("", {}, "")
     path = tmp_path / "agent-bastion" / "client.toml"
     path.parent.mkdir()
-    path.write_text('theme = "bastion-light"\n[keys]\n"request.approve" = "f2"\n')
-    assert reach.console_look() == ("bastion-light", {"request.approve": "f2"})
+    path.write_text('theme = "bastion-light"\nconfirm = "target"\n[keys]\n"request.approve" = "f2"\n')
+    assert reach.console_look() == ("bastion-light", {"request.approve": "f2"}, "target")
     assert reach._client_file(path)["theme"] == "bastion-light"
     path.write_text('[keys]\n"request.aprove" = "f2"\n')
     with pytest.raises(ConfigError, match="unknown key"):
         reach.console_look()
     assert reach._client_file(path)["theme"] == ""
+    path.write_text('confirm = "never"\n')
+    with pytest.raises(ConfigError, match="key or target"):
+        reach.console_look()
 
 
 def test_plain_is_one_fact_a_line(made: Shell) -> None:
