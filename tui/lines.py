@@ -94,8 +94,10 @@ def _aside(view: View) -> Parts:
     return ((f"{words} ", "warning" if view.filter.terms else "quiet"),)
 
 
-def headline(current: Item | wire.SessionInfo | None, now: int, width: int, same: int = 0) -> tuple[Parts, Parts]:
-    """The row above the text: state, id, risk; how many others are identical; what is left and how many have
+def headline(
+    current: Item | wire.SessionInfo | None, now: int, width: int, same: int = 0, key: str = "i"
+) -> tuple[Parts, Parts]:
+    """The row above the text: state, id, risk; how many others are identical, and the key for them; what is left and how many have
     approved."""
     if current is None:
         return ((" nothing selected", "quiet"),), ()
@@ -113,7 +115,7 @@ def headline(current: Item | wire.SessionInfo | None, now: int, width: int, same
     if not current.held:
         return left, ()
     if same:
-        left = (*left, (f"  +{same} identical", "warning"))
+        left = (*left, (f"  +{same} identical: {key}", "warning"))
     votes = f"  {approvals(info)} of {amount(info.approvals, 'approval')} " if info.approvals > 1 or info.votes else ""
     remaining = info.expires - now
     cells = max(0, min(30, width - 62))

@@ -17,12 +17,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from bastion.control import wire
+from bastion.model import State
 from tui.deciding import standing, stands
 from tui.granting import MODES, Grant, badge
 from tui.items import Item
+from tui.paper import Parts
 from tui.remembering import Memory
 from tui.widgets.bars import Bar, Block
-from tui.words import cell
+from tui.words import cell, countdown
 
 if TYPE_CHECKING:
     from tui.app import BastionConsole
@@ -33,6 +35,15 @@ REASON_LIMIT = 500
 
 FRAME = 9
 """Rows that a dialog takes beside its text, with a row of what lies under it."""
+
+
+def time_left(info: wire.RequestInfo, now: int) -> Parts:
+    """For the right end of a title: a dialog lies over the row that says it. `now` is the bastion's time."""
+    if info.state != State.HELD:
+        return ()
+    words = countdown(info.expires - now)
+    urgent = words.endswith("!") or words == "due"
+    return ((f" {words} left " if words != "due" else " due ", "alarm" if urgent else "strong"),)
 
 
 class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
@@ -69,7 +80,8 @@ class DenyScreen(ModalScreen[str | None], inherit_bindings=False):
         info = self.item.info
         where = f"{cell(info.login, 16)}@{cell(info.target, 24)}"
         self.query_one("#dialog-title", Bar).draw(
-            ((f" {self.VERB} {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}", "strong"),)
+            ((f" {self.VERB} {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}", "strong"),),
+            time_left(self.app.view.items.get(info.id, self.item).info, self.app.daemon_time),
         )
         self.query_one("#dialog-subject", Bar).draw(
             ((" ", "value"), (cell(info.command, max(10, self.size.width - 6)), "command"))

@@ -116,7 +116,8 @@ class MainScreen(Dealing, inherit_bindings=False):
                 rows.draw(wall)
         headline = self.query_one("#headline", Bar)
         same = len(view.identical(view.current)) if isinstance(view.current, Item) and view.current.held else 0
-        headline.draw(*lines.headline(view.current, wall, headline.size.width, same))
+        key = keys.spelled(self.app.key_of("request.identical"))
+        headline.draw(*lines.headline(view.current, wall, headline.size.width, same, key))
         text = self.query_one(TextView)
         shown = (view.pane, view.selected(view.pane))
         known = view.backgrounds.get(view.current.id) if view.current else None
@@ -144,8 +145,13 @@ class MainScreen(Dealing, inherit_bindings=False):
         if not self.query("#notice"):
             return
         notice, now = self.query_one("#notice", Bar), self.app.clock()
-        below = self.query_one(TextView).below
-        right: Parts = ((f" {amount(below, 'more row')} below: Space ", "warning"),) if below else ()
+        text = self.query_one(TextView)
+        below, rest = text.below, text.rest
+        right: Parts = ()
+        if below:
+            right = ((f" {amount(below, 'more row')} below: Space ", "warning"),)
+        elif rest:
+            right = ((f" {amount(rest, 'row')} about it below: Space ", "quiet"),)
         if (item := self.armed()) is not None:
             where = f"{cell(item.info.login, 16)}@{cell(item.info.target, 20)}"
             words = f" APPROVE {cell(item.id, 12)} on {where}? {self.app.armed_why}: y = yes, any other key = no"

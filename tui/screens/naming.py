@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui import deciding, outcomes
+from tui.screens.dialogs import time_left
 from tui.widgets.bars import Bar
 from tui.words import amount, cell
 
@@ -78,7 +79,7 @@ class NameScreen(ModalScreen["outcomes.AskName | None"], inherit_bindings=False)
         what = cell(info.id, 12) if many == 1 else amount(many, "identical request")
         where = f"{cell(info.login, 16)}@{cell(info.target, NAME_LIMIT)}"
         title = f" APPROVE {what} on {where}? {self.asked.why}"
-        self.query_one("#dialog-title", Bar).draw(((title, "alarm"),), (), "alarm")
+        self.query_one("#dialog-title", Bar).draw(((title, "alarm"),), time_left(info, self.app.daemon_time), "alarm")
         room = max(10, self.size.width - 6)
         self.query_one("#dialog-subject", Bar).draw(((" ", "value"), (cell(command, room), "command")))
         words = (" type the target's name, then Enter approves; Esc goes back", "quiet")

@@ -54,7 +54,7 @@ class PreferencesScreen(ModalScreen[Preferences | None], inherit_bindings=False)
         self.query_one("#dialog-title", Bar).draw(
             ((" YOUR CONSOLE OVER SSH: kept by the bastion, signed by you", "strong"),)
         )
-        words = " theme = ansi-dark, confirm = target, and keys such as request.approve = f2 (? lists the keys)"
+        words = " theme = nord, confirm = target, request.approve = f2 (? lists the keys)"
         self.query_one("#dialog-subject", Bar).draw(((words, "value"),))
         told = (
             (f" {self._problem}", "warning")

@@ -64,7 +64,7 @@ class RowList(ScrollView, Painted, can_focus=False):
         self.draw(self.now)
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width  # without the scrollbar, which comes with the first row too many
         rows = self.model.rows(self.pane)
         at = y + round(self.scroll_y)
         if at >= len(rows) or (one := self.model.thing(rows[at])) is None:

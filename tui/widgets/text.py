@@ -64,6 +64,11 @@ class TextView(ScrollView, Painted, can_focus=False):
         """Rows of the text that must be read that are below the screen."""
         return self.document.source_below(round(self.scroll_y) + self.size.height)
 
+    @property
+    def rest(self) -> int:
+        """All rows that are below the screen."""
+        return max(0, len(self.document) - round(self.scroll_y) - self.size.height)
+
     def page(self, pages: int) -> None:
         """Scrolls by whole pages, one row less so that the eye finds its place."""
         self.line(pages * max(1, self.size.height - 1))

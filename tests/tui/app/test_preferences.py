@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual import events
+
 from tests.tui.conftest import Open, three
 from tui import messages
 
@@ -49,10 +51,13 @@ async def test_they_are_written_and_kept(console: Open) -> None:
     async with console(three(), served=True) as it:
         await it.press("P")
         await it.told("YOUR CONSOLE OVER SSH", "theme = bastion-dark")
-        await it.press("ctrl+end", *"request.approve", "space", "equals_sign", "space", *"y", "ctrl+s")
+        await it.press("ctrl+end")
+        it.app.post_message(events.Paste("request.approve = y"))
+        await it.told("request.approve = y")
+        await it.press("ctrl+s")
         await it.told("need different keys")
         assert it.bastion.preferences == ""
-        await it.press("backspace", *"f2", "ctrl+s")
+        await it.press("backspace", "f", "2", "ctrl+s")
         await it.told("kept, for every console over ssh")
         assert it.bastion.preferences == "theme = bastion-dark\nrequest.approve = f2\n"
         await it.press("down", "f2")
