@@ -97,8 +97,8 @@ def _aside(view: View) -> Parts:
 def headline(
     current: Item | wire.SessionInfo | None, now: int, width: int, same: int = 0, key: str = "i"
 ) -> tuple[Parts, Parts]:
-    """The row above the text: state, id, risk; how many others are identical, and the key for them; what is left and how many have
-    approved."""
+    """The row above the text: state, id, risk; how many others are identical, and the key for them; what is left and
+    how many have approved."""
     if current is None:
         return ((" nothing selected", "quiet"),), ()
     if isinstance(current, wire.SessionInfo):
