@@ -44,7 +44,9 @@ class PreferencesScreen(ModalScreen[Preferences | None], inherit_bindings=False)
             yield Bar("dialog-keys")
 
     def on_mount(self) -> None:
-        self.query_one(TextArea).focus()
+        area = self.query_one(TextArea)
+        area.move_cursor(area.document.end)
+        area.focus()
         self.draw()
 
     def draw(self) -> None:

@@ -51,7 +51,6 @@ async def test_they_are_written_and_kept(console: Open) -> None:
     async with console(three(), served=True) as it:
         await it.press("P")
         await it.told("YOUR CONSOLE OVER SSH", "theme = bastion-dark")
-        await it.press("ctrl+end")
         it.app.post_message(events.Paste("request.approve = y"))
         await it.told("request.approve = y")
         await it.press("ctrl+s")
