@@ -348,7 +348,7 @@ async def test_its_time_is_over(tmp_path: Path, sshd: Sshd, echo: list[int], mon
     """Nothing shorter than a minute can be written in a policy; so the daemon's own minute is made short."""
     program = tmp_path / "serve.py"
     program.write_text(
-        "import sys\nfrom bastion.policy import rules, language\nlanguage.FORWARD_SECONDS = 1\n"
+        "import sys\nfrom bastion.policy import rules, clauses\nclauses.FORWARD_SECONDS = 1\n"
         "from bastion.cli import main\nsys.argv[0] = 'bastion'\nmain()\n"
     )
     house = House(tmp_path / "short", f'policy "short" {{\n  version 1\n  forward "127.0.0.1:{PORT}"\n}}\n')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bastion.policy import language
+from bastion.policy import clauses, language
 from bastion.policy.action import read
 from bastion.policy.language import TEST_FACTS, parse
 from bastion.policy.layout import layout
@@ -37,7 +37,7 @@ def test_there_are_examples() -> None:
 
 def test_every_word_is_documented() -> None:
     words = set(re.findall(r"[a-z_]+", DOCS))
-    assert {*language._STATEMENTS, *language._BLOCKS} <= words
+    assert {*clauses.STATEMENTS, *language._OWN, *language._BLOCKS} <= words
     assert vocabulary().tags <= words
     assert words >= TEST_FACTS
 
