@@ -8,24 +8,20 @@ Order of start, each step of which may refuse (P4):
     4. `daemon.started`                                         nothing is served before this is durable
     5. local socket, then SSH
 
-Order of stop: no new connections; every session is cut and its end recorded; `daemon.stopped`; the ledger is closed.
+Order of stop: stopping.py's, and the ledger is closed.
 A kill -9 at any point is step 1-3 of the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import asyncssh
 
 from bastion import __version__, audit, covering, host_authority, ledgerkey
 from bastion.anchoring import Anchoring
@@ -36,25 +32,24 @@ from bastion.config import Config
 from bastion.control import wire
 from bastion.control.archive import Archive
 from bastion.control.calls import Calls
+from bastion.control.connection import Caller
 from bastion.control.house import House
 from bastion.control.pressing import Pressing
-from bastion.control.server import Caller, ControlServer
-from bastion.credentials import exposed
+from bastion.control.server import ControlServer
 from bastion.custody import Custody, Limits
 from bastion.descriptors import room_for
 from bastion.desk import Desk
-from bastion.directory import ENTRY_TYPES, Directory
-from bastion.errors import BastionError, StoreError, StoreStopped, UsageError
+from bastion.errors import StoreError, StoreStopped, UsageError
 from bastion.expiring import Expiring
 from bastion.grants import Grants
 from bastion.inforce import InForce
 from bastion.keeper import Keeper
-from bastion.model import Identity, Verdict
+from bastion.model import Identity
 from bastion.notify.notifier import Notifier
 from bastion.notify.watching import Watching
+from bastion.opening import fold_directory, latest, members_of, open_ledger, read_host_key, recorded, usage_of
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
-from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.presence import Presence
 from bastion.recovery import EXPIRED, take_up
 from bastion.renderer import Renderer
@@ -69,19 +64,11 @@ from bastion.ssh.minting import minting_of
 from bastion.ssh.probing import probe
 from bastion.ssh.services import Services, ShellLimits
 from bastion.ssh.upstream import Pool
-from recorder.entry import Entry
-from recorder.errors import RecorderError, StoreBusy
+from bastion.stopping import wind_down
 from recorder.ledger import Ledger
 from recorder.reader import Reader
-from recorder.recording import TERMINAL_CHUNK, Recording
 
 log = logging.getLogger(__name__)
-
-CHUNK_BYTES = 1 << 20
-"""Of an exec's recording: streams are seldom looked at by the screen, and each chunk costs a ledger entry."""
-
-USAGE_ENTRIES = 100_000
-"""Proposals of the last day that are read at the start, which takes about a second."""
 
 COLLECT_AFTER = (10_000, 20, 10)
 """Objects more than before, and how many looks at younger ones come before one at older ones. Python's own (700, 10,
@@ -90,9 +77,6 @@ COLLECT_AFTER = (10_000, 20, 10)
 SWITCH_SECONDS = 0.001
 """That the loop waits at most for a thread that has the interpreter (the packer of recordings, the ledger's writer), if
 there are no others; Python's own is 5 ms, and each of them is a key's echo later."""
-
-STOP_SECONDS = 10
-"""What sessions get to end when the daemon stops."""
 
 
 def run(config: Config) -> None:
@@ -148,7 +132,7 @@ class Daemon:
         reader = Reader.open(config.store)
         writer = Audit(ledger)
         archive = Archive(reader)
-        clock = Clock(floor=_latest(reader))
+        clock = Clock(floor=latest(reader))
         in_force = InForce(config.policy, writer, approvals=config.approvals, timeout=int(config.timeout_seconds))
         directory = fold_directory(reader)
         taken = await take_up(reader, writer, now=clock.wall(), ticket=config.ticket_seconds)
@@ -307,32 +291,9 @@ class Daemon:
             watching_queue.close()
             house.presence.close()
             await renderer.close()
-            await self._wind_down(acceptor, services, connections, control, anchoring, grants)
+            await wind_down(self._failure, acceptor, services, connections, control, anchoring, grants)
             await notifier.close()
             reader.close()
-
-    async def _wind_down(
-        self,
-        acceptor: asyncssh.SSHAcceptor,
-        services: Services,
-        connections: server.Connections,
-        control: ControlServer,
-        anchoring: Anchoring,
-        grants: Grants,
-    ) -> None:
-        """Nothing new; what runs is cut and its end recorded; then the entry."""
-        acceptor.close()
-        services.sessions.cut_where(lambda _: True, self._failure or "the bastion is stopping", keeps=not self._failure)
-        await _wait_for(services.sessions_at_work, STOP_SECONDS)
-        connections.close()
-        await _wait_for(lambda: set(services.tasks), STOP_SECONDS)
-        await control.close()
-        await anchoring.close()
-        services.broker.close()
-        grants.close()
-        await services.pool.close()
-        with contextlib.suppress(BastionError):
-            await services.audit.write(Draft("daemon.stopped", audit.DAEMON, {}))
 
     def _ledger_failed(self, error: Exception) -> None:
         log.critical("the ledger cannot be written: %s", error)
@@ -343,72 +304,6 @@ class Daemon:
 async def note_console(writer: Audit, identity: str, key: str, client: str) -> None:
     """A console was opened over SSH. Raises StoreError."""
     await writer.write(Draft("console.opened", identity, {"key": key, "client": client}))
-
-
-def open_ledger(config: Config) -> Ledger:
-    """Open the store for writing. Raises StoreError with a sentence that says what to do."""
-    try:
-        return Ledger.open(config.store, key=ledgerkey.signer(config))
-    except StoreBusy as error:
-        raise StoreError(error.message, error.hint or "another daemon, or a command that writes, has it open") from None
-    except RecorderError as error:
-        raise StoreError(error.message, error.hint) from None
-
-
-def fold_directory(reader: Reader) -> Directory:
-    """The directory as the ledger tells it. Raises StoreError."""
-    directory = Directory()
-    try:
-        for entry in reader.entries(types=ENTRY_TYPES):
-            directory.apply(entry.type, entry.body)
-    except RecorderError as error:
-        raise StoreError(error.message, error.hint) from None
-    return directory
-
-
-def recorded(
-    ledger: Ledger, renderer: Renderer, session: str, notify: Callable[[], None], chunk: int = CHUNK_BYTES
-) -> Recording:
-    """A session's recording, and of a terminal's what it shows: rendered beside it, never waited for."""
-    recording = ledger.recording(session, actor=audit.DAEMON, chunk_bytes=chunk, notify=notify)
-    if chunk == TERMINAL_CHUNK:
-        renderer.follow(session)
-    return recording
-
-
-def usage_of(reader: Reader, now: int) -> Usage:
-    """What every identity did lately, so that a restart gives nobody a fresh allowance. Raises StoreError."""
-    usage = Usage()
-    recent: list[Entry] = []
-    try:
-        for entry in reader.newest("request.proposed"):
-            if entry.t < now - KEPT_MICROSECONDS or len(recent) >= USAGE_ENTRIES:
-                break
-            recent.append(entry)
-    except RecorderError as error:
-        raise StoreError(error.message, error.hint) from None
-    for entry in reversed(recent):
-        if entry.body["verdict"] != Verdict.DENY:
-            usage.note(str(entry.body["identity"]), str(entry.body["target"]), entry.t)
-    return usage
-
-
-def members_of(in_force: InForce, directory: Directory, group: str) -> frozenset[str]:
-    """Who is in a group: as the policy in force has it, else as `bastion group` made it."""
-    members = in_force.policy.groups.get(group)
-    return directory.access.groups.get(group, frozenset()) if members is None else members
-
-
-def read_host_key(path: Path) -> asyncssh.SSHKey:
-    """The bastion's own host key. Raises UsageError."""
-    try:
-        if exposed(path):
-            raise UsageError(f"{path} is readable by others", "chmod 600")
-        return asyncssh.read_private_key(path)
-    except OSError as error:
-        raise UsageError(f"cannot read the host key {path}: {error.strerror}", "`bastion init` makes one") from None
-    except asyncssh.KeyImportError as error:
-        raise UsageError(f"the host key {path} is damaged: {error}") from None
 
 
 def spare_what_stays() -> None:
@@ -428,21 +323,3 @@ def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:
         roles=sorted(role.value for role in caller.roles),
         checkpoint=writer.head_note(),
     )
-
-
-def _latest(reader: Reader) -> int:
-    """The wall time of the newest entry: the clock does not go back behind it."""
-    return next((entry.t for entry in reader.newest()), 0)
-
-
-async def _wait_for(tasks: Callable[[], set[asyncio.Task[None]]], seconds: float) -> None:
-    """Until no task is left, new ones included; those that do not end in time are cancelled."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while left := tasks():
-                await asyncio.wait(left)
-    left = tasks()
-    for task in left:
-        log.warning("%s did not end within %d s", task.get_name(), seconds)
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)

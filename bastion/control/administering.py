@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 
 from bastion.control import wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
 from bastion.control.infos import freeze_info, grant_info, group_info, identity_info, target_info
-from bastion.control.server import Connection
 from bastion.control.standing import blasted, listed
 from bastion.control.wishes import WISHES, Context
 from bastion.errors import NotFound

@@ -12,9 +12,9 @@ import asyncio
 from bastion import likeness
 from bastion.audit import Draft
 from bastion.control import standing, wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
 from bastion.control.infos import freeze_info
-from bastion.control.server import Connection
 from bastion.errors import NotFound, UsageError
 from bastion.policy import explain
 from bastion.policy import standing as judged

@@ -13,6 +13,7 @@ from bastion.control import wire
 from bastion.control.administering import Administering
 from bastion.control.background import Background
 from bastion.control.channels import Channels
+from bastion.control.connection import Connection
 from bastion.control.deciding import Deciding
 from bastion.control.editing import Editing
 from bastion.control.figures import Figures
@@ -20,7 +21,6 @@ from bastion.control.house import House
 from bastion.control.keeping import Keeping
 from bastion.control.preferring import Preferring
 from bastion.control.remembering import Remembering
-from bastion.control.server import Connection
 from bastion.control.viewing import Viewing
 from bastion.errors import NotAllowed, UsageError
 from bastion.model import Role

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from bastion.audit import Draft
 from bastion.control import statements, wire
+from bastion.control.connection import Connection
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
-from bastion.control.server import Connection
 from bastion.control.signed import approver, check_origin, signer_of
 from bastion.directory import pick
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError

@@ -11,8 +11,8 @@ import msgspec
 
 from bastion import ids
 from bastion.control import statements, wire
+from bastion.control.connection import Connection
 from bastion.control.house import REASON_LIMIT, House
-from bastion.control.server import Connection
 from bastion.control.signed import check_origin, signer_of
 from bastion.errors import Conflict, NotFound, UsageError
 from bastion.gate.editing import draft, terms

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from bastion.control import wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
-from bastion.control.server import Connection
 
 
 class Figures:

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Iterable
 
 from bastion.control import signing, wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
-from bastion.control.server import Connection
 from bastion.custody import Hold, Old, admins_of, secrets_in
 from bastion.errors import UsageError
 from bastion.model import Identity

@@ -7,9 +7,9 @@ an old one can bring it back.
 from __future__ import annotations
 
 from bastion.control import statements, wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
 from bastion.control.preferences import PreferencesError, parse
-from bastion.control.server import Connection
 from bastion.control.signed import check_origin, signer_of
 from bastion.directory import Body
 from bastion.errors import Conflict, NotAllowed, UsageError

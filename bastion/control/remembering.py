@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 
 from bastion.control import statements, wire
+from bastion.control.connection import Connection
 from bastion.control.house import House
 from bastion.control.infos import whitelist_info
-from bastion.control.server import Connection
 from bastion.control.signed import check_origin, signer_of
 from bastion.directory import LOGIN, Body, WhitelistEntry
 from bastion.errors import Conflict, NotFound, UsageError

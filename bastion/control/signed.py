@@ -8,8 +8,8 @@ own. So whoever gets into the local socket can withhold decisions but cannot mak
 from __future__ import annotations
 
 from bastion.control import signing
+from bastion.control.connection import Caller
 from bastion.control.house import House
-from bastion.control.server import Caller
 from bastion.errors import Conflict, NotAllowed
 from bastion.model import Identity, PublicKey, Role
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from bastion.audit import Draft
 from bastion.control import wire
+from bastion.control.connection import Caller, Connection
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
-from bastion.control.server import Caller, Connection
 from bastion.directory import pick
 from bastion.errors import Conflict, NotAllowed, NotFound
 from bastion.model import Role

@@ -12,7 +12,8 @@ import asyncssh
 import pytest
 
 from bastion.control import wire
-from bastion.control.server import Caller, Connection, ControlServer
+from bastion.control.connection import Caller, Connection
+from bastion.control.server import ControlServer
 from bastion.errors import ConfigError, Conflict
 from bastion.model import Assessment, Request, RequestKind, Role, StdinMode, Tier
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.control import client as module
+from bastion.control import conversation as module
 from bastion.control import statements, wire
 from bastion.control.client import Client
 from bastion.control.endpoints import Local, Remote

@@ -16,16 +16,10 @@ import pytest
 from bastion.control import server as module
 from bastion.control import wire
 from bastion.control.client import Client
+from bastion.control.connection import PUSH_LIMIT, Caller
+from bastion.control.door import SOCKET_PATH_LIMIT
 from bastion.control.endpoints import Local
-from bastion.control.server import (
-    CALLS_IN_FLIGHT,
-    CONNECTIONS,
-    CONNECTIONS_EACH,
-    PUSH_LIMIT,
-    SOCKET_PATH_LIMIT,
-    Caller,
-    ControlServer,
-)
+from bastion.control.server import CALLS_IN_FLIGHT, CONNECTIONS, CONNECTIONS_EACH, ControlServer
 from bastion.errors import BastionError, Conflict, Unreachable, UsageError
 from tests.bastion.control.conftest import until
 
@@ -54,7 +48,7 @@ async def test_the_socket_is_the_administrators_own(bastion: Any, socket_path: P
 
 
 async def test_another_user_is_refused(bastion: Any, socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_peer_uid", lambda _: 12345)  # the suite may not run as root
+    monkeypatch.setattr(module, "peer_uid", lambda _: 12345)  # the suite may not run as root
     reader, writer = await raw(socket_path)
     with contextlib.suppress(ConnectionResetError):  # the hello was not read
         assert await reader.read() == b""
@@ -314,7 +308,7 @@ async def test_output_that_a_watcher_does_not_take_is_bounded(bastion: Any, sock
 async def test_a_client_that_does_not_read_is_cut(
     bastion: Any, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WRITE_SECONDS", 0.05)
+    monkeypatch.setattr("bastion.control.connection.WRITE_SECONDS", 0.05)
     reader, writer = await raw(socket_path)
     await message(reader)
     writer.write(b'{"type":"subscribe","id":1}\n')
