@@ -510,9 +510,22 @@ class _Reader:
             return Word(raw, raw)
         if "\\" in raw.replace("\\$", "").replace("\\\\", "").replace("\\`", "") and "\\\n" in raw:
             raise Differs("continues a line inside a here-document")
-        if "`" in raw.replace("\\`", ""):
-            raise Differs("uses backquotes inside a here-document")  # the grammar takes them for text
+        self._all_seen(node)
         return self._quoted(node, node.start_byte, node.end_byte, depth, raw)
+
+    def _all_seen(self, body: tree_sitter.Node) -> None:
+        """Whatever the shell expands in a here-document is a node right below its body: the grammar takes backquotes
+        for text, and what stands first in a line of `<<-`."""
+        starts = {child.start_byte for child in body.named_children}
+        at = body.start_byte
+        while at < body.end_byte:
+            byte = self.source[at]
+            if byte == 0x60:
+                raise Differs("uses backquotes inside a here-document")
+            if byte == 0x24 and self.source[at + 1 : at + 2] in (b"(", b"{", b"["):
+                if at not in starts:
+                    raise Differs("can be read in two ways")
+            at += 2 if byte == 0x5C else 1
 
     def _assignment(self, node: tree_sitter.Node, depth: int) -> Assignment:
         self._seen.add(node.start_byte)
