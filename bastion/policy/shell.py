@@ -522,9 +522,8 @@ class _Reader:
             byte = self.source[at]
             if byte == 0x60:
                 raise Differs("uses backquotes inside a here-document")
-            if byte == 0x24 and self.source[at + 1 : at + 2] in (b"(", b"{", b"["):
-                if at not in starts:
-                    raise Differs("can be read in two ways")
+            if byte == 0x24 and self.source[at + 1 : at + 2] in (b"(", b"{", b"[") and at not in starts:
+                raise Differs("can be read in two ways")
             at += 2 if byte == 0x5C else 1
 
     def _assignment(self, node: tree_sitter.Node, depth: int) -> Assignment:
