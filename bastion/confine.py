@@ -29,7 +29,7 @@ import platform
 import resource
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -48,6 +48,8 @@ LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 
 LANDLOCK_VERSION, RULE_PATH_BENEATH = 1, 1
 ACCESS_READ_FILE, ACCESS_READ_DIR = 1 << 2, 1 << 3
+ACCESS_OF_FILES = 0b111 | 1 << 14 | 1 << 15
+"""Rights that a single file can have: execute, write, read, truncate, ioctl of devices."""
 ACCESS_FS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 """By version of Landlock's ABI: all rights to files that it knows (<linux/landlock.h>)."""
 ACCESS_NET, SCOPED, SCOPED_SIGNALS = 0b11, 0b11, 0b10
@@ -132,7 +134,8 @@ _FORBIDDEN: dict[str, tuple[int, int]] = {
 """asm/unistd_64.h and asm-generic/unistd.h. clone and clone3 are looked at by their flags, below."""
 
 _CLONE, _CLONE3 = (56, 220), 435
-_CLONE_THREAD = 0x0001_0000
+_CLONE_THREAD, _CLONE_NEW = 0x0001_0000, 0x7E02_0000
+"""<linux/sched.h>; the second are all namespaces."""
 _ARCHITECTURES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
 """Column of the table, and AUDIT_ARCH of <linux/audit.h>."""
 _X32 = 0x4000_0000
@@ -146,8 +149,16 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _EPERM, _ENOSYS = 1, 38
 
 
-def program(machine: str, sockets: Sockets = Sockets.NONE) -> bytes:
-    """The seccomp filter for a machine, as an array of struct sock_filter. Raises NotConfined for another one."""
+def program(
+    machine: str,
+    sockets: Sockets = Sockets.NONE,
+    *,
+    spared: frozenset[str] = frozenset(),
+    besides: Mapping[str, tuple[int, int]] | None = None,
+    forks: bool = False,
+) -> bytes:
+    """The seccomp filter for a machine, as an array of struct sock_filter: without the calls that are spared, with
+    those `besides`; with `forks` new processes are let be, new namespaces are not. Raises NotConfined for another."""
     if machine not in _ARCHITECTURES:
         raise NotConfined(f"the list of system calls for {machine} is not known here")
     column, arch = _ARCHITECTURES[machine]
@@ -162,17 +173,17 @@ def program(machine: str, sockets: Sockets = Sockets.NONE) -> bytes:
         (_RET, 0, 0, _ERRNO | _ENOSYS),  # its flags are out of reach behind a pointer: glibc then falls back to clone
     ]
     families = _FAMILIES[sockets]
-    for name, numbers in _FORBIDDEN.items():
+    for name, numbers in {**_FORBIDDEN, **(besides or {})}.items():
         if name == "socket" and families:
             steps += [(_JEQ, 0, 3 + len(families), numbers[column]), (_LOAD, 0, 0, _ARGUMENT)]
             steps += [(_JEQ, len(families) - number, 0, family) for number, family in enumerate(families)]
             steps += [(_RET, 0, 0, _ERRNO | _EPERM), (_RET, 0, 0, _ALLOW)]
-        elif numbers[column] >= 0 and not (name == "connect" and families):
+        elif numbers[column] >= 0 and name not in spared and not (name == "connect" and families):
             steps += [(_JEQ, 0, 1, numbers[column]), (_RET, 0, 0, _ERRNO | _EPERM)]
     steps += [
         (_JEQ, 0, 3, _CLONE[column]),
         (_LOAD, 0, 0, _ARGUMENT),
-        (_JSET, 1, 0, _CLONE_THREAD),  # a thread is no new process
+        (_JSET, 0, 1, _CLONE_NEW) if forks else (_JSET, 1, 0, _CLONE_THREAD),  # a thread is no new process
         (_RET, 0, 0, _ERRNO | _EPERM),
         (_RET, 0, 0, _ALLOW),
     ]
@@ -196,10 +207,10 @@ def confine(
     libc = ctypes.CDLL(None, use_errno=True)
     _limit(memory, descriptors)
     if os.geteuid() == 0:
-        _drop_capabilities(libc)
-    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
-    _landlock(libc, readable, sockets)
-    _seccomp(libc, sockets)
+        drop_capabilities(libc)
+    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    landlock(libc, ((path, ACCESS_READ_FILE | ACCESS_READ_DIR) for path in readable), sockets)
+    seccomp(libc, program(platform.machine(), sockets))
 
 
 def all_but(*hidden: Path) -> list[Path]:
@@ -225,7 +236,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _check(result: int, what: str) -> int:
+def check(result: int, what: str) -> int:
+    """The result of a call; raises NotConfined where that failed."""
     if result < 0:
         raise NotConfined(f"this kernel refuses {what}: {os.strerror(ctypes.get_errno())}")
     return result
@@ -245,46 +257,50 @@ def _limit(memory: int, descriptors: int) -> None:
         os.nice(5)  # bytes go first, pictures of them second
 
 
-def _drop_capabilities(libc: ctypes.CDLL) -> None:
+def drop_capabilities(libc: ctypes.CDLL) -> None:
     """capset(2): none permitted, effective or inheritable."""
     header = struct.pack("=Ii", 0x2008_0522, 0)
-    _check(libc.capset(header, bytes(24)), "capset")
+    check(libc.capset(header, bytes(24)), "capset")
 
 
-def _landlock(libc: ctypes.CDLL, readable: Iterable[Path], sockets: Sockets) -> None:
-    """landlock(7)"""
-    version = _check(libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION), "Landlock")
+def landlock_version(libc: ctypes.CDLL) -> int:
+    """Of the kernel's ABI. Raises NotConfined where there is none."""
+    return check(libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION), "Landlock")
+
+
+def landlock(libc: ctypes.CDLL, allowed: Iterable[tuple[Path, int]], sockets: Sockets = Sockets.NONE) -> None:
+    """landlock(7): nothing but these rights below these paths. Raises NotConfined."""
+    version = landlock_version(libc)
     rights = ACCESS_FS.get(version, ACCESS_FS[max(ACCESS_FS)])
     net = ACCESS_NET if sockets is Sockets.NONE else 0
     scoped = SCOPED_SIGNALS if sockets is Sockets.DESKTOP else SCOPED  # a bus may have an abstract address
     fields = [rights, net if version >= 4 else 0, scoped if version >= 6 else 0]
     attributes = struct.pack("=QQQ", *fields)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    rules = _check(libc.syscall(LANDLOCK_CREATE, attributes, size, 0), "Landlock")
+    rules = check(libc.syscall(LANDLOCK_CREATE, attributes, size, 0), "Landlock")
     try:
-        for path in readable:
-            _allow(libc, rules, path)
-        _check(libc.syscall(LANDLOCK_RESTRICT, rules, 0), "Landlock")
+        for path, access in allowed:
+            _allow(libc, rules, path, access & rights)
+        check(libc.syscall(LANDLOCK_RESTRICT, rules, 0), "Landlock")
     finally:
         os.close(rules)
 
 
-def _allow(libc: ctypes.CDLL, rules: int, path: Path) -> None:
+def _allow(libc: ctypes.CDLL, rules: int, path: Path, access: int) -> None:
     try:
         spot = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        access = ACCESS_READ_FILE | (ACCESS_READ_DIR if path.is_dir() else 0)
-        rule = struct.pack("=Qi", access, spot)
-        _check(libc.syscall(LANDLOCK_ADD, rules, RULE_PATH_BENEATH, rule, 0), f"a rule for {path}")
+        rule = struct.pack("=Qi", access if path.is_dir() else access & ACCESS_OF_FILES, spot)
+        check(libc.syscall(LANDLOCK_ADD, rules, RULE_PATH_BENEATH, rule, 0), f"a rule for {path}")
     finally:
         os.close(spot)
 
 
-def _seccomp(libc: ctypes.CDLL, sockets: Sockets) -> None:
-    """seccomp(2)"""
-    code = ctypes.create_string_buffer(program(platform.machine(), sockets))
+def seccomp(libc: ctypes.CDLL, program: bytes) -> None:
+    """seccomp(2). Raises NotConfined."""
+    code = ctypes.create_string_buffer(program)
     count = (len(code) - 1) // 8
     header = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(code)))
-    _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "seccomp")
+    check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "seccomp")

@@ -90,7 +90,7 @@ LOCALE = re.compile(r"[A-Za-z0-9_.@-]{0,64}", re.ASCII)
 
 INTENT_ENVIRONMENT = (
     *("BASTION_REASON", "BASTION_ROLLBACK", "BASTION_TASK", "BASTION_BREAK_GLASS"),
-    *("BASTION_OUTPUT", "BASTION_WAIT"),
+    *("BASTION_OUTPUT", "BASTION_WAIT", "BASTION_RSYNC"),
 )
 """Variables that speak to the bastion and stop there."""
 

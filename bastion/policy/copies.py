@@ -16,10 +16,10 @@ from bastion.policy.transfers import SYSTEM
 from bastion.policy.words import Word
 
 NOT_LITERAL = (
-    "the path of scp -O is taken as it is written, and this one the target's shell would expand: "
-    "name the files, or leave -O out"
+    "the path of scp -O and rsync is taken as it is written, and this one the target's shell would expand: "
+    "name the files, or use scp without -O"
 )
-OTHER_HOME = "~NAME in a path of scp -O is not looked up: write the directory"
+OTHER_HOME = "~NAME in a path is not looked up: write the directory"
 
 _OPTIONS = frozenset(("-t", "-f", "-r", "-p", "-d", "-v", "-q"))
 """What OpenSSH's scp.c sends to its far end, each by itself."""
@@ -55,18 +55,18 @@ def scp(command: bytes) -> Scp | Refused | None:
     options, paths = _parted(words)
     given = [option.text for option in options]
     ways = [option for option in given if option in ("-t", "-f")]
-    if not set(given) <= _OPTIONS or not all(map(_written, options)) or len(ways) != 1 or not paths:
+    if not set(given) <= _OPTIONS or not all(map(written, options)) or len(ways) != 1 or not paths:
         return None
     sends = ways == ["-f"]
     if len(paths) > 1 and not sends:
         return None
-    literal: list[bytes] = []
+    found: list[bytes] = []
     for word in paths:
-        path = _literal(word)
+        path = literal(word)
         if isinstance(path, Refused):
             return path
-        literal.append(path)
-    return Scp(sends, tuple(literal), "-r" in given, "-p" in given, "-d" in given)
+        found.append(path)
+    return Scp(sends, tuple(found), "-r" in given, "-p" in given, "-d" in given)
 
 
 def simple(command: bytes, program: str) -> list[Word] | None:
@@ -81,20 +81,20 @@ def simple(command: bytes, program: str) -> list[Word] | None:
     if not words or command.split() != b" ".join(word.raw.encode() for word in words).split():
         return None  # a comment, an `&`, a `;`
     directory, _, name = words[0].text.rpartition("/")
-    return words[1:] if name == program and directory in SYSTEM and _written(words[0]) else None
+    return words[1:] if name == program and directory in SYSTEM and written(words[0]) else None
 
 
 def _parted(words: list[Word]) -> tuple[list[Word], list[Word]]:
     """Options and what follows them; `--` is neither."""
     for at, word in enumerate(words):
-        if word.text == "--" and _written(word):
+        if word.text == "--" and written(word):
             return words[:at], words[at + 1 :]
         if not word.text.startswith("-"):
             return words[:at], words[at:]
     return words, []
 
 
-def _written(word: Word) -> bool:
+def written(word: Word) -> bool:
     """No shell makes anything else of it than what stands there."""
     return word.constant and not word.splits and not word.inner and "$" not in word.raw
 
@@ -102,9 +102,9 @@ def _written(word: Word) -> bool:
 _TILDE = re.compile(r"~([^/]*)(/.*)?", re.DOTALL)
 
 
-def _literal(word: Word) -> bytes | Refused:
-    """The path that this word is to every shell."""
-    if not word.text or not _written(word):
+def literal(word: Word) -> bytes | Refused:
+    """The path that this word is to every shell, from the login's home where it is not absolute."""
+    if not word.text or not written(word):
         return Refused(NOT_LITERAL)
     home = _TILDE.fullmatch(word.text)
     if home is None:

@@ -5,8 +5,8 @@ Theory of operation. Such a client runs one command over SSH (`git-receive-pack 
 decides, and it is never code for an interpreter. So exactly these forms are known, by every word of them, and their
 stdin streams after approval; the request says that what will be written is not seen. A push is read as far as the list
 of refs that it changes (pushes.py), and held once more for that. One word more (`scp -t /x; bash`,
-`rsync --server --daemon`) and it is not one of them. (`scp` by itself ends in the bastion before it comes to this, and
-is judged file by file: copies.py.)
+`rsync --server --daemon`) and it is not one of them. (`scp`, and uploads by rsync, end in the bastion before it comes
+to this, and are judged file by file: copies.py, syncing.py.)
 
 A transfer is judged as the command that does the same with files that are there (`like`): reading is `tar -c`, writing
 is `cp`. git-receive-pack by itself only reads what the repository has.

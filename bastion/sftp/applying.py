@@ -101,9 +101,11 @@ class Applier:
     # --- comparing ------------------------------------------------------------------------------------------------
 
     async def _check_all(self, items: Sequence[Item]) -> None:
-        """Before anything is touched. What lies in a directory that is yet to be made has nothing to be compared."""
+        """Before anything is touched. What lies in a directory that is yet to be made has nothing to be compared, nor
+        what takes the place of something that is removed before it."""
         coming = {item.path for item in items if item.kind is Kind.MKDIR}
         seen: set[bytes] = set()
+        going: set[bytes] = set()
         for item in items:
             directory = names.split(item.path)[0]
             if coming and _inside(directory, coming):
@@ -111,8 +113,11 @@ class Applier:
             if directory not in seen:
                 await self._same_directory(item.path)
                 seen.add(directory)
-            await self._same(item.path, item.found)
+            if item.path not in going:
+                await self._same(item.path, item.found)
             await self._check_other(item)
+            if item.kind in (Kind.REMOVE, Kind.RMDIR):
+                going.add(item.path)
 
     async def _check(self, item: Item) -> None:
         """What is there must be what was shown. Raises Moved."""

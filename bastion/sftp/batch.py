@@ -7,6 +7,7 @@ batch first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bastion.sftp import names
@@ -46,9 +47,7 @@ class Batch:
             self._spelled[item.path] = item.path
             self._spelled[spelled or item.asked] = item.path
         self.items.append(item)
-        self._size += len(names.shown(item.path)) + ITEM_BYTES
-        if item.asked != item.path:
-            self._size += len(names.shown(item.asked))
+        self._size += takes(item)
         if staged is not None:
             self._kept.add(staged)
             self.contents.setdefault(item.sha256, staged)
@@ -92,6 +91,26 @@ class Batch:
         for staged in self._kept:
             staged.drop()
         self._kept.clear()
+
+
+def takes(item: Item) -> int:
+    """Bytes of a description, without content, at most."""
+    paths = {item.path, item.asked, item.to, item.found.points}
+    return ITEM_BYTES + sum(len(names.shown(path)) for path in paths)
+
+
+def requests(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """In their order, as many together as a request can hold."""
+    part: list[Item] = []
+    size = 0
+    for item in items:
+        if len(part) >= ITEMS_LIMIT or size > PATHS_LIMIT:
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += takes(item)
+    if part:
+        yield part
 
 
 ITEM_BYTES = 320

@@ -37,45 +37,45 @@ class Files(asyncssh.SFTPServer):
     def __init__(
         self, far: Far, asking: Asking, settling: Settling, area: Area, pace: Callable[[], Awaitable[None]]
     ) -> None:
-        self._far, self._settling, self.pace = far, settling, pace
-        self._paths = Paths(far, settling)
+        self.far, self.settling, self.area, self.pace = far, settling, area, pace
+        self.paths = Paths(far, settling)
         self._reads = Reads(far, asking, settling)
-        self._writes = Writes(far, asking, settling, area)
+        self.writes = Writes(far, asking, settling, area)
         self._unwritten: dict[bytes, str] = {}
         """The file whose writing was refused last, and why: paramiko does not look at the answer to `close`, but at the
         file behind it, and is told there."""
 
     def asked(self, kind: int | bytes) -> None:
         """What the client asks for, before it is looked at."""
-        self._settling.asked(kind)
+        self.settling.asked(kind)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
     async def realpath(self, path: bytes) -> bytes:
         """SSH_FXP_REALPATH"""
-        found, asked = await self._paths.target(path)
-        if found != self._far.home:
-            self._settling.look(found, asked)
+        found, asked = await self.paths.target(path)
+        if found != self.far.home:
+            self.settling.look(found, asked)
         return found
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """SSH_FXP_STAT"""
-        found, asked = await self._paths.target(path)
+        found, asked = await self.paths.target(path)
         return await self._attributes(found, asked, follow=True)
 
     async def lstat(self, path: bytes) -> SFTPAttrs:
         """SSH_FXP_LSTAT"""
-        found, asked = await self._paths.name(path)
+        found, asked = await self.paths.name(path)
         return await self._attributes(found, asked, follow=False)
 
     async def _attributes(self, path: bytes, asked: bytes, *, follow: bool) -> SFTPAttrs:
-        self._settling.look(path, asked)
+        self.settling.look(path, asked)
         if reason := self._unwritten.pop(path, ""):
             raise asyncssh.SFTPPermissionDenied(reason)
-        item = self._settling.batch.at(path)
+        item = self.settling.batch.at(path)
         attrs = None
         if item is None or item.kind is Kind.SETSTAT:
-            attrs = await self._far.attributes(path, follow=follow)
+            attrs = await self.far.attributes(path, follow=follow)
         if item is not None:
             attrs = _with(item, attrs)
         if attrs is None:
@@ -86,7 +86,7 @@ class Files(asyncssh.SFTPServer):
         """SSH_FXP_FSTAT"""
         match file_obj:
             case Reading(handle=handle):
-                answer: SFTPAttrs = await self._far.raw.fstat(handle, 0)
+                answer: SFTPAttrs = await self.far.raw.fstat(handle, 0)
                 return answer
             case Writing():
                 found = file_obj.found
@@ -96,13 +96,13 @@ class Files(asyncssh.SFTPServer):
 
     async def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
         """SSH_FXP_OPENDIR and SSH_FXP_READDIR"""
-        found, asked = await self._paths.target(path)
-        self._settling.look(found, asked)
-        self._settling.note(f"list {names.shown(found)}")
-        if self._settling.batch.makes(found):
+        found, asked = await self.paths.target(path)
+        self.settling.look(found, asked)
+        self.settling.note(f"list {names.shown(found)}")
+        if self.settling.batch.makes(found):
             return
         files: list[Item] = []
-        async for entry in self._far.listing(found):
+        async for entry in self.far.listing(found):
             if kind_of(entry.attrs) is There.FILE and len(files) <= ITEMS_LIMIT:
                 path = names.join(found, bytes(entry.filename))  # type: ignore[arg-type]
                 files.append(Item(Kind.READ, path, path, found_of(entry.attrs)))
@@ -111,27 +111,27 @@ class Files(asyncssh.SFTPServer):
 
     async def readlink(self, path: bytes) -> bytes:
         """SSH_FXP_READLINK"""
-        found, asked = await self._paths.name(path)
-        self._settling.look(found, asked)
-        return bytes(await self._far.client.readlink(found))
+        found, asked = await self.paths.name(path)
+        self.settling.look(found, asked)
+        return bytes(await self.far.client.readlink(found))
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:
         """statvfs@openssh.com"""
-        found, asked = await self._paths.target(path)
-        self._settling.look(found, asked)
-        return await self._far.client.statvfs(found)
+        found, asked = await self.paths.target(path)
+        self.settling.look(found, asked)
+        return await self.far.client.statvfs(found)
 
     # --- open files -------------------------------------------------------------------------------------------------
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Reading | Writing:
         """SSH_FXP_OPEN"""
         if pflags & CHANGES:
-            self._settling.takes_changes()
-        found, asked = await self._paths.target(path)
-        if self._settling.batch.at(found) is not None:
-            await self._settling.flush()
+            self.settling.takes_changes()
+        found, asked = await self.paths.target(path)
+        if self.settling.batch.at(found) is not None:
+            await self.settling.flush()
         if pflags & CHANGES:
-            return await self._writes.open(found, asked, pflags, attrs)
+            return await self.writes.open(found, asked, pflags, attrs)
         return await self._reads.open(found, asked)
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
@@ -147,7 +147,7 @@ class Files(asyncssh.SFTPServer):
         """SSH_FXP_WRITE: to staging."""
         if not isinstance(file_obj, Writing):
             raise asyncssh.SFTPPermissionDenied("it was not opened for writing")
-        self._writes.write(file_obj, offset, data)
+        self.writes.write(file_obj, offset, data)
         return len(data)
 
     async def fsync(self, file_obj: object) -> None:
@@ -157,7 +157,7 @@ class Files(asyncssh.SFTPServer):
         """SSH_FXP_FSETSTAT"""
         match file_obj:
             case Writing():
-                self._writes.set(file_obj, decoded(attrs), attrs.size)
+                self.writes.set(file_obj, decoded(attrs), attrs.size)
             case Reading(item=item):
                 await self.setstat(item.path, attrs)
             case _:
@@ -170,7 +170,7 @@ class Files(asyncssh.SFTPServer):
                 await self._reads.close(file_obj)
             case Writing():
                 try:
-                    await self._writes.close(file_obj)
+                    await self.writes.close(file_obj)
                 except asyncssh.SFTPError as error:
                     self._unwritten = {file_obj.path: error.reason}
                     raise
@@ -191,7 +191,7 @@ class Files(asyncssh.SFTPServer):
 
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """SSH_FXP_SETSTAT; a size is a change of content."""
-        self._settling.takes_changes()
+        self.settling.takes_changes()
         if attrs.size is not None:
             writing = await self.open(path, asyncssh.FXF_WRITE, SFTPAttrs())
             try:
@@ -201,9 +201,9 @@ class Files(asyncssh.SFTPServer):
                 raise
             await self.close(writing)
             return
-        found, asked = await self._paths.target(path)
+        found, asked = await self.paths.target(path)
         wanted = decoded(attrs)
-        if self._settling.batch.set(found, wanted):
+        if self.settling.batch.set(found, wanted):
             return
         writable(found)
         there = await self._there(found, asked)
@@ -212,50 +212,47 @@ class Files(asyncssh.SFTPServer):
         if wanted.owner == there.owner:
             wanted = replace(wanted, owner=None)
         if wanted:
-            await self._settling.change(Item(Kind.SETSTAT, found, asked, there, set=wanted))
+            await self.settling.change(Item(Kind.SETSTAT, found, asked, there, set=wanted))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
         """SSH_FXP_MKDIR"""
-        self._settling.takes_changes()
-        found, asked = await self._paths.name(path)
-        self._settling.look(found, asked)
-        if self._settling.batch.at(found) is not None or (await self._far.found(found)).there is not There.NOTHING:
+        self.settling.takes_changes()
+        found, asked = await self.paths.name(path)
+        self.settling.look(found, asked)
+        if self.settling.batch.at(found) is not None or (await self.far.found(found)).there is not There.NOTHING:
             raise asyncssh.SFTPFailure("something of that name exists")
         directory = names.split(found)[0]
-        if (
-            not self._settling.batch.makes(directory)
-            and (await self._far.found(directory)).there is not There.DIRECTORY
-        ):
+        if not self.settling.batch.makes(directory) and (await self.far.found(directory)).there is not There.DIRECTORY:
             raise asyncssh.SFTPNoSuchFile("no such directory")
         mode = (0o777 if attrs.permissions is None else attrs.permissions) & 0o1777 & ~UMASK
         item = Item(Kind.MKDIR, found, asked, set=Attributes(mode))
-        await self._settling.change(item, spelled=self._paths.absolute(path))
+        await self.settling.change(item, spelled=self.paths.absolute(path))
 
     async def rmdir(self, path: bytes) -> None:
         """SSH_FXP_RMDIR"""
-        await self._settling.flush()
-        found, asked = await self._paths.name(path)
+        await self.settling.flush()
+        found, asked = await self.paths.name(path)
         there = await self._there(found, asked)
         if there.there is not There.DIRECTORY:
             raise asyncssh.SFTPFailure("that is no directory")
-        await self._settling.change(Item(Kind.RMDIR, found, asked, there))
+        await self.settling.change(Item(Kind.RMDIR, found, asked, there))
 
     async def remove(self, path: bytes) -> None:
         """SSH_FXP_REMOVE"""
-        await self._settling.flush()
-        found, asked = await self._paths.name(path)
+        await self.settling.flush()
+        found, asked = await self.paths.name(path)
         there = await self._there(found, asked)
         if there.there is There.DIRECTORY:
             raise asyncssh.SFTPFailure("that is a directory")
         item = Item(Kind.REMOVE, found, asked, there)
         if there.there is There.FILE and there.size <= SIDE_LIMIT:
-            self._settling.takes_changes()
+            self.settling.takes_changes()
             try:
-                there, before = await self._writes.before(found)
+                there, before = await self.writes.before(found)
             except Moved as error:
                 raise asyncssh.SFTPFailure(f"bastion: {error}") from None
             item = replace(item, found=there, difference=await difference(before, None))
-        await self._settling.change(item)
+        await self.settling.change(item)
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """SSH_FXP_RENAME: nothing may be there."""
@@ -266,41 +263,41 @@ class Files(asyncssh.SFTPServer):
         await self._rename(Kind.REPLACE, oldpath, newpath)
 
     async def _rename(self, kind: Kind, oldpath: bytes, newpath: bytes) -> None:
-        await self._settling.flush()
-        found, asked = await self._paths.name(oldpath)
+        await self.settling.flush()
+        found, asked = await self.paths.name(oldpath)
         there = await self._there(found, asked)
-        to, to_asked = await self._paths.name(newpath)
-        self._settling.look(to, to_asked)
-        to_there = await self._far.found(to)
+        to, to_asked = await self.paths.name(newpath)
+        self.settling.look(to, to_asked)
+        to_there = await self.far.found(to)
         if to_there.there is not There.NOTHING and kind is Kind.RENAME:
             raise asyncssh.SFTPFailure("something of that name exists")
-        await self._settling.change(Item(kind, found, asked, there, to=to, to_asked=to_asked, to_found=to_there))
+        await self.settling.change(Item(kind, found, asked, there, to=to, to_asked=to_asked, to_found=to_there))
 
     async def symlink(self, oldpath: bytes, newpath: bytes) -> None:
         """SSH_FXP_SYMLINK: `oldpath` is its text."""
-        await self._settling.flush()
+        await self.settling.flush()
         if reason := names.wrong(oldpath):
             raise asyncssh.SFTPFailure(reason)
-        found, asked = await self._paths.name(newpath)
-        self._settling.look(found, asked)
-        if (await self._far.found(found)).there is not There.NOTHING:
+        found, asked = await self.paths.name(newpath)
+        self.settling.look(found, asked)
+        if (await self.far.found(found)).there is not There.NOTHING:
             raise asyncssh.SFTPFailure("something of that name exists")
-        await self._settling.change(Item(Kind.SYMLINK, found, asked, to=oldpath))
+        await self.settling.change(Item(Kind.SYMLINK, found, asked, to=oldpath))
 
     async def link(self, oldpath: bytes, newpath: bytes) -> None:
         """hardlink@openssh.com"""
-        await self._settling.flush()
-        old, old_asked = await self._paths.name(oldpath)
+        await self.settling.flush()
+        old, old_asked = await self.paths.name(oldpath)
         there = await self._there(old, old_asked)
-        found, asked = await self._paths.name(newpath)
-        self._settling.look(found, asked)
-        if (await self._far.found(found)).there is not There.NOTHING:
+        found, asked = await self.paths.name(newpath)
+        self.settling.look(found, asked)
+        if (await self.far.found(found)).there is not There.NOTHING:
             raise asyncssh.SFTPFailure("something of that name exists")
-        await self._settling.change(Item(Kind.LINK, found, asked, to=old, to_asked=old_asked, to_found=there))
+        await self.settling.change(Item(Kind.LINK, found, asked, to=old, to_asked=old_asked, to_found=there))
 
     async def _there(self, path: bytes, asked: bytes) -> Found:
-        self._settling.look(path, asked)
-        there = await self._far.found(path)
+        self.settling.look(path, asked)
+        there = await self.far.found(path)
         if there.there is There.NOTHING:
             raise asyncssh.SFTPNoSuchFile("no such file")
         return there

@@ -1,4 +1,4 @@
-"""Which session serves an agent's transfer: SFTP, or scp's old protocol, each a channel (`channel.py`) of its own kind.
+"""Which session serves an agent's transfer: SFTP, scp's old protocol, or an upload by rsync; each a channel of its own.
 
 Theory of operation. What asks for a transfer as a command has been asked about as a command by policies of before: one
 that names the program, or words of it, to deny them, is minded here. No other statement is: what the transfer does is
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import asyncssh
 from asyncssh.stream import SSHReader, SSHWriter
 
-from bastion.policy import copies
+from bastion.policy import copies, syncing
+from bastion.policy.syncing import Sync
 from bastion.sftp.asking import Refusal
 from bastion.sftp.channel import TransferSession, Worker
 from bastion.sftp.clients import Client
@@ -21,6 +23,7 @@ from bastion.sftp.sink import Sink
 from bastion.sftp.source import Source
 from bastion.sftp.staging import Staging
 from bastion.sftp.stream import Stream
+from bastion.sftp.syncing import NO_RSYNC, Syncing, program
 from bastion.ssh.dealings import Dealings
 
 
@@ -34,8 +37,12 @@ class Transfers:
         """The one for this command (None: for the subsystem sftp); None where the command is no transfer of these."""
         if command is None:
             return SftpSession(dealings, self.staging)
-        call = copies.scp(command)
-        return None if call is None else ScpSession(dealings, self.staging, command, call)
+        if (copy := copies.scp(command)) is not None:
+            return ScpSession(dealings, self.staging, command, copy)
+        if dealings.environment.get(syncing.STREAM, "") == "stream":
+            return None
+        sync = syncing.rsync(command)
+        return None if sync is None else RsyncSession(dealings, self.staging, command, sync)
 
 
 class SftpSession(TransferSession):
@@ -45,16 +52,26 @@ class SftpSession(TransferSession):
         return Handler(files, reader, writer)
 
 
-class ScpSession(TransferSession):
-    """`scp -t` and `scp -f`."""
+class CommandSession(TransferSession):
+    """What asks for a transfer by a command."""
 
-    def __init__(self, dealings: Dealings, staging: Staging, command: bytes, call: copies.Scp | copies.Refused) -> None:
+    def __init__(
+        self, dealings: Dealings, staging: Staging, command: bytes, call: copies.Scp | Sync | copies.Refused
+    ) -> None:
         self._command, self._call = command, call
         super().__init__(dealings, staging)
 
     async def _turned_away(self) -> Refusal | None:
-        reason = self._call.reason if isinstance(self._call, copies.Refused) else ""
+        reason = self._call.reason if isinstance(self._call, copies.Refused) else self._missing()
         return await self._asking.turned_away(self._command, reason)
+
+    def _missing(self) -> str:
+        """What this needs here and has not."""
+        return ""
+
+
+class ScpSession(CommandSession):
+    """`scp -t` and `scp -f`."""
 
     def _known(self) -> Client:
         """OpenSSH's scp looks at the exit status of its ssh; others only at the answer behind each file."""
@@ -66,3 +83,23 @@ class ScpSession(TransferSession):
         if self._call.sends:
             return Source(files, self._call, stream, writer)
         return Sink(files, self._call, stream, writer, self._area.staging.file_limit)
+
+
+class RsyncSession(CommandSession):
+    """`rsync --server` without `--sender`."""
+
+    def _missing(self) -> str:
+        return "" if program() else f"{NO_RSYNC}: {syncing.INSTEAD}"
+
+    def _known(self) -> Client:
+        """rsync ends with the exit status of its ssh, whichever that is."""
+        return Client.COLLECTED
+
+    def _worker(self, files: Files, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> Worker:
+        assert isinstance(self._call, Sync)  # noqa: S101 -- others were turned away
+        return Syncing(files, self._asking, self._call, reader, writer, self._tell)
+
+    def _tell(self, words: bytes) -> None:
+        """rsync's own, on stderr."""
+        if words and not self._with.gone and not self._channel.is_closing():
+            self._channel.write(words, asyncssh.EXTENDED_DATA_STDERR)

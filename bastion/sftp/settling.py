@@ -19,7 +19,7 @@ from bastion.model import Request
 from bastion.sftp import names
 from bastion.sftp.applying import Applier
 from bastion.sftp.asking import Asking, Refusal
-from bastion.sftp.batch import TOGETHER, Batch
+from bastion.sftp.batch import TOGETHER, Batch, requests
 from bastion.sftp.changes import Item, Kind, bundle_hash, describe
 from bastion.sftp.clients import LIMITS, NO_CHANGES, REALPATH, Client, recognise
 from bastion.sftp.far import Far
@@ -125,6 +125,16 @@ class Settling:
             await self._settle(batch.items, batch.contents)
         finally:
             batch.drop()
+
+    async def settle(self, items: Sequence[Item], contents: Mapping[str, Staged]) -> None:
+        """Hold these, now: together, as far as a request can hold them. Nothing is asked before policy was seen to
+        forbid none of it."""
+        self.takes_changes()
+        parts = list(requests(items))
+        for part in parts:
+            self.permit(part)
+        for part in parts:
+            await self._settle(part, contents)
 
     async def _settle(self, items: Sequence[Item], contents: Mapping[str, Staged]) -> None:
         """Ask, and apply exactly what was approved."""

@@ -12,9 +12,11 @@ applier hashes again what it sends.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -38,6 +40,7 @@ class Staging:
         self.used = 0
         self._of: Counter[str] = Counter()
         """Bytes of each identity."""
+        self._counting = threading.Lock()
 
     @property
     def share(self) -> int:
@@ -47,7 +50,7 @@ class Staging:
 
     def prepare(self) -> None:
         """Make the directory, and remove what an earlier run left. Raises OSError."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def area(self, session: str, identity: str) -> Area:
@@ -56,6 +59,10 @@ class Staging:
 
     def take(self, identity: str, more: int, size: int) -> None:
         """Count `more` bytes of a file that then has `size`. Raises Conflict with a sentence for the agent."""
+        with self._counting:
+            self._take(identity, more, size)
+
+    def _take(self, identity: str, more: int, size: int) -> None:
         if size > self.file_limit:
             raise Conflict(f"a file has at most {self.file_limit} bytes here")
         if self.used + more > self.limit:
@@ -95,6 +102,27 @@ class Area:
         self._files.add(staged)
         return staged
 
+    def directory(self) -> Path:
+        """Of this channel alone, for what is received by another program; gone with the channel. Raises OSError."""
+        if not self._made:
+            self._directory.mkdir(mode=0o700)
+        self._made += 1
+        return self._directory
+
+    def adopt(self, name: bytes, directory: int, handle: int) -> Staged:
+        """A file that another program left under this name in an open directory; `handle` is open for its path only
+        (O_PATH). It is moved here and sealed: slow. Raises Conflict, OSError."""
+        if os.fstat(handle).st_nlink != 1:
+            raise Conflict("a file with two names")
+        self._made += 1
+        path = self._directory / str(self._made)
+        os.rename(name, path, src_dir_fd=directory)
+        os.chmod(f"/proc/self/fd/{handle}", 0o600)
+        staged = Staged(self, path, adopted=True)
+        self._files.add(staged)
+        staged.seal()
+        return staged
+
     def take(self, more: int, size: int) -> None:
         """For Staged: as Staging.take."""
         self.staging.take(self._identity, more, size)
@@ -108,18 +136,40 @@ class Area:
         """Remove everything; the channel is over."""
         for staged in list(self._files):
             staged.drop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove(self._directory)
+
+
+def remove(directory: Path) -> None:
+    """A directory with all that is in it, whatever modes that has; nothing happens where there is none."""
+    for where, inside, _ in os.walk(directory):
+        for name in inside:
+            path = os.path.join(where, name)
+            with contextlib.suppress(OSError):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 class Staged:
     """One file's bytes. Every method raises OSError when the disk fails."""
 
-    def __init__(self, area: Area, path: Path) -> None:
+    def __init__(self, area: Area, path: Path, *, adopted: bool = False) -> None:
+        """A new file; or with `adopted` one that is there, which is counted now."""
         self._area, self._path = area, path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        new = 0 if adopted else os.O_CREAT | os.O_EXCL
+        self._fd = os.open(path, os.O_RDWR | new | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.size = 0
         self.sealed = ""
         """SHA-256 (hex) of the whole, once it is sealed."""
+        if adopted:
+            try:
+                size = os.fstat(self._fd).st_size
+                area.take(size, size)
+            except BaseException:
+                os.close(self._fd)
+                path.unlink()
+                raise
+            self.size = size
 
     def write(self, offset: int, data: bytes) -> None:
         """Bytes at their place; a gap before them is zeros. Raises Conflict past a limit."""

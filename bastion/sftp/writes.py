@@ -140,7 +140,7 @@ class Writes:
         sha256 = staged.seal() if staged.size <= SMALL else await asyncio.to_thread(staged.seal)
         if found.there is There.FILE:
             found, before = await self.before(writing.path)
-        if found.sha256 == sha256 and not writing.set and self._reads_unasked(writing, found):
+        if found.sha256 == sha256 and not writing.set and self.reads_unasked(writing.path, writing.asked, found):
             self._settling.note(f"put {names.shown(writing.path)}, which had this content already")
             return
         if found.mode & SPECIAL and writing.set.mode is None:  # as the kernel does when such a file is written
@@ -157,10 +157,10 @@ class Writes:
         )
         await self._settling.change(item, staged)
 
-    def _reads_unasked(self, writing: Writing, found: Found) -> bool:
+    def reads_unasked(self, path: bytes, asked: bytes, found: Found) -> bool:
         """Whether the agent may know that it wrote what is there. Else each guess would be answered, byte by byte
         where the rest is kept, and a file that is not to be read could be."""
-        read = Item(Kind.READ, writing.path, writing.asked, found)
+        read = Item(Kind.READ, path, asked, found)
         return self._asking.judged([read])[0] is Verdict.ALLOW
 
     async def before(self, path: bytes) -> tuple[Found, bytes]:

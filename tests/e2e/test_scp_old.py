@@ -185,7 +185,7 @@ async def test_paths_are_taken_as_they_are_written(house: House, ana: Client, th
     (there / "*").write_text("a star\n")
     got = await house.finish(await scp(house, "-O", "-T", far(f"'{there}/*'"), tmp_path / "got"))
     assert (got.status, (tmp_path / "got").read_text()) == (0, "a star\n"), got.stderr
-    for path, said in ((f"{there}/f*", "leave -O out"), ("~nobody/x", "~NAME"), (f"{there}/$HOME", "leave -O out")):
+    for path, said in ((f"{there}/f*", "without -O"), ("~nobody/x", "~NAME"), (f"{there}/$HOME", "without -O")):
         got = await house.finish(await scp(house, "-O", far(path), tmp_path / "none"))
         assert (got.status != 0, said in got.stderr) == (True, True), got.stderr
         assert not (tmp_path / "none").exists()

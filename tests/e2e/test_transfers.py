@@ -95,35 +95,6 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def same(left: Path, right: Path) -> bool:
-    assert {name: (left / name).read_bytes() for name in FILES} == FILES
-    assert {name: (right / name).read_bytes() for name in FILES} == FILES
-    one, other = (left / "a").stat(), (right / "a").stat()
-    return (one.st_mode, int(one.st_mtime)) == (other.st_mode, int(other.st_mtime))
-
-
-async def test_rsync_both_ways_and_deleting(house: House, ana: Client, tmp_path: Path, tree: Path) -> None:
-    ssh, target = shell(house), tmp_path / "target"
-    target.mkdir()
-    (target / "old").write_text("x")
-    far = f"web-1@127.0.0.1:{target}/"
-    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, f"{tree}/", far, cwd=tmp_path, choice=Choice.DENY)
-    assert done.status != 0
-    assert sorted(os.listdir(target)) == ["old"]
-    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, f"{tree}/", far, cwd=tmp_path)
-    assert done.status == 0, done.stderr
-    assert same(tree, target)
-    assert (held.stdin, held.tier) == ("stream", "medium")
-    assert (target / "old").exists()
-    done, held = await through(house, ana, "rsync", "-a", "--delete", "-e", ssh, f"{tree}/", far, cwd=tmp_path)
-    assert done.status == 0
-    assert ("deletes", f"{target}/") in [tuple(effect) for effect in held.effects]
-    assert not (target / "old").exists()
-    done, held = await through(house, ana, "rsync", "-a", "-e", ssh, far, f"{tmp_path}/back/", cwd=tmp_path)
-    assert (done.status, held.tier) == (0, "low")
-    assert same(tree, tmp_path / "back")
-
-
 async def test_rsync_whose_options_nobody_sees(house: House, tmp_path: Path, tree: Path) -> None:
     """-s has the far end read its options from stdin: any file could be written by what looks like a read."""
     ssh = shell(house)
