@@ -24,6 +24,10 @@ TELLING = 2
 """Letters that a name with gaps must have in common with a secret's to count."""
 
 
+START = 2
+"""Characters by which samples are looked up; two tell hundreds of them apart into dozens."""
+
+
 class Places:
     """The classes of places.toml, compiled."""
 
@@ -33,6 +37,14 @@ class Places:
         self._samples = [
             (sample, place) for place, _ in self._reads for pattern in place.patterns for sample in _samples(pattern)
         ]
+
+        self._by_start: dict[str, list[tuple[str, Place]]] = {}
+        for sample, place in self._samples:
+            self._by_start.setdefault(sample[:START], []).append((sample, place))
+
+    def _beginning(self, text: str) -> list[tuple[str, Place]]:
+        """The samples that can begin with it, in order, and few others."""
+        return self._by_start.get(text[:START], []) if len(text) >= START else self._samples
 
     def of_change(self, path: str, directories: tuple[str, ...] = ()) -> Place | None:
         """The class that counts for writing or deleting this path: the worst of what it may be."""
@@ -78,7 +90,7 @@ class Places:
         if "[" in last and letters >= TELLING:
             ends.append(last)  # a name that hides a letter: `~/.ssh/[i]d_rsa`
         for parts in map(_GAPS.split, ends):
-            for sample, place in self._samples:
+            for sample, place in self._beginning(parts[0]):
                 if _fills(parts, sample) and (letters >= TELLING or sample.split("/")[-2:-1] == [parent]):
                     return place
         return None

@@ -188,6 +188,14 @@ class Question:
         return tuple(found) if _plain(self._parsed.root, found) and found else None
 
     @cached_property
+    def effects(self) -> dict[str, list[Effect]]:
+        """What it does, by kind."""
+        found: dict[str, list[Effect]] = {}
+        for effect in self.assessment.effects:
+            found.setdefault(effect.kind.value, []).append(effect)
+        return found
+
+    @cached_property
     def touched(self) -> tuple[str, ...]:
         """Every text that may be a path, as far as it is constant."""
         found = {*self.paths}

@@ -45,6 +45,11 @@ from bastion.policy.words import UNKNOWN, Word
 FINDINGS_LIMIT = 5_000
 """Findings of one line. All of them are listed as effects, because policy looks for paths among them; what has more is
 opaque as a whole."""
+KEPT = 1_024
+"""Assessments that are remembered: an agent runs the same commands again and again, and the same command always gets
+the same one, whoever asks."""
+KEPT_BYTES, KEPT_EFFECTS = 1_024, 64
+"""Of a larger command, or with more effects, none is: 1,024 of them must not fill the memory."""
 _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>"))
 _INPUTS = frozenset(("<", "<>", "<&", "<<", "<<-", "<<<"))
 _REPLACES = frozenset(("exec", "command", "builtin", "time", "--", "-p"))
@@ -72,6 +77,13 @@ def loaded() -> Risk:
     return Risk(programs.load())
 
 
+class _TooLarge(Exception):
+    """To be remembered."""
+
+    def __init__(self, said: Assessment) -> None:
+        self.said = said
+
+
 class Risk:
     """The classifier: facts, ready for use. One value serves all threads."""
 
@@ -79,12 +91,28 @@ class Risk:
         self._finder = Finder(facts.actions, Places(facts.places))
         self._runner = Runner(facts, self._finder, self._shell)
         names = facts.tables["names"]
+        self._kept = functools.lru_cache(maxsize=KEPT)(self._keepable)
         self._production = re.compile(rf"(?i)(?<![a-z])(?:{'|'.join(map(re.escape, names['production']))})(?![a-z])")
 
     def assess(
         self, command: bytes, stdin: bytes = b"", *, language: str = "bash", terminal: bool = False, cwd: str = ""
     ) -> Assessment:
         """The assessment of one command, or of one input of another language's prompt. Never raises."""
+        if len(command) + len(stdin) + len(cwd) > KEPT_BYTES:
+            return self._assess(command, stdin, language, terminal, cwd)
+        try:
+            return self._kept(command, stdin, language, terminal, cwd)
+        except _TooLarge as large:
+            return large.said
+
+    def _keepable(self, command: bytes, stdin: bytes, language: str, terminal: bool, cwd: str) -> Assessment:
+        """For the cache, which keeps nothing of what raises."""
+        said = self._assess(command, stdin, language, terminal, cwd)
+        if len(said.effects) + len(said.reasons) > KEPT_EFFECTS:
+            raise _TooLarge(said)
+        return said
+
+    def _assess(self, command: bytes, stdin: bytes, language: str, terminal: bool, cwd: str) -> Assessment:
         try:
             if language != "bash":
                 return score.assess(self._runner.typed(language, command.decode()))

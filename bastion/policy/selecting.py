@@ -40,7 +40,7 @@ def selects(selector: Selector, question: Question) -> bool:
         return any(globs.path_reaches(text, path) for path in question.touched)
     if word == "host":
         return any(globs.text(text, host) for host in _hosts(question))
-    return any(effect.kind.value == word and _is(effect, text, question) for effect in question.assessment.effects)
+    return any(_is(effect, text, question) for effect in question.effects.get(word, ()))
 
 
 def may_select(selector: Selector, question: Question) -> bool:

@@ -136,9 +136,12 @@ class Unparsed:
     """Continues `this line …`: `is not UTF-8`, `cannot be parsed`."""
 
 
-@functools.lru_cache(maxsize=2)  # whether it reads code, its risk, the policy: all ask about the same line
 def parse(command: bytes) -> Parsed | Unparsed:
     """Parses one command line as bash would read it from `bash -c`. Never raises."""
+    return _parsed_short(command) if len(command) <= SHORT else _parsed_long(command)
+
+
+def _parse(command: bytes) -> Parsed | Unparsed:
     try:
         text = command.decode()
     except UnicodeDecodeError:
@@ -165,6 +168,13 @@ def parse(command: bytes) -> Parsed | Unparsed:
     except RecursionError:
         return Unparsed("is nested too deeply")
     return Parsed(root, frozenset(reader.functions))
+
+
+SHORT = 512
+"""Bytes of a line of which many are remembered: what an agent runs again and again. Its tree has some kilobytes."""
+_parsed_short = functools.lru_cache(maxsize=128)(_parse)
+_parsed_long = functools.lru_cache(maxsize=2)(_parse)
+"""Whether it reads code, its risk, the policy: all ask about the same line."""
 
 
 def _tree(command: bytes) -> tree_sitter.Tree | None:

@@ -93,11 +93,12 @@ def request(command: bytes, number: int) -> Request:
 
 
 def measure(*, rules: int = 500, entries: int = 10_000, runs: int = 4000) -> dict[str, float]:
-    """Milliseconds. Half of the commands are new each time, so that nothing is remembered of them."""
+    """Milliseconds. Every other time a command is new, so that nothing is remembered of it."""
     policy, directory = policy_of(rules), directory_of(entries)
     taken: list[float] = []
     for number in range(runs + 100):
-        text = COMMANDS[number % len(COMMANDS)] + (f" # {number}" if number % 2 else "")
+        turn, which = divmod(number, len(COMMANDS))
+        text = COMMANDS[which] + (f" # {number}" if turn % 2 else "")
         begun = time.perf_counter()
         asked = request(text.encode(), number)
         judge(Question.of(asked, IdentityKind.AGENT), policy, directory, 1)

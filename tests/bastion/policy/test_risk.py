@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bastion.model import Effect, EffectKind, Reversible, Tier
-from bastion.policy.risk import assess, loaded
+from bastion.policy.programs import load
+from bastion.policy.risk import KEPT_BYTES, KEPT_EFFECTS, Risk, assess, loaded
 
 LOW, MEDIUM, HIGH = Tier.LOW, Tier.MEDIUM, Tier.HIGH
 
@@ -189,3 +190,22 @@ def test_what_a_trap_will_run_counts_now(command: str) -> None:
     found = loaded().assess(command.encode())
     assert found.tier is Tier.HIGH
     assert not {each.what for each in found.effects} & {"EXIT", "INT", "HUP", "0"}
+
+
+def test_what_is_remembered_is_what_would_be_said() -> None:
+    """Of the same command with other stdin, on a terminal, or in another directory something else may be true."""
+    risk = loaded()
+    for more in ({}, {"stdin": b"rm -rf /"}, {"terminal": True}, {"cwd": "/etc"}, {"language": "psql"}):
+        for command in (b"sh", b"cat passwd", b"rm *", b"drop table x"):
+            once = risk.assess(command, **more)  # type: ignore[arg-type]
+            assert risk.assess(command, **more) is once  # type: ignore[arg-type]
+            assert Risk(load()).assess(command, **more) == once  # type: ignore[arg-type]
+
+
+def test_large_ones_are_not_remembered() -> None:
+    risk = Risk(load())
+    for command in (b"echo " + b"x" * KEPT_BYTES, b"rm " + b" ".join(b"%d" % number for number in range(KEPT_EFFECTS))):
+        assert risk.assess(command) == risk.assess(command)
+    assert risk._kept.cache_info().currsize == 0
+    assert risk.assess(b"echo x").tier is Tier.LOW
+    assert risk._kept.cache_info().currsize == 1
