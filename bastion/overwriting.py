@@ -89,12 +89,15 @@ def _marker(frame: Frame) -> Frame:
 class Covers:
     """Output on its way to an agent, where policy has secrets in it overwritten: as many bytes, a little later."""
 
-    def __init__(self) -> None:
-        self._streams = {"output": Stream(), "stderr": Stream()}
+    def __init__(self, *, protocol: bool = False) -> None:
+        """`protocol`: stdout is what a program says to a program (rsync, git). Its bytes go as they are: with stars in
+        them it would be broken, and kept back until more comes it would wait for ever."""
+        self._streams = {kind: Stream() for kind in (("stderr",) if protocol else ("output", "stderr"))}
 
     def cover(self, kind: str, data: bytes) -> bytes:
         """What may go on now."""
-        return self._streams[kind].feed(data)
+        stream = self._streams.get(kind)
+        return stream.feed(data) if stream is not None else data
 
     def flush(self) -> list[tuple[str, bytes]]:
         """What was kept back, by stream: the command has ended, or somebody else speaks."""

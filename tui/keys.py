@@ -49,6 +49,7 @@ DECIDE = (
     Key("request.escalate", "greater_than_sign", "escalate", "", "ask the next group that policy names to decide it"),
     Key("session.watch", "w", "watch", "watch", "watch its session live"),
     Key("session.replay", "v", "replay", "", "view its session's recording, from where the request began"),
+    Key("request.reveal", "R", "reveal", "", "show it with its secrets, which the ledger notes"),
     Key("session.kill", "x", "kill", "kill", "end its session at once, or only the keys that pass to it (asks first)"),
 )
 LISTS = (
@@ -102,6 +103,7 @@ BULK = (
 """Of the dialog that lists identical requests; its first key is the one that confirms everywhere."""
 WATCH = (
     Key("watch.back", "escape,w", "back", "back", "back to the lists"),
+    Key("watch.reveal", "R", "reveal", "", "with the secrets that are covered, or not; the ledger notes it"),
     Key("watch.kill", "x", "kill", "kill", "end the session at once (asks first)"),
     Key("watch.help", "question_mark", "help", "help", "this page"),
     Key("watch.quit", "q", "app.quit", "quit", "leave"),
@@ -123,6 +125,7 @@ REPLAY = (
     Key("replay.begin", "home", "move('begin')", "", "to the beginning"),
     Key("replay.end", "end,G", "move('end')", "", "to the end"),
     Key("replay.frame", "full_stop", "move('frame')", "", "one frame further"),
+    Key("replay.reveal", "R", "reveal", "", "with the secrets that are covered, or not; the ledger notes it"),
     Key("replay.list", "c", "list", "commands", "list of commands in the place of the screen, where it is narrow"),
     Key("replay.pan_left", "shift+left", "pan(-1, 0)", "", "more of a screen that does not fit: left"),
     Key("replay.pan_right", "shift+right", "pan(1, 0)", "", "right"),
@@ -143,6 +146,7 @@ RECORDS = (
     Key("records.older", "left", "step(-1)", "older", "the page before, of the ledger"),
     Key("records.newer", "right", "step(1)", "newer", "the next page, of the ledger"),
     Key("records.end", "x", "end", "end it", "remove, revoke or lift what is selected (asks first)"),
+    Key("records.reveal", "R", "reveal", "", "of the ledger: the entry with its secrets, which the ledger notes"),
     Key("records.reload", "r", "reload", "ask again", "ask the bastion again"),
     Key("records.help", "question_mark", "help", "help", "this page"),
 )
@@ -159,6 +163,11 @@ STATS = (
     Key("stats.help", "question_mark", "help", "help", "this page"),
 )
 
+REVEALED = (
+    Key("revealed.back", "escape,q,R", "back", "back", "back: everything is covered again"),
+    Key("revealed.help", "question_mark", "help", "help", "this page"),
+)
+
 GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Decide", DECIDE),
     ("Lists", LISTS),
@@ -170,6 +179,7 @@ GROUPS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Ledger, whitelist, grants", RECORDS),
     ("Policy", POLICY),
     ("Figures", STATS),
+    ("Revealed", REVEALED),
 )
 
 
@@ -183,6 +193,7 @@ TOGETHER: tuple[tuple[tuple[Key, ...], ...], ...] = (
     (RECORDS, TEXT),
     (POLICY, TEXT),
     (STATS, TEXT),
+    (REVEALED, TEXT),
 )
 """Groups that stand on one screen: a key means one thing there."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bastion.cli import output, reach
-from bastion.cli.options import Settings, local_verb, remote_verb
+from bastion.cli.options import REVEAL, Settings, local_verb, remote_verb
 from bastion.errors import BastionError, Conflict, NotFound, StoreError, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -56,18 +56,22 @@ def list_(settings: Settings, after: int | None, limit: int) -> None:
 
 @command.command("show")
 @click.argument("seq", type=click.IntRange(0))
+@REVEAL
 @remote_verb
-def show(settings: Settings, seq: int) -> None:
+def show(settings: Settings, seq: int, reveal: bool) -> None:
     """Show one entry, complete, with its leaf hash."""
+    from bastion.covering import revealing
 
     async def work() -> list[LedgerLine]:
         async with reach.source(settings) as source:
-            return await source.entries(seq - 1, 1)
+            found = await source.entries(seq - 1, 1)
+            if not found or found[0].seq != seq:
+                raise NotFound(f"there is no entry {seq}", "`bastion ledger head` says how many there are")
+            return await source.revealed(seq) if reveal else found
 
     rows = reach.run(work())
-    if not rows or rows[0].seq != seq:
-        raise NotFound(f"there is no entry {seq}", "`bastion ledger head` says how many there are")
-    entry = as_entry(rows[0])
+    with revealing(reveal):
+        entry = as_entry(rows[0])
     if settings.json:
         output.as_json(entry)
     else:

@@ -127,7 +127,8 @@ async def watch(settings: Settings, wanted: str, *, reveal: bool = False) -> Non
             async for push in client.pushes():
                 match push:
                     case wire.SessionOutput(session=info.id):
-                        view.show(push.frame)
+                        with revealing(reveal):
+                            view.show(push.frame)
                     case wire.SessionChanged(session=wire.SessionInfo(id=info.id) as changed):
                         if changed.state != "open":
                             info = changed

@@ -77,6 +77,9 @@ class Source(Protocol):
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         """Entries with seq > after, at most `limit`."""
 
+    async def revealed(self, seq: int) -> list[wire.LedgerLine]:
+        """That entry, to be shown with its secrets, which is noted; empty where there is none."""
+
     async def proof(self, old_size: int) -> wire.HeadProof:
         """The newest signed head, and that it extends the one of `old_size` entries."""
 
@@ -153,6 +156,9 @@ class DaemonSource:
             rows += page
             after = page[-1].seq
         return rows
+
+    async def revealed(self, seq: int) -> list[wire.LedgerLine]:
+        return await self._client.call(wire.ListLedger, list[wire.LedgerLine], after=seq - 1, limit=1, reveal=True)
 
     async def proof(self, old_size: int) -> wire.HeadProof:
         return await self._client.call(wire.ProveHead, wire.HeadProof, size=old_size)
@@ -256,6 +262,12 @@ class StoreSource:
 
     async def entries(self, after: int, limit: int) -> list[wire.LedgerLine]:
         return await self._archive.lines(after, limit)
+
+    async def revealed(self, seq: int) -> list[wire.LedgerLine]:
+        if self._note is None:
+            raise NotAllowed("nothing can be revealed here", "the ledger could not note it")
+        self._note({"what": "entry", "entry": seq, "revealed": True}, "", "")
+        return await self._archive.lines(seq - 1, 1)
 
     async def proof(self, old_size: int) -> wire.HeadProof:
         return await self._archive.proof(old_size)

@@ -172,8 +172,13 @@ class Viewing:
         """wire.ProveHead"""
         return await self._house.archive.proof(call.size)
 
-    async def list_ledger(self, call: wire.ListLedger, _: Connection) -> object:
+    async def list_ledger(self, call: wire.ListLedger, connection: Connection) -> object:
         """wire.ListLedger"""
+        if call.reveal:
+            _check_reveal(call.reveal, connection.caller)
+            body = {"what": "entry", "entry": max(call.after, -1) + 1, "revealed": True}
+            await self._house.audit.write(Draft("access.viewed", connection.caller.name, body))
+            return await self._house.archive.lines(call.after, 1)
         return await self._house.archive.lines(call.after, min(max(call.limit, 1), LIST_LIMIT))
 
 

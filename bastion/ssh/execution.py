@@ -16,6 +16,7 @@ from bastion.gate import events as ev
 from bastion.model import Request, StdinMode, Target, script_hash
 from bastion.overwriting import Covers
 from bastion.policy.running_files import pinned
+from bastion.policy.transfers import recognise
 from bastion.ssh.channel import AgentChannel
 from bastion.ssh.pump import Side, Upstream
 from bastion.ssh.services import Services
@@ -103,7 +104,8 @@ class Execution:
         command = pinned(stored, request.script, script_hash(request.script_code))
         self._recording = self._services.record(self._session, self._recorder_moved)
         self._recording.write("marker", f"{request.id} {visible_line(stored, MARKER_WIDTH)}".encode())
-        covers = Covers() if self._services.masked(request) else None
+        masked = self._services.masked(request)
+        covers = Covers(protocol=recognise(request.command) is not None) if masked else None
         upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen, covers=covers)
         try:
             await self._services.pool.start(target, request, command, lambda: upstream, wanted=wanted)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from recorder.entry import canonical, leaf_hash
 from tests.e2e.conftest import make_house
 from tests.e2e.test_evidence import shells
+from tests.e2e.test_transfers import shell, through
 from tests.support.house import House
 from tests.support.sshd import Sshd
 
@@ -48,9 +50,9 @@ async def test_a_planted_key_is_covered_in_every_view(house: House, tmp_path: Pa
         ("session", "search", "AKI", "--json"),
         ("ledger", "list", "--json"),
     )
-    for shell, some in ((away, views[:1]), (local, views)):
+    for verb, some in ((away, views[:1]), (local, views)):
         for words in some:
-            found = shell(*words)
+            found = verb(*words)
             assert (found.status, found.err) == (0, ""), (words, found.err)
             assert SECRET not in found.out, words
             assert "hunter2" not in found.out, words
@@ -64,6 +66,11 @@ async def test_a_planted_key_is_covered_in_every_view(house: House, tmp_path: Pa
     refused = away("session", "export", info.session, "--format", "txt", "--reveal")
     assert (refused.status, refused.out) == (1, "")
     assert "needs the role auditor or admin" in refused.err
+    # an entry as it was signed: its bytes give its leaf
+    whole = local("ledger", "show", "3", "--reveal", "--json").json
+    leaf = whole.pop("leaf")
+    assert leaf_hash(canonical(whole)).hex() == leaf
+    assert "needs the role auditor or admin" in away("ledger", "show", "3", "--reveal").err
     viewed = [
         (entry["body"]["what"], entry["body"].get("revealed", False))
         for entry in local("ledger", "list", "--json").json
@@ -71,12 +78,16 @@ async def test_a_planted_key_is_covered_in_every_view(house: House, tmp_path: Pa
     ]
     assert viewed.count(("request", True)) == 1
     assert viewed.count(("recording", True)) == 1
+    assert viewed.count(("entry", True)) == 1
     assert ("recording", False) in viewed
     await ana.close()
     house.stop()
     assert SECRET not in local("session", "export", info.session, "--format", "txt").out
     assert KEY in local("session", "export", info.session, "--format", "txt", "--reveal").out
-    last = json.loads(local("ledger", "list", "--json", "--limit", "1").out)[0]
+    assert local("ledger", "show", "3", "--reveal").status == 0
+    newest = json.loads(local("ledger", "list", "--json", "--limit", "2").out)
+    assert newest[1]["body"] == {"what": "entry", "entry": 3, "revealed": True}
+    last = newest[0]
     assert (last["type"], last["body"]) == ("access.viewed", {"what": "recording", "revealed": True})
     assert local("ledger", "verify").status == 0
 
@@ -102,6 +113,13 @@ async def test_policy_has_agents_get_no_secrets(tmp_path: Path, sshd: Sshd) -> N
         entries = local("ledger", "list", "--json").json
         (finished,) = [entry["body"] for entry in entries if entry["type"] == "command.finished"]
         assert finished["stdout_bytes"] == len(done.stdout)
+
+        # what is downloaded is the file that there is: a protocol with stars in it would break, or wait for ever
+        (tmp_path / "there").write_text(f"key: {KEY}\ntoken=abcdefghijklmnop\n" * 100)
+        far = f"web-1@127.0.0.1:{tmp_path / 'there'}"
+        done, _ = await through(house, ana, "rsync", "-e", shell(house), far, "here", cwd=tmp_path)
+        assert done.status == 0, done.stderr
+        assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
         said = f"printf '%s\\n' {KEY}\n".encode()
         ssh = await house.ssh("web-1", options=("-T",), stdin=said)

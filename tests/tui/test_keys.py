@@ -13,6 +13,7 @@ from tui.screens.help import HelpScreen, help_document
 from tui.screens.main import MainScreen
 from tui.screens.records import PolicyScreen, RecordsScreen, StatsScreen
 from tui.screens.replay import ReplayScreen
+from tui.screens.revealed import RevealedScreen
 from tui.screens.watch import WatchScreen
 
 SCREENS = {
@@ -23,6 +24,7 @@ SCREENS = {
     RecordsScreen: (keys.RECORDS, keys.TEXT),
     PolicyScreen: (keys.POLICY, keys.TEXT),
     StatsScreen: (keys.STATS, keys.TEXT),
+    RevealedScreen: (keys.REVEALED, keys.TEXT),
 }
 ALL = [key for _, group in keys.GROUPS for key in group]
 

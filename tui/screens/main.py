@@ -20,6 +20,7 @@ from tui.documents import empty_document, request_document, session_document
 from tui.items import Item
 from tui.order import Pane
 from tui.paper import Document, Parts
+from tui.screens import revealed
 from tui.screens.dealing import Dealing
 from tui.screens.records import SCREENS
 from tui.widgets.bars import Bar
@@ -265,6 +266,14 @@ class MainScreen(Dealing, inherit_bindings=False):
             self.draw()
         else:
             self.app.replay_session(session, current.id if isinstance(current, Item) else "")
+
+    def action_reveal(self) -> None:
+        current = self.app.view.current
+        if isinstance(current, Item):
+            self.app.push_screen(revealed.request(current.info))
+        else:
+            self.app.tell("no request is selected; v plays a session, and R reveals there", "warning")
+            self.draw()
 
     def action_help(self) -> None:
         self.app.show_help()

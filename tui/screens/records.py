@@ -150,6 +150,8 @@ class RecordsScreen(Looking, inherit_bindings=False):
         """Pages are the ledger's; ending is for what can be ended."""
         if action == "step":
             return self.listing.name == "ledger"
+        if action == "reveal":
+            return self.listing.name == "ledger"
         return any(each.end for each in self.records) if action == "end" else True
 
     def action_move(self, steps: int) -> None:
@@ -163,6 +165,13 @@ class RecordsScreen(Looking, inherit_bindings=False):
     def action_step(self, pages: int) -> None:
         self.back = max(0, self.back - pages)
         self.action_reload()
+
+    def action_reveal(self) -> None:
+        from tui.screens import revealed  # which is made of this module's Looking
+
+        record = self.query_one(Table).current
+        if record is not None:
+            self.app.push_screen(revealed.entry(int(record.id)))
 
     def action_end(self) -> None:
         record = self.query_one(Table).current

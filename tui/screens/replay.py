@@ -19,6 +19,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from bastion import errors
 from bastion.control import timeline, wire
 from bastion.control.replaying import Replay
 from bastion.covering import visible_line
@@ -203,7 +204,9 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         )  # fmt: skip
 
     def _draw_title(self) -> None:
-        left: Parts = ((" REPLAY ", "title"), (f" {cell(self.session, 20)}  ", "strong"))
+        shown = self.replay is not None and self.replay.reveal
+        left: Parts = ((" REVEALED ", "alarm"),) if shown else ((" REPLAY ", "title"),)
+        left += ((f" {cell(self.session, 20)}  ", "strong"),)
         right: Parts = ()
         if self.replay is not None:
             info = self.replay.info
@@ -236,6 +239,20 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
 
     async def _move(self, replay: Replay, name: str) -> None:
         await replay.go(MOVES[name](replay.player))  # from where it is when its turn comes
+
+    def action_reveal(self) -> None:
+        """With the secrets, or covered again, from the place where it is."""
+        if self.replay is not None:
+            self._told("")
+            self._run(partial(self._reveal, self.replay, not self.replay.reveal))
+
+    async def _reveal(self, replay: Replay, yes: bool) -> None:
+        before, replay.reveal = replay.reveal, yes
+        try:
+            await replay.go(Goal(replay.player.position_us))
+        except errors.BastionError:
+            replay.reveal = before
+            raise
 
     def action_pan(self, columns: int, lines: int) -> None:
         self.query_one(CellsView).pan(columns * PAN, lines * PAN)

@@ -50,6 +50,8 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         self.live: Live | None = None
         self.problem = ""
         self._watched: object = None
+        self.reveal = False
+        """With the secrets in what is shown; noted in the ledger by the bastion."""
 
     def compose(self) -> ComposeResult:
         yield Bar("watch-title")
@@ -93,9 +95,13 @@ class WatchScreen(Screen[None], inherit_bindings=False):
                 await self._read()
                 return
             try:
-                await self.app.feed.call(wire.WatchSession, wire.SessionInfo, session=self.session)
+                fields = {"session": self.session, "reveal": self.reveal}
+                await self.app.feed.call(wire.WatchSession, wire.SessionInfo, **fields)
             except (errors.NotFound, errors.Conflict):  # it is over, and nobody told us yet
                 await self._read()
+        except errors.NotAllowed as error:
+            self.problem, self.reveal = words_of(error), False
+            await self._begin()
         except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
             self.problem = words_of(error)
 
@@ -103,7 +109,11 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         frames, size = 0, 0
         while self.live is not None:
             some = await self.app.feed.call(
-                wire.ReadRecording, list[wire.FrameInfo], session=self.session, after=frames
+                wire.ReadRecording,
+                list[wire.FrameInfo],
+                session=self.session,
+                after=frames,
+                reveal=self.reveal,
             )
             if not some:
                 return
@@ -137,7 +147,8 @@ class WatchScreen(Screen[None], inherit_bindings=False):
 
     def _draw_title(self) -> None:
         info = self._info()
-        left: Parts = ((" WATCHING ", "title"), (f" {cell(self.session, 20)}  ", "strong"))
+        left: Parts = ((" REVEALED ", "alarm"),) if self.reveal else ((" WATCHING ", "title"),)
+        left += ((f" {cell(self.session, 20)}  ", "strong"),)
         right: Parts = ()
         if info:
             left += ((f"{cell(info.identity, 24)} on {cell(info.login, 16)}@{cell(info.target, 24)}", "value"),)
@@ -178,6 +189,17 @@ class WatchScreen(Screen[None], inherit_bindings=False):
             await self.app.feed.call(wire.UnwatchSession, NoneType, session=self.session)
         except errors.BastionError:
             return  # it is over, or the connection is: nothing is sent either way
+
+    def action_reveal(self) -> None:
+        """With the secrets from here on, or covered again: what was put out lately is shown anew."""
+        if self.app.link.up and self.live is not None:
+            self.problem, self.reveal = "", not self.reveal
+            self.run_worker(self._anew(), name="watch", exclusive=True)
+
+    async def _anew(self) -> None:
+        await self._end()
+        await self._begin()
+        self._draw_title()
 
     def action_kill(self) -> None:
         info = self._info()

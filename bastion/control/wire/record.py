@@ -46,7 +46,12 @@ class ProveHead(Call, frozen=True, kw_only=True, tag="prove-head"):
 
 
 class ListLedger(Call, frozen=True, kw_only=True, tag="list-ledger"):
-    """-> list[LedgerLine] with seq > after, at most `limit` (and at most 1,000)."""
+    """-> list[LedgerLine] with seq > after, at most `limit` (and at most 1,000).
+
+    Entries are sent as they are; whoever shows them covers what looks like a secret. `reveal`: it will not be covered,
+    of one entry, which an entry notes.
+    """
 
     after: int = -1
     limit: int = 200
+    reveal: bool = False
