@@ -54,6 +54,7 @@ from bastion.presence import Presence
 from bastion.recovery import EXPIRED, take_up
 from bastion.renderer import Renderer
 from bastion.sessions import Sessions
+from bastion.sftp.leftovers import Leftovers
 from bastion.sftp.session import Transfers
 from bastion.sftp.staging import Staging
 from bastion.ssh import server
@@ -161,8 +162,10 @@ class Daemon:
             broker.restore(left, config.ticket_seconds)
         sessions = Sessions()
         staging = Staging(config.staging, file_limit=config.transfer_file_bytes, limit=config.staging_bytes)
+        leftovers = Leftovers(config.state / "leftovers")
         try:
             staging.prepare()
+            leftovers.prepare()
         except OSError as error:
             raise StoreError(f"cannot prepare {config.staging}: {error.strerror}") from None
         pool = Pool(config.connect_seconds, config.keepalive_seconds, minting_of(config))
@@ -194,7 +197,7 @@ class Daemon:
             needs_vouching=anchoring.needed,
             longest_grant=int(config.longest_grant_seconds),
             consoles=Consoles(config.host_name, partial(note_console, writer)),
-            transfers=Transfers(staging),
+            transfers=Transfers(staging, leftovers),
         )
         connections = server.Connections()
         limits = LoginLimits(config.failed_logins_per_minute, fitting, unauthenticated=fitting // 2)

@@ -8,8 +8,8 @@ A file is written beside its place under a name of the bastion's own (`.bastion-
 bytes that are found by the approved hash and hashed again on their way; then synced where the target can, given its
 mode, owner and times, and renamed. A new file goes to its name by a rename that fails if something is there.
 
-If we crash here: what was renamed is done, whole; a file of ours may be left beside; the ledger says that the transfer
-was started and that its end is not known.
+If we crash here: what was renamed is done, whole; a file of ours may be left beside, until the next contact
+(`leftovers.py`); the ledger says that the transfer was started and that its end is not known.
 
 Not protected: between the last look and the rename the target's own processes can still change the path, for as long as
 one answer takes. A file is replaced, not written over: its other hard links keep the old content, and what its
@@ -34,6 +34,9 @@ from bastion.sftp.staging import Staged
 
 WRITES_AHEAD = 16
 """Blocks of a file under way to the target: 4 MiB."""
+
+UNANSWERED = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
+"""It may have been done, and nobody says."""
 
 SMALL, FILES_AT_ONCE = 256 << 10, 8
 """Files of at most so many bytes are written side by side, so many at once: most of their time is the target's disk."""
@@ -64,11 +67,16 @@ class Applier:
     ) -> None:
         self._far, self._request, self._contents, self._limit = far, request, contents, limit
         self._stopped = stopped
-        self._written = 0
+        self._beside: dict[int, bytes] = {}
+        """By an item's identity: the name that it is written under."""
+        self.left: list[bytes] = []
+        """Of those, what could not be taken away again."""
 
     async def apply(self, items: Sequence[Item]) -> Applied:
         """Do all of them, in order, or stop at the first that cannot be done."""
         made: list[Item] = []
+        names_of = zip((item for item in items if item.kind is Kind.WRITE), beside(self._request, items), strict=True)
+        self._beside = {id(item): name for item, name in names_of}
         try:
             await self._check_all(items)
             for several in _steps(items):
@@ -191,10 +199,15 @@ class Applier:
         staged = self._contents.get(item.sha256)
         if staged is None:
             raise Moved(f"the bytes of {names.shown(item.path)} are not here any more")
-        self._written += 1
-        beside = names.join(directory, f".bastion-{self._request}-{self._written}".encode())
+        ours = self._beside[id(item)]
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
-        handle = await far.raw.open(beside, flags, SFTPAttrs(permissions=0o600))
+        self.left.append(ours)
+        try:
+            handle = await far.raw.open(ours, flags, SFTPAttrs(permissions=0o600))
+        except asyncssh.SFTPError as error:
+            if not isinstance(error, UNANSWERED):  # it was not made, so what has this name is not ours
+                self.left.remove(ours)
+            raise
         try:
             try:
                 sent = await self._send(handle, staged)
@@ -204,15 +217,17 @@ class Applier:
             if sent != item.sha256 or staged.size != item.size:
                 raise Moved(f"the staged bytes of {names.shown(item.path)} are not the approved ones")
             await self._same(item.path, item.found)
-            if await far.real(beside) != beside:
+            if await far.real(ours) != ours:
                 raise Moved(f"{names.shown(directory)} leads elsewhere now")
             if item.found.there is There.NOTHING:
-                await far.client.rename(beside, item.path)
+                await far.client.rename(ours, item.path)
             else:
-                await far.client.posix_rename(beside, item.path)
+                await far.client.posix_rename(ours, item.path)
+            self.left.remove(ours)
         except BaseException:
             with contextlib.suppress(asyncssh.Error, OSError):
-                await far.client.remove(beside)
+                await far.client.remove(ours)
+                self.left.remove(ours)
             raise
         now = await far.found(item.path)
         if now.there is not There.FILE or now.size != item.size:
@@ -256,6 +271,15 @@ class Applier:
                     ) from None
         mode = item.found.mode if item.set.mode is None else item.set.mode
         await raw.fsetstat(handle, encoded(Attributes(mode, None, item.set.times)))
+
+
+def beside(request: str, items: Sequence[Item]) -> list[bytes]:
+    """The names under which what is to be written is made, in order."""
+    writes = [item.path for item in items if item.kind is Kind.WRITE]
+    return [
+        names.join(names.split(path)[0], f".bastion-{request}-{number}".encode())
+        for number, path in enumerate(writes, start=1)
+    ]
 
 
 def _steps(items: Sequence[Item]) -> Iterator[list[Item]]:

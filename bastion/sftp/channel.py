@@ -28,12 +28,14 @@ from bastion.errors import BastionError, Unreachable
 from bastion.gate import effects as do
 from bastion.gate import notices
 from bastion.model import Request
+from bastion.sftp import names
 from bastion.sftp.asking import Asking, Broken, Left, Refusal
 from bastion.sftp.changes import LOOK
 from bastion.sftp.clients import Client
 from bastion.sftp.deaf import Deaf
 from bastion.sftp.far import Far, served
 from bastion.sftp.files import Files
+from bastion.sftp.leftovers import Place
 from bastion.sftp.settling import Settling
 from bastion.sftp.staging import Area, Staging
 from bastion.ssh.dealings import Dealings
@@ -80,7 +82,7 @@ class Worker(Protocol):
 class TransferSession(Deaf):
     """One channel; see the file's header."""
 
-    def __init__(self, dealings: Dealings, staging: Staging) -> None:
+    def __init__(self, dealings: Dealings, staging: Staging, place: Place) -> None:
         super().__init__(None)
         assert dealings.channel is not None  # noqa: S101 -- its AgentSession had it
         self._with, self._services = dealings, dealings.services
@@ -89,6 +91,7 @@ class TransferSession(Deaf):
         self._agent = str(self._channel.get_extra_info("client_version", ""))
         self._asking = Asking(dealings, self._say)
         self._said = 0
+        self._place = place
         self._area: Area = staging.area(self.id, dealings.info.identity)
         self._recording: Recording | None = None
         self._client: asyncssh.SFTPClient | None = None
@@ -236,9 +239,12 @@ class TransferSession(Deaf):
 
     async def _transfer(self, far: Far) -> do.Exit:
         reader, writer = SSHReader[bytes](self, self._channel), SSHWriter[bytes](self, self._channel)
+        for path in await self._place.clear(far):
+            self._note(f"removed {names.shown(path)}, which the bastion had left there")
         self._settling = settling = Settling(
             far,
             self._asking,
+            self._place,
             client=self._known(),
             version=self._agent,
             limit=self._area.staging.file_limit,

@@ -19,6 +19,7 @@ from bastion.sftp.channel import TransferSession, Worker
 from bastion.sftp.clients import Client
 from bastion.sftp.files import Files
 from bastion.sftp.handler import Handler
+from bastion.sftp.leftovers import Leftovers, Place
 from bastion.sftp.sink import Sink
 from bastion.sftp.source import Source
 from bastion.sftp.staging import Staging
@@ -32,17 +33,19 @@ class Transfers:
     """Makes the sessions of transfers; the daemon has one, and the SSH side calls it."""
 
     staging: Staging
+    leftovers: Leftovers
 
     def __call__(self, dealings: Dealings, command: bytes | None) -> TransferSession | None:
         """The one for this command (None: for the subsystem sftp); None where the command is no transfer of these."""
+        place = Place(self.leftovers, dealings.target.name, dealings.login)
         if command is None:
-            return SftpSession(dealings, self.staging)
+            return SftpSession(dealings, self.staging, place)
         if (copy := copies.scp(command)) is not None:
-            return ScpSession(dealings, self.staging, command, copy)
+            return ScpSession(dealings, self.staging, place, command, copy)
         if dealings.environment.get(syncing.STREAM, "") == "stream":
             return None
         sync = syncing.rsync(command)
-        return None if sync is None else RsyncSession(dealings, self.staging, command, sync)
+        return None if sync is None else RsyncSession(dealings, self.staging, place, command, sync)
 
 
 class SftpSession(TransferSession):
@@ -56,10 +59,15 @@ class CommandSession(TransferSession):
     """What asks for a transfer by a command."""
 
     def __init__(
-        self, dealings: Dealings, staging: Staging, command: bytes, call: copies.Scp | Sync | copies.Refused
+        self,
+        dealings: Dealings,
+        staging: Staging,
+        place: Place,
+        command: bytes,
+        call: copies.Scp | Sync | copies.Refused,
     ) -> None:
         self._command, self._call = command, call
-        super().__init__(dealings, staging)
+        super().__init__(dealings, staging, place)
 
     async def _turned_away(self) -> Refusal | None:
         reason = self._call.reason if isinstance(self._call, copies.Refused) else self._missing()

@@ -17,24 +17,26 @@ from asyncssh.constants import FXP_REALPATH
 from bastion.gate import notices
 from bastion.model import Request
 from bastion.sftp import names
-from bastion.sftp.applying import Applier
+from bastion.sftp.applying import Applier, beside
 from bastion.sftp.asking import Asking, Refusal
 from bastion.sftp.batch import TOGETHER, Batch, requests
 from bastion.sftp.changes import Item, Kind, bundle_hash, describe
 from bastion.sftp.clients import LIMITS, NO_CHANGES, REALPATH, Client, recognise
 from bastion.sftp.far import Far
+from bastion.sftp.leftovers import Place
 from bastion.sftp.staging import Staged
 
 
 class Settling:
-    """See the file's header. `client` is which one it is, where that is known beforehand; `version` is its SSH version;
-    `stored` gives a request's bytes as the ledger holds them, `stopped` says why nothing more shall be made, `note`
-    takes lines of the session's list."""
+    """See the file's header. `place` notes what an approved request may leave on the target; `client` is which one it
+    is, where that is known beforehand; `version` is its SSH version; `stored` gives a request's bytes as the ledger
+    holds them, `stopped` says why nothing more shall be made, `note` takes lines of the session's list."""
 
     def __init__(
         self,
         far: Far,
         asking: Asking,
+        place: Place,
         *,
         client: Client | None,
         version: str,
@@ -43,7 +45,7 @@ class Settling:
         stopped: Callable[[], str],
         note: Callable[[str], None],
     ) -> None:
-        self._far, self._asking, self._version, self._limit = far, asking, version, limit
+        self._far, self._asking, self._place, self._version, self._limit = far, asking, place, version, limit
         self._known = client
         self._stored, self._stopped, self.note = stored, stopped, note
         self._asked: list[str] = []
@@ -145,10 +147,13 @@ class Settling:
         for item in items:
             self.note(f"{item.kind.value} {names.shown(item.path)} {item.sha256}".rstrip())
         self.applying = True
+        applier = Applier(self._far, request.id, contents, self._limit, self._stopped)
         try:
-            applied = await Applier(self._far, request.id, contents, self._limit, self._stopped).apply(items)
+            self._place.begin(request.id, beside(request.id, items))
+            applied = await applier.apply(items)
         finally:
             self.applying = False
+            self._place.end(request.id, applier.left)
         written = [item for item in applied.made if item.sha256]
         taken = sum(item.size for item in written), bundle_hash(written) if written else ""
         await self._asking.finished(request, status=1 if applied.trouble else 0, note=applied.note, taken=taken)

@@ -15,7 +15,9 @@ from bastion.model import Choice
 from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import ROOT, House
-from tests.support.sftp import READS_FLOW, far, scp
+from tests.support.ports import until
+from tests.support.relay import Relay
+from tests.support.sftp import READS_FLOW, far, scp, start
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
@@ -56,8 +58,15 @@ async def test_a_file_is_whole_or_as_it_was(house: House, tmp_path: Path, step: 
     assert there.read_bytes() == (NEW if may_be_there else OLD)
     assert verify(house.config.store).verdict in (Verdict.OK, Verdict.TORN)
 
+    ours = [path.name for path in tmp_path.glob(".bastion-*")]
+    assert len(ours) == (step in ("before write", "before rename"))
+    (tmp_path / ".bastion-r-00000000-1").write_text("somebody else's")
     house.start()
     assert list(house.config.staging.iterdir()) == []
+    down = await scp(house, far(there), tmp_path / "down")
+    assert (await house.finish(down)).status == 0
+    assert [path.name for path in tmp_path.glob(".bastion-*")] == [".bastion-r-00000000-1"]
+    assert list((house.config.state / "leftovers").iterdir()) == []
     house.stop()
     report = verify(house.config.store)
     assert report.verdict is Verdict.OK, report
@@ -66,5 +75,31 @@ async def test_a_file_is_whole_or_as_it_was(house: House, tmp_path: Path, step: 
         finished = {entry.request: entry for entry in reader.entries(types=("command.finished",))}
     assert sorted(started) == sorted(finished)
     if step in ("before write", "before rename", "after rename"):
-        assert len(started) == 2  # to look, and to write
-        assert all("its end is unknown" in entry.body["note"] for entry in finished.values())
+        assert len(started) == 2 + 2  # to look, and to write; and those of the next transfer
+        assert all("its end is unknown" in finished[request].body["note"] for request in started[:2])
+
+
+async def test_what_stays_on_a_target_that_is_gone_goes_at_the_next_contact(
+    house: House, target: Sshd, tmp_path: Path
+) -> None:
+    """The network goes while a large file is written beside its place: nobody is there to take it away again."""
+    there, mine = tmp_path / "file", tmp_path / "mine"
+    there.write_bytes(OLD)
+    mine.write_bytes(bytes(64 << 20))
+    async with Relay(target.port) as relay:
+        house.add_target("far", target, port=relay.port)
+        house.start()
+        root = await house.local()
+        client = await start(house, "scp", mine, far(there).replace("web-1", "far"))
+        await house.decide(root, Choice.APPROVE)
+        await until(lambda: list(tmp_path.glob(".bastion-*")), "it is written")
+        relay.cut()
+        assert (await house.finish(client)).status != 0
+        assert there.read_bytes() == OLD
+        assert len(list(tmp_path.glob(".bastion-*"))) == 1
+        down = await start(house, "scp", far(there).replace("web-1", "far"), tmp_path / "down")
+        assert (await house.finish(down)).status == 0
+        assert list(tmp_path.glob(".bastion-*")) == []
+        await root.close()
+        assert house.stop() == 0
+    assert verify(house.config.store).verdict is Verdict.OK
