@@ -92,7 +92,7 @@ class CommandSession(ShellSession):
             key = None
             if target.credential == CERTIFIED:
                 key = pool.minting.for_request(request.id, request.digest)
-            connection = await pool.dial(target, request.login, key)
+            connection = await pool.dial(target, request.login, key, held=self.id)
         except BastionError as error:
             self._events.post(sv.DriverFailed(f"not started: {error}"))
             return
@@ -112,6 +112,12 @@ class CommandSession(ShellSession):
         self._one = self._driver = one
         self._take_output_of(one)
         await one.start(nonce, command, pool.connect_seconds)
+
+    def _report_progress(self, request: Request) -> None:
+        """It is held, and the agent waits; what can be done beforehand is, once."""
+        super()._report_progress(request)
+        if self._one is None and self._gate.where.wait:
+            self._services.pool.expect(self.id, self._with.target, request.login, own=True)
 
     def _resize(self, columns: int, rows: int) -> None:
         self._size = Terminal(self._size.name, columns, rows)

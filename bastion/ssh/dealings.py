@@ -213,6 +213,7 @@ class Dealings:
     def close(self) -> None:
         """The session's task has ended."""
         self.stop_progress()
+        self.services.pool.unexpect(self.id)
         self.services.sessions.close(self.id, self.services.clock.wall(), self.end)
         self.services.spawn(self.records.closed(self.end), f"session {self.id}")
 

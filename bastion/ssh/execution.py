@@ -108,7 +108,9 @@ class Execution:
         covers = Covers(protocol=recognise(request.command) is not None) if masked else None
         upstream = Upstream(channel, stdin.reading, self._recording, ended=self._tell, seen=self._seen, covers=covers)
         try:
-            await self._services.pool.start(target, request, command, lambda: upstream, wanted=wanted)
+            await self._services.pool.start(
+                target, request, command, lambda: upstream, wanted=wanted, held=self._session
+            )
         except BastionError as error:
             upstream.stop(hard=True)
             return ev.UpstreamFailed(str(error), sent=isinstance(error, NotConfirmed))

@@ -47,7 +47,7 @@ from bastion.policy.forwards import Destination, command
 from bastion.ssh import algorithms
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.pump import Side, Upstream
-from bastion.ssh.upstream import NotStarted, Pool, dial
+from bastion.ssh.upstream import NotStarted, Pool
 from recorder.errors import RecorderError
 from recorder.recording import Recording, Summary
 
@@ -346,9 +346,7 @@ async def connect(
     """
     certified = target.credential == CERTIFIED
     key = pool.minting.for_request(request.id, request.digest) if certified else None
-    connection = await dial(
-        target, request.login, seconds=pool.connect_seconds, keepalive=pool.keepalive_seconds, certify=key
-    )
+    connection = await pool.dial(target, request.login, key)
     try:
         if reason := wanted():
             raise NotStarted(reason)

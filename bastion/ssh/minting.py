@@ -86,13 +86,22 @@ class Minting:
         certificate = asyncssh.import_certificate(answer["certificate"])
         return next(pair for pair in asyncssh.load_keypairs([(key, certificate)]) if pair.has_cert)
 
-    async def _ask(self, question: dict[str, str]) -> dict[str, str]:
+    async def wake(self) -> None:
+        """Start the process, if none runs: a certificate will be wanted. Raises OSError."""
+        async with self._asking:
+            await self._awake()
+
+    async def _awake(self) -> asyncio.subprocess.Process:
         process = self._process
         if process is None or process.returncode is not None:
             process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "bastion.mint", *self._arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=ANSWER_LIMIT,
             )  # fmt: skip
+        return process
+
+    async def _ask(self, question: dict[str, str]) -> dict[str, str]:
+        process = await self._awake()
         assert process.stdin is not None  # noqa: S101 -- PIPE
         assert process.stdout is not None  # noqa: S101 -- PIPE
         process.stdin.write(json.dumps(question).encode() + b"\n")

@@ -21,10 +21,10 @@ from bastion.gate import shell_events as ev
 from bastion.mint import PROBE
 from bastion.model import Target
 from bastion.policy.visible import visible_line
+from bastion.ssh.dialling import dial
 from bastion.ssh.driver import Driver
 from bastion.ssh.driver_channels import Terminal
 from bastion.ssh.minting import Minting
-from bastion.ssh.upstream import dial
 
 ASKED = "echo this must not run"
 SHOWN = 120

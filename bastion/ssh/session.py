@@ -274,6 +274,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                 case do.Hold(request):
                     self._with.hold(request, self._decided, self._edited)
                     self._report_progress(request)
+                    self._expect_approval(request)
                 case do.Withdraw(request, reason):
                     await broker.withdraw(request.id, reason)
                 case do.Detach(request):
@@ -309,6 +310,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         found = await find_twin(self._with, request, self._decided, self._edited)
         if isinstance(found, ev.TwinFound) and found.decision is None:
             self._report_progress(found.request)
+            self._expect_approval(found.request)
         return found
 
     async def _start(self, request: Request) -> ev.Event:
@@ -345,6 +347,11 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
 
     def _report_progress(self, request: Request) -> None:
         self._with.report_progress(request, lambda seconds, of: self._events.post(ev.Waited(seconds, of)))
+
+    def _expect_approval(self, request: Request) -> None:
+        """It is held, and the agent waits: what can be done beforehand is."""
+        if self._gate is not None and self._gate.where.wait:
+            self._services.pool.expect(self.id, self._with.target, request.login)
 
     async def _exit(self, effect: do.Exit) -> None:
         self._stdin.reading.pause("over")

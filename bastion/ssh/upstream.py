@@ -1,11 +1,10 @@
-"""Connections to targets: dial with a pinned host key, pool, start one command.
+"""The pool of connections to targets: find or make one, start one command on it.
 
 Theory of operation. A *link* is one SSH connection to one target as one login with the bastion's own key. Commands of
 all agents share links: the credential is the bastion's, and every command is a process of its own on the target. A link
 carries at most SESSIONS_PER_LINK channels at once (sshd's MaxSessions is 10 by default); beyond that, another is made.
 
-The pinned host key is the only one accepted: there is no trust on first use, and no known_hosts file or ssh
-configuration of the account that runs the daemon is read.
+Where one has to be made, dialling.py does that, or early.py did while somebody decided.
 
 A command is sent at most once. What fails before the exec request went out may be tried on a fresh link (a pooled link
 may have died unnoticed); what fails after it is reported, never repeated.
@@ -17,20 +16,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
 
 from bastion.directory import CERTIFIED
-from bastion.errors import BastionError, HostKeyMismatch, Unreachable
+from bastion.errors import BastionError, Unreachable
 from bastion.model import Request, Target
 from bastion.ssh import algorithms
-from bastion.ssh.lean import lean
+from bastion.ssh.dialling import dial, own_key, why
+from bastion.ssh.early import Earlies
 from bastion.ssh.minting import Certify, Minting
 
 SESSIONS_PER_LINK = 8
@@ -84,6 +81,26 @@ class Pool:
     _dialling: dict[Route, asyncio.Lock] = field(default_factory=dict)
     _failed: dict[Route, tuple[float, Unreachable]] = field(default_factory=dict)
     _waiters: set[asyncio.Task[None]] = field(default_factory=set)
+    _early: Earlies = field(init=False)
+
+    def __post_init__(self) -> None:
+        async def connect(target: Target, login: str, **more: Any) -> asyncssh.SSHClientConnection:
+            if target.credential == CERTIFIED:
+                await self.minting.wake()
+            return await dial(target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, **more)
+
+        self._early = Earlies(connect, self.connect_seconds)
+
+    def expect(self, session: str, target: Target, login: str, *, own: bool = False) -> None:
+        """A request of that session is held: have a connection ready, if none of the pool will do. `own`: it will take
+        one of its own. Raises nothing."""
+        pooled = target.credential != CERTIFIED and not own
+        if not (pooled and any(link.usable for link in self._links.get(_route(target, login), ()))):
+            self._early.begin(session, target, login)
+
+    def unexpect(self, session: str) -> None:
+        """Nothing will be started for it."""
+        self._early.drop(session)
 
     async def start(
         self,
@@ -93,17 +110,18 @@ class Pool:
         session: Callable[[], asyncssh.SSHClientSession[bytes]],
         *,
         wanted: Callable[[], str],
+        held: str = "",
     ) -> asyncssh.SSHClientChannel[bytes]:
         """Run `command`, the request's as the ledger holds it, on `target`. `wanted`, asked when the link stands, says
-        why it shall not run any more, or "".
+        why it shall not run any more, or "". `held`: the session that it was held in, if it was (`expect`).
 
         Raises Unreachable, HostKeyMismatch, NotStarted or NotConfirmed, each with a sentence for the agent.
         """
         if target.credential == CERTIFIED:
-            return await self._start_certified(target, request, session, wanted)
+            return await self._start_certified(target, request, session, wanted, held)
         login, environment = request.login, request.environment
         for fresh in (False, True):
-            link = await self._link(target, login, fresh=fresh)
+            link = await self._link(target, login, fresh=fresh, held=held)
             if reason := wanted():
                 self._release(target, login, link)
                 raise NotStarted(reason)
@@ -125,12 +143,12 @@ class Pool:
                     link.connection.close()
                 if sent and not refused:
                     raise NotConfirmed(
-                        f"target {target.name} did not say whether it started the command: {_why(error)}; it may run"
+                        f"target {target.name} did not say whether it started the command: {why(error)}; it may run"
                     ) from None
                 if sent:
-                    raise NotStarted(f"target {target.name} did not start the command: {_why(error)}") from None
+                    raise NotStarted(f"target {target.name} did not start the command: {why(error)}") from None
                 if fresh:
-                    raise NotStarted(f"target {target.name} opens no channel: {_why(error)}") from None
+                    raise NotStarted(f"target {target.name} opens no channel: {why(error)}") from None
             except BaseException:
                 self._release(target, login, link)
                 raise
@@ -167,8 +185,18 @@ class Pool:
         said = done.stdout if isinstance(done.stdout, bytes) else b""
         return said if done.exit_status == 0 and len(said) <= limit else b""
 
-    async def dial(self, target: Target, login: str, certify: Certify | None = None) -> asyncssh.SSHClientConnection:
-        """A connection of its own, for what cannot share one. Raises as `dial`."""
+    async def dial(
+        self, target: Target, login: str, certify: Certify | None = None, held: str = ""
+    ) -> asyncssh.SSHClientConnection:
+        """A connection of its own, for what cannot share one. `held`: as for `start`. Raises as `dial`."""
+        try:
+            early = await self._early.take(held, target, login, certify or own_key(target))
+        except Unreachable:
+            if certify is not None:  # it may have been made, and another one will not be
+                raise
+            early = None
+        if early is not None:
+            return early
         return await dial(
             target, login, seconds=self.connect_seconds, keepalive=self.keepalive_seconds, certify=certify
         )
@@ -199,10 +227,11 @@ class Pool:
         request: Request,
         session: Callable[[], asyncssh.SSHClientSession[bytes]],
         wanted: Callable[[], str],
+        held: str,
     ) -> asyncssh.SSHClientChannel[bytes]:
         """The command stands in the certificate; the key is used for this one connection and dropped."""
         login = request.login
-        connection = await self.dial(target, login, self.minting.for_request(request.id, request.digest))
+        connection = await self.dial(target, login, self.minting.for_request(request.id, request.digest), held)
         link = Link(connection, busy=1, spent=True)
         self._links.setdefault(_route(target, login), []).append(link)
         sent = False
@@ -221,9 +250,9 @@ class Pool:
             refused = isinstance(error, asyncssh.ChannelOpenError) and not connection.is_closed()
             if sent and not refused:
                 raise NotConfirmed(
-                    f"target {target.name} did not say whether it started the command: {_why(error)}; it may run"
+                    f"target {target.name} did not say whether it started the command: {why(error)}; it may run"
                 ) from None
-            raise NotStarted(f"target {target.name} did not start the command: {_why(error)}") from None
+            raise NotStarted(f"target {target.name} did not start the command: {why(error)}") from None
         except BaseException:
             self._release(target, login, link)
             raise
@@ -277,7 +306,7 @@ class Pool:
                 self._links[route].remove(link)
             link.connection.close()
 
-    async def _link(self, target: Target, login: str, *, fresh: bool) -> Link:
+    async def _link(self, target: Target, login: str, *, fresh: bool, held: str = "") -> Link:
         """A link with room. One dials at a time; who waited for a dial that failed has failed with it, or the last of
         many would wait for as long as all of their dials take."""
         route, loop = _route(target, login), asyncio.get_running_loop()
@@ -291,7 +320,7 @@ class Pool:
                 if failure is not None and at >= asked:
                     raise type(failure)(failure.message, failure.hint)
                 try:
-                    connection = await self.dial(target, login)
+                    connection = await self.dial(target, login, held=held)
                 except Unreachable as error:
                     self._failed[route] = loop.time(), error
                     raise
@@ -306,12 +335,14 @@ class Pool:
 
     def drop(self, target: str) -> None:
         """Close all links to a target that was removed."""
+        self._early.drop_target(target)
         for route in [route for route in self._links if route[0] == target]:
             for link in self._links.pop(route):
                 link.connection.abort()
 
     async def close(self) -> None:
         """Close everything."""
+        await self._early.close()
         for links in self._links.values():
             for link in links:
                 if link.closing is not None:
@@ -333,116 +364,3 @@ async def _answer(connection: asyncssh.SSHClientConnection, question: bytes) -> 
     return await connection.run(
         cast(Any, question), encoding=None, check=False, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
     )
-
-
-def read_credential(target: Target) -> asyncssh.SSHKey:
-    """The bastion's key for a target. Raises Unreachable if it is missing, damaged or readable by others."""
-    if target.credential == CERTIFIED:
-        raise Unreachable(f"target {target.name} takes a certificate for each command, and this is none")
-    path = Path(target.credential.removeprefix("key:"))
-    hint = "the admin of the bastion has to mend it"
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
-                raise Unreachable(f"the credential of target {target.name} is readable by others", hint)
-            data = os.read(descriptor, 1 << 16)
-        finally:
-            os.close(descriptor)
-        return asyncssh.import_private_key(data)
-    except OSError as error:
-        raise Unreachable(f"the credential of target {target.name} cannot be read: {error.strerror}", hint) from None
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        raise Unreachable(f"the credential of target {target.name} is no usable private key", hint) from None
-
-
-class _Certified(asyncssh.SSHClient):
-    """Has a certificate made when the target asks who is there: by then the connection says from where it comes."""
-
-    def __init__(self, certify: Certify | None) -> None:
-        self._certify = certify
-        self._connection: asyncssh.SSHClientConnection | None = None
-        self.failure: BastionError | None = None
-
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """The target answered."""
-        self._connection = conn
-
-    async def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
-        """Once; None when there is no other key to try."""
-        certify, self._certify = self._certify, None
-        if certify is None or self._connection is None:
-            return None
-        name = self._connection.get_extra_info("sockname")
-        try:
-            return await certify(str(name[0]) if name else "")
-        except BastionError as error:
-            self.failure = error
-            return None
-
-
-async def dial(
-    target: Target, login: str, *, seconds: float, keepalive: float, certify: Certify | None = None
-) -> asyncssh.SSHClientConnection:
-    """A connection to `target`, its host key checked against the pinned ones; with what `certify` makes instead of the
-    target's credential. Raises Unreachable, HostKeyMismatch."""
-    if not target.host_keys:
-        raise HostKeyMismatch(f"target {target.name} has no pinned host key")
-    own = read_credential(target) if certify is None else None
-    certified = _Certified(certify)
-    pinned = [asyncssh.import_public_key(line) for line in target.host_keys]
-    try:
-        async with asyncio.timeout(seconds):
-            connection = await asyncssh.connect(
-                target.host,
-                target.port,
-                client_factory=lambda: certified,
-                username=login,
-                client_keys=[own] if own is not None else None,
-                known_hosts=(pinned, [], []),
-                config=None,
-                agent_path=None,
-                agent_forwarding=False,
-                password=None,
-                preferred_auth="publickey",
-                gss_host=None,
-                encryption_algs=algorithms.ENCRYPTION,
-                mac_algs=algorithms.MAC,
-                compression_algs=["none"],
-                keepalive_interval=keepalive,
-                connect_timeout=seconds,
-                login_timeout=seconds,
-                client_version="agent-bastion",
-            )
-            lean(connection)
-            return connection
-    except asyncssh.HostKeyNotVerifiable:
-        raise HostKeyMismatch(
-            f"target {target.name} shows another host key than the pinned one", "nothing was sent; tell the admin"
-        ) from None
-    except asyncssh.PermissionDenied:
-        if certified.failure is not None:
-            raise certified.failure from None
-        if certify is not None:
-            hint = "what it trusts (`bastion user-ca`), or `source_address` where it sees the bastion elsewhere"
-            raise Unreachable(f"target {target.name} refuses the bastion's certificate for {login}", hint) from None
-        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
-    except (asyncssh.Error, OSError, TimeoutError) as error:
-        raise Unreachable(f"target {target.name} does not answer: {_why(error, seconds)}") from None
-    except ValueError as error:  # asyncssh, where this process' uid has no account
-        raise Unreachable(f"cannot connect to target {target.name}: {error}", "set LOGNAME for the daemon") from None
-
-
-def _why(error: Exception, seconds: float = 10) -> str:
-    match error:
-        case BastionError():
-            return error.message
-        case TimeoutError():
-            return f"no answer within {seconds:g} s"
-        case asyncssh.Error():
-            return error.reason
-        case OSError() if error.strerror:
-            return error.strerror
-        case _:
-            return str(error) or type(error).__name__

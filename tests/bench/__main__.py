@@ -20,11 +20,32 @@ import click
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import decisions, echo, load, record, recordings, shell, transfers  # noqa: E402 -- found only now
+from tests.bench import (  # noqa: E402 -- found only now
+    approved,
+    decisions,
+    echo,
+    load,
+    record,
+    recordings,
+    shell,
+    transfers,
+)
 from tests.bench.ways import Ways  # noqa: E402
 from tests.support.house import House  # noqa: E402
 
-PARTS = ("decisions", "transfers", "defaults", "open", "shell", "echo", "recordings", "held", "storm", "record")
+PARTS = (
+    "decisions",
+    "transfers",
+    "defaults",
+    "open",
+    "shell",
+    "echo",
+    "recordings",
+    "held",
+    "storm",
+    "record",
+    "approved",
+)
 
 
 async def allow(house: House, commands: Sequence[str]) -> None:
@@ -92,6 +113,8 @@ def main(
                     rows.append(load.storm(work, 200, 5))
                 case "record":
                     rows += record.table(work / part, 5)
+                case "approved":
+                    rows += approved.table(work / part, runs)
                 case "shell":
                     rows += shell.table(work, runs)
                 case "recordings":

@@ -17,6 +17,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.taken = 0
+        """Connections so far."""
 
     async def __aenter__(self) -> Relay:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -31,6 +33,11 @@ class Relay:
             self.cut()
             await asyncio.wait(self._tasks, timeout=0.1)
             self._tasks = {task for task in self._tasks if not task.done()}
+
+    @property
+    def open(self) -> int:
+        """Connections at this moment."""
+        return len(self._pairs)
 
     def swallow(self) -> None:
         """From now on nothing arrives, and nobody is told: a black hole."""
@@ -50,6 +57,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.taken += 1
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._to)
         except OSError:
