@@ -36,6 +36,9 @@ CERTIFIED = "ca"
 LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", re.ASCII)
 """A remote account: what useradd(8) accepts, capitals and dots too; 32 characters is its limit."""
 
+PLAY = "ansible module "
+"""How a pattern of modules of Ansible begins (policy/plays.py); no other does, since each of them has a hole."""
+
 RESERVED = frozenset({"bastion", "local"})
 """Names that mean something else: `bastion@` is the bastion itself, `local:` its host's administrator."""
 
@@ -111,6 +114,8 @@ class Directory:
     """Patterns, by what stands before their first brace."""
     _beginnings: dict[int, int] = field(default_factory=dict)
     """Lengths of these, and how many patterns have each."""
+    _by_play: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Modules of Ansible by name (policy/plays.py), by identity and login."""
     access: Access = field(default_factory=Access)
 
     def identity_of(self, fingerprint: str) -> Identity | None:
@@ -126,6 +131,11 @@ class Directory:
         for length in self._beginnings:
             for entry_id in self._by_beginning.get((identity, login, command[:length]), ()):
                 yield self.whitelist[entry_id]
+
+    def plays(self, identity: str, login: str) -> Iterator[WhitelistEntry]:
+        """Entries of that identity and login that let modules of Ansible through."""
+        for entry_id in self._by_play.get((identity, login), ()):
+            yield self.whitelist[entry_id]
 
     def grant(self, identity: str, target: str, now: int) -> Grant | None:
         """The grant in force at `now` (microseconds) for this identity on this target."""
@@ -193,6 +203,9 @@ class Directory:
                 self.access.apply(kind, body)
 
     def _remember(self, entry: WhitelistEntry) -> None:
+        if entry.pattern.startswith(PLAY):
+            self._by_play.setdefault((entry.identity, entry.login), []).append(entry.id)
+            return
         place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
         index.setdefault(place, []).append(entry.id)
         if entry.pattern:
@@ -200,6 +213,9 @@ class Directory:
 
     def _forget(self, entry_id: str) -> None:
         entry = self.whitelist.pop(entry_id)
+        if entry.pattern.startswith(PLAY):
+            self._by_play[entry.identity, entry.login].remove(entry_id)
+            return
         place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
         index[place].remove(entry_id)
         if not index[place]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,12 @@ def list_(settings: Settings) -> None:
 
 
 @command.command("add")
-@click.argument("text", metavar="COMMAND")
+@click.argument("text", metavar="[COMMAND]", default="")
+@click.option(
+    "--ansible", metavar="TASKS", help="Instead of COMMAND: tasks of Ansible, as in 'copy, template below /srv/app'."
+)
+@click.option("--python", metavar="PATH", default="/usr/bin/python3", help="With --ansible: the interpreter.")
+@click.option("--become", metavar="USER", help="With --ansible: tasks with `become`, by sudo, as that account.")
 @click.option("--identity", required=True, metavar="NAME", help="The agent that may run it.")
 @click.option("--target", metavar="NAME", help="Where.")
 @click.option("--env", metavar="NAME", help="Or on all targets of an environment.")
@@ -52,6 +58,9 @@ def list_(settings: Settings) -> None:
 def add(
     settings: Settings,
     text: str,
+    ansible: str | None,
+    python: str,
+    become: str | None,
     identity: str,
     target: str | None,
     env: str | None,
@@ -59,10 +68,16 @@ def add(
     pattern: str,
     lasting: str | None,
 ) -> None:
-    """Let COMMAND run without being held, exactly, or as a pattern. Signed with your key; takes the role approver."""
+    """Let COMMAND run without being held, exactly, or as a pattern. Signed with your key; takes the role approver.
+
+    With --ansible: modules of ansible-core, with any arguments that run nothing, for a time; docs/whitelist.md."""
     if bool(target) == bool(env):
         raise UsageError("one of --target NAME, --env NAME")
+    if bool(text) == bool(ansible) or (ansible and pattern):
+        raise UsageError("one of COMMAND, --ansible TASKS")
     expires = expiry(lasting)
+    if ansible:
+        text, pattern = _play(ansible, python, become)
 
     async def work() -> WhitelistInfo:
         async with reach.deciding(settings) as client:
@@ -72,6 +87,19 @@ def add(
             return await client.remember(proposal, pattern=pattern, expires=expires)
 
     show(settings, reach.run(work()), "added")
+
+
+def _play(tasks: str, python: str, become: str | None) -> tuple[str, str]:
+    """The line that runs a module, and the text of the entry; in words on stderr. Raises UsageError."""
+    from bastion.directory import PLAY
+    from bastion.policy.plays import PlayError, parse
+
+    try:
+        play = parse(f"{PLAY}{tasks} with {python}{f' as {become}' if become else ''}")
+    except PlayError as error:
+        raise UsageError(str(error)) from None
+    output.say(output.shown(f"lets through {play.words}"), file=sys.stderr)
+    return play.command.decode(), str(play)
 
 
 @command.command("remove")

@@ -17,7 +17,8 @@ from bastion.directory import LOGIN, Body, WhitelistEntry
 from bastion.errors import Conflict, NotFound, UsageError
 from bastion.ids import whitelist_id
 from bastion.model import RequestKind, Target, Tier, script_hash
-from bastion.policy import whitelist
+from bastion.policy import plays, whitelist
+from bastion.policy.ansible_lines import Step, of_command
 from bastion.policy.pattern import PatternError
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
@@ -48,6 +49,19 @@ class Remembering:
     async def propose_whitelist(self, call: wire.ProposeWhitelist, _: Connection) -> object:
         """wire.ProposeWhitelist"""
         command, identity, target, env, login, code = await self._subject(call)
+        if not call.request and (frame := of_command(command)) is not None and frame.step is Step.RUN:
+            return wire.ProposalInfo(
+                refused="",
+                command=command,
+                identity=identity,
+                target=target,
+                env=env,
+                login=login,
+                code="",
+                tier=Tier.HIGH.value,
+                until=self._house.clock.wall() + plays.SECONDS * 1_000_000,
+                candidates=[],
+            )
         assessment = self._house.assess(command, self._code(code))
         proposal = whitelist.propose(command, assessment, code=code)
         until = self._house.clock.wall() + proposal.longest * 1_000_000 if proposal.longest else 0
@@ -143,6 +157,8 @@ class Remembering:
 
     def _check(self, command: bytes, wish: statements.WhitelistStatement) -> Tier:
         """May this be remembered, that long? The tier by the daemon's own assessment. Raises UsageError, Conflict."""
+        if plays.is_play(wish.pattern):
+            return self._check_play(command, wish)
         assessment, now = self._house.assess(command, self._code(wish.code)), self._house.clock.wall()
         if wish.expires and wish.expires <= now:
             raise UsageError("the entry would have expired already")
@@ -158,3 +174,16 @@ class Remembering:
             except PatternError as error:
                 raise UsageError(str(error)) from None
         return assessment.tier
+
+    def _check_play(self, command: bytes, wish: statements.WhitelistStatement) -> Tier:
+        """May these modules of Ansible be let through, that long? Raises UsageError, Conflict."""
+        now = self._house.clock.wall()
+        try:
+            play = plays.parse(wish.pattern)
+        except plays.PlayError as error:
+            raise UsageError(str(error)) from None
+        if command != play.command or wish.code or wish.tier != Tier.HIGH:
+            raise Conflict("the statement is of another command than its modules", "look at it again")
+        if not now < wish.expires <= now + (plays.SECONDS + CLOCKS_SECONDS) * 1_000_000:
+            raise UsageError(f"modules of Ansible are let through for {plays.SECONDS // 3600} hours at most")
+        return Tier.HIGH

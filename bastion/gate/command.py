@@ -27,6 +27,7 @@ from bastion.gate.shell import Shell
 from bastion.gate.shell_states import TABLE as OF_SHELLS
 from bastion.gate.shell_states import State
 from bastion.model import Request, Verdict
+from bastion.policy.ansible import described
 
 S = State
 
@@ -57,7 +58,8 @@ class Command(Shell):
     def _judged(self, event: ev.NoTwinFound) -> list[sd.Effect]:
         asked = self._line()
         if event.script:
-            asked = replace(asked, script=event.script, script_code=event.script_code)
+            found = described(asked.assessment, event.script_code, self._asker.assess)
+            asked = replace(asked, script=event.script, script_code=event.script_code, assessment=found)
         judged = self._asker.judged(asked, event.now)
         request, judgement = judged.request, judged.judgement
         self.request = request

@@ -18,17 +18,16 @@ import ast
 import base64
 import binascii
 import hashlib
-import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bastion.model import Assessment, Effect, EffectKind
+from bastion.policy import ansible_modules
 from bastion.policy.visible import visible_line
+from bastion.policy.zips import members
 
 PAYLOAD_LIMIT = 1 << 20
 """Bytes of a payload that is looked at; those of ansible-core have 120 to 350 kB."""
@@ -44,27 +43,28 @@ BLOCK_SHOWN = 8
 """Further reasons that are kept from what the arguments would do."""
 
 WRAPPERS = {
-    "906033f59de9984bc60d1cb1a590b5c4f22d592908ed25c4f896b745c7140686": "2.16 to 2.18",
+    "c39723eeff267af68254160e189873fe08a08c79c8aba50a49dd943bb85c0330": "2.16 to 2.18",
     "97bca69c8b06e34d4adc9171d8c2c7e0480dce378f1f264db7886bb36b9117e7": "2.19",
 }
 """SHA-256 of what is left of a wrapper, and the ansible-core that writes it."""
 
-_NAME = r"[A-Za-z0-9_.]{1,200}"
-_TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
+_NAME = r"(?P<value>[A-Za-z0-9_.]{1,200})"
+_TEXT = r"(?P<value>'(?:[^'\\\r\n\0]|\\[^\r\n\0])*'|\"(?:[^\"\\\r\n\0]|\\[^\r\n\0])*\")"
+_PACKED = r"(?P<quote>'''|\"\"\"|'|\")(?P<value>[A-Za-z0-9+/=]*)(?P=quote)"
 _LINES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("zip", re.compile(r" *(?:ZIPDATA = |zip_data=)['\"]{1,3}([A-Za-z0-9+/=]*)['\"]{1,3},?")),
-    ("params", re.compile(rf" *(?:ANSIBALLZ_PARAMS = |params=)({_TEXT}),?")),
-    ("date", re.compile(r" *zinfo\.date_time = \([0-9]{4}(?:, [0-9]{1,2}){5}\)()")),
-    ("date", re.compile(r"date_time=datetime\.datetime\([0-9, ]+, tzinfo=datetime\.timezone\.utc\),()")),
-    ("module", re.compile(rf" *runpy\.run_module\(mod_name='({_NAME})', init_globals=dict\(_module_fqn='\1', "
+    ("zip", re.compile(rf" *(?:ZIPDATA = |zip_data=){_PACKED},?")),
+    ("params", re.compile(rf" *(?:ANSIBALLZ_PARAMS = |params=){_TEXT},?")),
+    ("date", re.compile(r" *zinfo\.date_time = (?P<value>\([0-9]{4}(?:, [0-9]{1,2}){5}\))")),
+    ("date", re.compile(r"date_time=(?P<value>datetime\.datetime\([0-9, ]+, tzinfo=datetime\.timezone\.utc\)),")),
+    ("module", re.compile(rf" *runpy\.run_module\(mod_name='{_NAME}', init_globals=dict\(_module_fqn='(?P=value)', "
                           r"_modlib_path=modlib_path\),")),
-    ("module", re.compile(rf" *runpy\.run_module\(mod_name='({_NAME})', init_globals=None, run_name='__main__', "
+    ("module", re.compile(rf" *runpy\.run_module\(mod_name='{_NAME}', init_globals=None, run_name='__main__', "
                           r"alter_sys=True\)")),
-    ("module", re.compile(rf"module_fqn='({_NAME})',")),
-    ("name", re.compile(rf" *temp_path = tempfile\.mkdtemp\(prefix='ansible_' \+ '({_NAME})' \+ '_payload_'\)")),
-    ("name", re.compile(rf" *zipped_mod = os\.path\.join\(temp_path, 'ansible_' \+ '({_NAME})' \+ '_payload\.zip'\)")),
-    ("name", re.compile(rf"ansible_module='({_NAME})',")),
-    ("limit", re.compile(r"rlimit_nofile=[0-9]{1,9},()")),
+    ("module", re.compile(rf"module_fqn='{_NAME}',")),
+    ("name", re.compile(rf" *temp_path = tempfile\.mkdtemp\(prefix='ansible_' \+ '{_NAME}' \+ '_payload_'\)")),
+    ("name", re.compile(rf" *zipped_mod = os\.path\.join\(temp_path, 'ansible_' \+ '{_NAME}' \+ '_payload\.zip'\)")),
+    ("name", re.compile(rf"ansible_module='{_NAME}',")),
+    ("limit", re.compile(r"rlimit_nofile=(?P<value>[0-9]{1,9}),")),
 )  # fmt: skip
 """Lines that differ between payloads: what they hold, and their exact form."""
 
@@ -91,11 +91,15 @@ class Payload:
     """Check mode: the module is asked to change nothing."""
     code: str
     """SHA-256 over names and hashes of all files of its zip."""
+    own: Mapping[str, Any]
+    """The arguments that Ansible adds."""
+    plain: bool
+    """The wrapper says nothing but module, arguments and date."""
 
 
 def decode(program: bytes) -> Payload | None:
     """The payload; None for anything that is not one, every line of it. Never raises."""
-    if len(program) > PAYLOAD_LIMIT or b"_ANSIBALLZ_WRAPPER = True" not in program:
+    if len(program) > PAYLOAD_LIMIT or b"_ANSIBALLZ_WRAPPER = True" not in program or b"\0" in program:
         return None
     try:
         text = program.decode()
@@ -108,19 +112,19 @@ def decode(program: bytes) -> Payload | None:
         if not isinstance(arguments, dict) or set(given) != {"ANSIBLE_MODULE_ARGS"} or len(found["name"]) != 1:
             return None
         code = _code(base64.b64decode(packed, validate=True), f"{module.replace('.', '/')}.py")
-    except (ValueError, KeyError, SyntaxError, RecursionError, MemoryError, OSError, EOFError, NotImplementedError):
-        return None
-    except (zipfile.BadZipFile, zlib.error, binascii.Error, RuntimeError):
+    except (ValueError, KeyError, SyntaxError, RecursionError, MemoryError, binascii.Error):
         return None
     own = {key: value for key, value in arguments.items() if key.startswith(_OWN)}
     rest = {key: value for key, value in arguments.items() if key not in own}
     hidden, check = own.get("_ansible_no_log") is not False, own.get("_ansible_check_mode") is True
-    return Payload(release, module, rest, hidden, check, code)
+    (named,) = found["name"]
+    plain = found.get("limit", {"0"}) == {"0"} and named.rpartition(".")[2] == module.rpartition(".")[2]
+    return Payload(release, module, rest, hidden, check, code, own, plain)
 
 
 def skeleton(text: str) -> str:
     """SHA-256 of what is left of a wrapper: a key of WRAPPERS."""
-    left = [line if (said := _variable(line)) is None else f"\0{said[0]}" for line in _body(text)]
+    left = [line if (said := _variable(line)) is None else _place(line, said[0]) for line in _body(text)]
     return hashlib.sha256("\n".join(left).encode()).hexdigest()
 
 
@@ -132,6 +136,11 @@ def _skeleton(text: str) -> tuple[str, dict[str, set[str]]]:
     return WRAPPERS.get(skeleton(text), ""), found
 
 
+def _place(line: str, name: str) -> str:
+    """What is left of a line that differs: how far it is indented means something to Python."""
+    return f"{' ' * (len(line) - len(line.lstrip(' ')))}\0{name}"
+
+
 def _body(text: str) -> list[str]:
     """Its lines, but for the one that names the interpreter, where that is a Python."""
     lines = text.split("\n")
@@ -141,7 +150,7 @@ def _body(text: str) -> list[str]:
 def _variable(line: str) -> tuple[str, str] | None:
     for name, form in _LINES:
         if (match := form.fullmatch(line)) is not None:
-            return name, match[1]
+            return name, match["value"]
     return None
 
 
@@ -154,21 +163,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _code(packed: bytes, module: str) -> str:
-    """The hash of what is in the zip. Raises what zipfile does, ValueError."""
-    lines, room = [], UNPACKED_LIMIT
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        entries = archive.infolist()
-        names = [entry.filename for entry in entries]
-        if len(entries) > FILES_LIMIT or len(set(names)) != len(names) or module not in names:
-            raise ValueError("not such a zip")
-        for entry in entries:
-            with archive.open(entry) as file:
-                data = file.read(room + 1)
-            room -= len(data)
-            if room < 0:
-                raise ValueError("too much in it")
-            lines.append(f"{hashlib.sha256(data).hexdigest()}  {entry.filename}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    """The hash of what is in the zip. Raises ValueError."""
+    found = members(packed, files=FILES_LIMIT, size=UNPACKED_LIMIT)
+    if module not in found:
+        raise ValueError("not such a zip")
+    lines = sorted(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in found.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
@@ -224,9 +224,19 @@ def described(assessment: Assessment, program: bytes, assess: Callable[[bytes], 
     )
 
 
+def known_release(payload: Payload) -> str:
+    """The release of ansible-core whose own code this is, unchanged; empty if it is nobody's that is known."""
+    name = payload.module.rpartition(".")[2]
+    return ansible_modules.release_of(payload.code, name, payload.own.get("_ansible_version"))
+
+
 def _sentence(payload: Payload) -> str:
     check = ", in check mode" if payload.check else ""
-    return f"Ansible's module {payload.module}{check}; ansible-core {payload.release}, code {payload.code[:16]}"
+    own = known_release(payload)
+    whose = f"the code is ansible-core {own}'s own" if own else "nobody here knows its code"
+    return (
+        f"Ansible's module {payload.module}{check}; ansible-core {payload.release}, code {payload.code[:16]}: {whose}"
+    )
 
 
 def _arguments(payload: Payload) -> list[str]:

@@ -31,7 +31,7 @@ from typing import Any
 
 from bastion.directory import Directory
 from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
-from bastion.policy import globs, tools
+from bastion.policy import ansible_lines, globs, tools
 from bastion.policy.admission import Obstacle, obstacle
 from bastion.policy.forwards import Destination, NotADestination, read
 from bastion.policy.question import Question
@@ -200,6 +200,10 @@ def _impossible(question: Question) -> Said | None:
     if b"\0" in command:
         # sshd reads the command as a C string and drops the connection on a NUL (RFC 4254 section 6.5 allows it).
         return "bytes", "a command with a NUL byte cannot be handed to a shell"
+    if question.request is not None and ansible_lines.below_task(question.request.script):
+        frame = ansible_lines.of_command(command)
+        if frame is None or frame.script != question.request.script:  # it could be changed after it was compared
+            return "tool", "what lies in a directory of Ansible's runs only by the line that Ansible writes"
     stdin = question.request.stdin_code if question.request is not None else b""
     if tools.may_be(command, stdin) and (why := tools.refusal(question.heads, _words(question), stdin)):
         return "tool", why

@@ -23,6 +23,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from bastion.policy.ansible_lines import of_command
+from bastion.policy.plays import from_copy
 from bastion.policy.scripts import READ_FIRST, SHELLS, SYSTEM, guarded, runs_script, script_file
 from bastion.policy.shell import Block, BlockKind, Command, Parsed, parse
 from bastion.policy.words import Word
@@ -49,12 +51,15 @@ BEFORE_MAKEFILE = ("GNUmakefile", "makefile")
 
 def shown_file(command: bytes) -> str:
     """The one file that the line runs, as seen from where it starts; empty where that is not certain. Never raises."""
-    return _of(command, DEPTH)
+    frame = of_command(command)
+    return frame.script if frame is not None and frame.script else _of(command, DEPTH)
 
 
 def pinned(command: bytes, path: str, sha256: str) -> bytes:
     """The command as it goes to the target: it runs only while its file holds what was approved, and while it is still
     the file that the command runs. Without a path, the command as it is."""
+    if copied := from_copy(command, path, sha256):
+        return copied
     by_default = posixpath.basename(path) == "Makefile"  # with `-f Makefile`, too: there it refuses more than it has to
     beside = posixpath.dirname(path)
     absent = [posixpath.join(beside, name) for name in BEFORE_MAKEFILE] if by_default else []

@@ -15,6 +15,8 @@ A command that is rated higher than its entry was when it was signed is held: th
 it another matter. An entry is for one identity, one login, one target or one environment, and, where a command takes
 code on stdin, for exactly that code. It is out of force while its signer is revoked.
 
+Modules of Ansible by name (policy/plays.py) are entries of their own kind, for hours; they need no command of low tier.
+
 A command that runs a script file of the target is remembered for that content only: the file is read before each
 judgement, and the target compares it again before it runs (policy/scripts.py). Where the file is not certain, or cannot
 be read, such a command is not remembered (`runs_script`).
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 
 from bastion.directory import Directory, WhitelistEntry
 from bastion.model import Assessment, Request, RequestKind, StdinMode, Tier
+from bastion.policy import plays
 from bastion.policy.arguments import Span, places
 from bastion.policy.pattern import HOLES_LIMIT, Hole, Kind, Pattern, PatternError, parse
 from bastion.policy.scripts import runs_script, script_file
@@ -122,17 +125,34 @@ def refusal(command: bytes, parsed: Parsed | Unparsed, assessment: Assessment, *
 
 def find(directory: Directory, request: Request, now: int) -> WhitelistEntry | None:
     """The entry that lets the request through at `now` (microseconds), by its assessment as it is now."""
+    if (play := _play(directory, request, now)) is not None:
+        return play
     if request.kind is not RequestKind.EXEC:
         return None  # a line of a shell means what that shell's state makes of it; access is for people to give
     code = code_hash(request)
     for entry in directory.remembered(request.identity, request.login, request.command):
         if not in_force(directory, entry, now) or RANK[request.assessment.tier] > RANK[entry.tier]:
             continue
-        if (entry.target, entry.env) not in ((request.target, ""), ("", request.env)) or entry.code != code:
+        if not _there(entry, request) or entry.code != code:
             continue
         if entry.pattern and parse(entry.pattern).matches(request.command) and _may_generalise(request.assessment):
             return entry
         if not entry.pattern and entry.command == request.command and request.assessment.tier is not Tier.HIGH:
+            return entry
+    return None
+
+
+def _there(entry: WhitelistEntry, request: Request) -> bool:
+    return (entry.target, entry.env) in ((request.target, ""), ("", request.env))
+
+
+def _play(directory: Directory, request: Request, now: int) -> WhitelistEntry | None:
+    for entry in directory.plays(request.identity, request.login):
+        if (
+            in_force(directory, entry, now)
+            and _there(entry, request)
+            and plays.covers(plays.parse(entry.pattern), request)
+        ):
             return entry
     return None
 
