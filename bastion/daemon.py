@@ -228,8 +228,8 @@ class Daemon:
             rotate=lambda who: asyncio.to_thread(ledgerkey.rotate_running, config, ledger, who),
             render=renderer.render,
         )
-        house.presence.changed, house.presence.missed = house.came_or_left, broker.look_for_people
-        broker.watched = house.watched
+        house.presence.changed, house.presence.missed = house.came_or_left, broker.escalating.look_for_people
+        broker.escalating.watched = house.watched
         in_force.alert = broker.alert = notifier.alert = house.alert
         notifier.changed = house.channels_changed
         pressing = Pressing(

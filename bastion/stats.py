@@ -188,6 +188,8 @@ class _Held:
     approvals: int
     identity: str
     env: str
+    author: str = ""
+    """The approver who put it in the place of another: their own approval of it is no review."""
     approved: int = 0
 
 
@@ -242,7 +244,9 @@ class Fold:
         else:
             while len(self._held) >= WAITING:
                 del self._held[next(iter(self._held))]
-            self._held[entry.request] = _Held(entry.t, int(body.get("approvals") or 1), identity, env)
+            self._held[entry.request] = _Held(
+                entry.t, int(body.get("approvals") or 1), identity, env, str(body.get("author", ""))
+            )
 
     def _decided(self, entry: EntryLike) -> None:
         choice, by = str(entry.body.get("choice")), str(entry.body.get("by", ""))
@@ -268,7 +272,7 @@ class Fold:
         person.approved += choice == "approve"
         person.denied += choice == "deny"
         person.unsigned += bool(entry.body.get("via"))
-        if held is not None:
+        if held is not None and by != held.author:
             took = max(0, entry.t - held.since)
             person.times.add(took)
             self.times.add(took)

@@ -156,18 +156,22 @@ def deny(settings: Settings, request: str, reason: str) -> None:
 
 
 @command.command("watch")
+@click.option("--desktop", is_flag=True, help="Show on this desktop, too, what is held and what else wants somebody.")
 @remote_verb
-def watch(settings: Settings) -> None:
+def watch(settings: Settings, desktop: bool) -> None:
     """Print each request as it comes and each time it changes, until interrupted."""
 
     async def work() -> None:
         from types import NoneType
 
+        from bastion.cli.bubbles import showing
         from bastion.control import wire
 
-        async with reach.daemon(settings, why="watching takes one") as client:
+        async with showing(wanted=desktop) as bubbles, reach.daemon(settings, why="watching takes one") as client:
             await client.call(wire.Subscribe, NoneType)
             async for push in client.pushes():
+                if bubbles is not None:
+                    bubbles.hear(push)
                 if isinstance(push, wire.RequestChanged):
                     line(settings, push.request)
 

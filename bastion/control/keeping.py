@@ -56,7 +56,7 @@ class Keeping:
             "" if caller.local else caller.name, house.clock.wall(),
         )  # fmt: skip
         for request in await asyncio.to_thread(house.custody.requests, order.contents):
-            house.broker.forget(request)
+            house.broker.register.forget(request)
         return wire.RedactionInfo(
             session=order.session,
             frames=ranges_text(order.frames),

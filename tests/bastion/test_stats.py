@@ -73,6 +73,18 @@ def test_a_day() -> None:
     assert list(fold.days) == ["1970-01-01"]
 
 
+def test_who_edits_and_approves_is_no_rubber_stamp() -> None:
+    """The request that stands in another's place comes with its author's approval, in the same second."""
+    rows = [row for number in range(9) for row in (
+        proposed(f"r-{number}", number * S, author="ana", edits="r-x", approvals=2), decided(f"r-{number}", number * S),
+        decided(f"r-{number}", number * S + 1, by="ben"),
+    )]  # fmt: skip
+    fold = folded(*rows)
+    assert (fold.approvers["ana"].approved, fold.approvers["ana"].quick, fold.approvers["ana"].warning) == (9, 0, "")
+    assert fold.approvers["ben"].warning  # who approves somebody else's edit at once is
+    assert fold.times.count == 9
+
+
 def test_two_approvals_are_one_decision() -> None:
     fold = folded(proposed("r-1", 0, approvals=2), decided("r-1", S), decided("r-1", 5 * S, by="ben"))
     assert dict(fold.states.top(9)) == {"approved": 1}

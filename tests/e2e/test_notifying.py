@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bastion.control import wire
 from bastion.model import Choice
 from tests.support.house import ROOT, House
 from tests.support.ports import until
@@ -36,12 +39,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, web: Web) -> Ite
         made.add_target("web-1", sshd)
         secret = made.config.path.parent / "hook.secret"
         secret.write_text(SECRET)
-        secret.chmod(0o600)
+        (made.config.path.parent / "gone.url").write_text("nosuch://x")
+        for each in (secret, made.config.path.parent / "gone.url"):
+            each.chmod(0o600)
         made.configure(
             f'[[notify]]\nname = "stuck"\nkind = "webhook"\nurl = "{hangs.url}"\nsecret_file = "hook.secret"\n'
             f'[[notify]]\nname = "hook"\nkind = "webhook"\nurl = "{web.url}/now"\nsecret_file = "hook.secret"\n'
             f'[[notify]]\nname = "late"\nkind = "webhook"\nurl = "{web.url}/late"\nsecret_file = "hook.secret"\n'
             'after = "2s"\n'
+            '[[notify]]\nname = "gone"\nkind = "apprise"\nurl_file = "gone.url"\n'
         )
         made.start()
         yield made
@@ -120,10 +126,40 @@ async def test_status_is_as_documented(house: House) -> None:
     said = json.loads(done.stdout)
     check("status", said)
     assert (said["held"], said["watching"]) == (0, [])
-    assert {each["name"] for each in said["channels"]} == {"stuck", "hook", "late"}
-    assert (done.returncode == 1) is bool(said["wrong"])
+    assert {each["name"] for each in said["channels"]} == {"stuck", "hook", "late", "gone"}
+    assert "channel gone is dead" in said["wrong"]
+    assert done.returncode == 1
     plain = await asyncio.to_thread(bastion, house, "status")
     assert "watching: nobody" in plain.stdout.splitlines()
+    assert "channel gone: dead: apprise does not know this address" in plain.stdout.splitlines()
+
+
+async def test_consoles_are_told_how_channels_stand_and_of_the_loss_of_the_worker(house: House) -> None:
+    """The process that sends is killed: all channels are dead at once, which consoles show, and back with the next."""
+    ana = await house.remote("ana")
+    await ana.call(wire.Subscribe, type(None))
+    seen: list[dict[str, str]] = []
+
+    async def read() -> None:
+        async for push in ana.pushes():
+            if isinstance(push, wire.ChannelsChanged):
+                seen.append({each.name: each.state for each in push.channels})
+
+    reading = asyncio.create_task(read(), name="pushes")
+    await until(lambda: seen and seen[0]["gone"] == "dead", "how they stand is pushed")
+    os.kill(worker_of(house), signal.SIGKILL)
+    await until(lambda: set(seen[-1].values()) == {"dead"}, "none delivers")
+    await until(lambda: seen[-1]["hook"] == "ok" and seen[-1]["gone"] == "dead", "the next worker is there")
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await ana.close()
+
+
+def worker_of(house: House) -> int:
+    """The pid of the process that sends."""
+    children = Path(f"/proc/{house.pid}/task/{house.pid}/children").read_text().split()
+    (pid,) = [int(each) for each in children if b"bastion.notify.worker" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return pid
 
 
 def test_a_secret_that_others_read_stops_the_start(tmp_path: Path) -> None:

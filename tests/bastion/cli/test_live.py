@@ -23,8 +23,9 @@ import pytest
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.bastion.cli.conftest import Done, Shell
+from tests.support.desktop import Bus, Desktop
 from tests.support.house import House
-from tests.support.ports import wait_until
+from tests.support.ports import until, wait_until
 from tests.support.sshd import LOGIN, Sshd
 
 pytestmark = pytest.mark.e2e
@@ -170,6 +171,22 @@ async def test_watching_requests(house: House, ana: Client) -> None:
         assert list(dict.fromkeys(states))[:2] == ["held", "approved"]
         watch.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(watch.wait, 10) == 130
+
+
+async def test_watching_on_the_desktop(house: House, ana: Client, tmp_path: Path) -> None:
+    with Bus(tmp_path) as bus, Desktop(bus, abilities=("body-markup",)) as desktop:
+        shell = away(house, "eve")
+        shell.more["DBUS_SESSION_BUS_ADDRESS"] = bus.address
+        with started(shell, "request", "watch", "--desktop"):
+            ssh = await house.ssh("web-1", "echo '<b>' https://evil.example \x1b")
+            info = await house.held(ana)
+            await until(lambda: desktop.got, "it is shown")
+            await ana.vote(info, Choice.DENY, "no")
+            await house.finish(ssh)
+    (bubble,) = desktop.got
+    assert bubble.summary == "bastion: waiting for a decision"
+    assert bubble.body.splitlines()[1] == "echo '&lt;b&gt;' https:⟨//⟩evil⟨.⟩example ⟨ESC⟩"
+    assert info.id in bubble.body
 
 
 async def test_a_watch_ends_when_nobody_reads_it_any_more(house: House, ana: Client) -> None:
