@@ -126,8 +126,7 @@ def overruled(question: Question, policy: Policy, directory: Directory, now: int
 
 def _settled(request: Request, said: Judgement) -> Request:
     expires = request.created + said.timeout * 1_000_000
-    return replace(
-        request,
+    return request.on_terms(
         approvals=said.approvals,
         expires=expires,
         rule=said.rule,

@@ -407,6 +407,8 @@ def test_the_digest_is_of_the_request_on_these_terms() -> None:
     settled = said.settle(asked)
     assert (settled.approvals, settled.seconds, settled.rule) == (3, 120, "default")
     assert settled.digest == said.digest != asked.digest
+    names = ("approvals", "expires", "rule", "approvers", "escalation", "unsigned")
+    assert settled == dataclasses.replace(asked, **{name: getattr(settled, name) for name in names})
     with pytest.raises(ValueError, match="another request"):
         said.settle(dataclasses.replace(asked, command=b"rm x"))
 
