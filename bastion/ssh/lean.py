@@ -2,8 +2,9 @@
 
 Theory of operation. asyncssh 2.24 sends an empty MSG_IGNORE before each packet, which RFC 4253 section 9 and 11.2 want
 against an attack on CBC. None of our ciphers is CBC (algorithms.py), so the packets are left out: half as many system
-calls, ciphers and random numbers. And it cuts each packet off the front of what it has received by copying the rest:
-of the 256 KiB that a socket gives at once, 128 KiB on average, for every 32 KiB. So it gets them in pieces.
+calls, ciphers and random numbers. It makes a line of log for each packet, whether anybody wants it or not, and a timer
+for whatever it receives. And it cuts each packet off the front of what it has received by copying the rest: of the 256
+KiB that a socket gives at once, 128 KiB on average, for every 32 KiB. So it gets them in pieces.
 
 One piece in one turn of the loop: libuv reads a socket that is always full up to 32 times in a row, 8 MB, and who types
 beside such a transfer waited 20 ms for each key's echo, and often 80. So while pieces are left, the socket is not read,
@@ -32,6 +33,10 @@ TURN_SECONDS = 0.004
 """That one piece should take at most. A person notices 50 ms, and several connections may have one each."""
 
 
+def unlogged(*_: Any) -> None:
+    """In place of a line of log for each packet, which is made to be thrown away: the daemon shows warnings only."""
+
+
 class _Lean:
     """Comes before asyncssh's class."""
 
@@ -40,6 +45,28 @@ class _Lean:
     _piece = PIECE
     _received = 0
     """Bytes, since the last key exchange."""
+    _heard = 0.0
+    """When something came last, by the loop's clock."""
+
+    def log_sent_packet(self, *_: Any) -> None:
+        """As unlogged."""
+
+    def log_received_packet(self, *_: Any) -> None:
+        """As unlogged."""
+
+    def _reset_keepalive_timer(self) -> None:
+        """The other end is there. A timer that runs is left to run: it looks at this when it is over."""
+        self._heard = self._loop.time()  # type: ignore[attr-defined]
+        if self._keepalive_timer is None:
+            super()._reset_keepalive_timer()  # type: ignore[misc]
+
+    def _keepalive_timer_callback(self) -> None:
+        """Ask whether it is there, once it was silent for so long."""
+        left = self._heard + self._keepalive_interval - self._loop.time()  # type: ignore[attr-defined]
+        if left > 0:
+            self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)  # type: ignore[attr-defined]
+        else:
+            super()._keepalive_timer_callback()  # type: ignore[misc]
 
     def send_packet(self, pkttype: int, *args: bytes, **more: Any) -> None:
         """Send it, unless it says nothing."""

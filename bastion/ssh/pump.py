@@ -20,6 +20,7 @@ import asyncssh
 from bastion.gate.events import UpstreamEnded
 from bastion.overwriting import Covers
 from bastion.ssh import algorithms
+from bastion.ssh.lean import unlogged
 from recorder.recording import Recording
 
 UNSENT = 8 << 20
@@ -94,6 +95,8 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; the exec request goes out next."""
         self.channel = self.reading.channel = chan
+        quiet: Any = chan
+        quiet.log_sent_packet = quiet.log_received_packet = unlogged
 
     # --- target to agent ------------------------------------------------------------------------------------------
 
