@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bastion.policy.variables import LOCALE
+
 
 class Treatment(StrEnum):
     """What happens to a thing that a client asks for."""
@@ -83,10 +85,8 @@ PASSED_ENVIRONMENT = frozenset(
     | {f"LC_{name}" for name in ("ADDRESS", "ALL", "COLLATE", "CTYPE", "IDENTIFICATION", "MEASUREMENT", "MESSAGES")}
     | {f"LC_{name}" for name in ("MONETARY", "NAME", "NUMERIC", "PAPER", "TELEPHONE", "TIME")}
 )
-"""Variables that go to the target, and into the digest: locale(7). Debian's ssh sends them, its sshd accepts them."""
-
-LOCALE = re.compile(r"[A-Za-z0-9_.@-]{0,64}", re.ASCII)
-"""What a locale's name is made of; anything else in these variables is no locale, and is refused."""
+"""Variables that go to the target, and into the digest: locale(7). Debian's ssh sends them, its sshd accepts them. Only
+with values in which its shell reads a command as it was judged (variables.LOCALE); others are refused."""
 
 INTENT_ENVIRONMENT = (
     *("BASTION_REASON", "BASTION_ROLLBACK", "BASTION_TASK", "BASTION_BREAK_GLASS"),

@@ -227,7 +227,7 @@ class Risk:
         for word in node.words:
             found += self._word(word, where)
         if node.variable:
-            found += self._runner.variable(node.variable, "", exported=False)
+            found += self._runner.variable(node.variable, UNKNOWN, exported=False)
             found += [one for word in node.words if word.constant for one in self._finder.reading(word)]
         if node.kind is BlockKind.FUNCTION and self._runner.knows(node.words[0].text):
             found.append(self._finder.find("shadow", node.words[0].text))

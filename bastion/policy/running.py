@@ -443,7 +443,7 @@ class Runner:
 
     def _variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """A name that a builtin assigns to: `read NAME`, `printf -v NAME`."""
-        return self.variable(word.text, "", exported=False)
+        return self.variable(word.text, UNKNOWN, exported=False)
 
     def _tested(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
         """`test -v NAME` evaluates the name's subscript (bash(1) CONDITIONAL EXPRESSIONS)."""

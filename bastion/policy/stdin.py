@@ -30,8 +30,8 @@ _DATA = (
     # search, archives, compression
     "egrep fgrep file grep tar bunzip2 bzip2 gunzip gzip unxz unzstd xz xzcat zcat zstd zstdcat "
     # what a system tells and is told
-    "apt apt-cache apt-get dig dmesg dpkg dpkg-query free getent getfacl groups host hostname journalctl last "
-    "lsblk lscpu lsof mount pgrep pidof ping pkill ps pstree service ss systemctl uptime vmstat w"
+    "apt-cache dig dmesg dpkg-query free getent getfacl groups host hostname journalctl last "
+    "lsblk lscpu lsof mount pgrep pidof ping pkill ps pstree ss systemctl uptime vmstat w"
 )
 DATA = frozenset(_DATA.split())
 """Programs and builtins that run nothing of what they read from stdin. tar and tee write what they read, which the line

@@ -1,6 +1,7 @@
 """Setting a variable: which make programs run or load something, and which mean nothing to anybody. Pure.
 
-What counts is the name (facts/table_env.toml). A name with a subscript is evaluated as arithmetic, where `a[$(cmd)]`
+What counts is the name (facts/table_env.toml), and of a locale's the value, which can change what the next line means.
+A name with a subscript is evaluated as arithmetic, where `a[$(cmd)]`
 runs (bash(1) ARRAYS). A variable set on its own, whose name no program obeys, changes nothing by itself; what uses it
 later is judged as unknown there.
 """
@@ -13,6 +14,14 @@ from fnmatch import translate
 from typing import Any
 
 from bastion.policy.words import UNKNOWN
+
+LOCALE = re.compile(
+    r"(?:C(?:\.(?:UTF-?8|utf-?8))?|POSIX|[a-z]{2,3}(?:_[A-Z]{2})?\.(?:UTF-?8|utf-?8)(?:@[a-z]{1,16})?)?", re.ASCII
+)
+"""Locales in which bytes mean to a shell what they mean here: those of ASCII and UTF-8. In others (GBK, Big5; `zh_TW`
+without a codeset is Big5) a backslash or `|` can be the second half of a character, and quotes nothing: bash reads
+characters. A name with a codeset is good for that codeset only (glibc, setlocale(3))."""
+_LOCALES = re.compile(r"LANG|LC_\w+", re.ASCII)
 
 _SUBSCRIPT = re.compile(r"\w+\[(?:\d+|[@*])\]")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -27,10 +36,13 @@ class Variables:
         self._code = _any(table["code"])
 
     def action(self, name: str, value: str, *, exported: bool) -> str:
-        """The action of setting it, empty for none; `exported`: a program gets it in its environment."""
+        """The action of setting it, empty for none; `exported`: a program gets it in its environment. UNKNOWN is a value
+        that only run time knows."""
         base = name.partition("[")[0].removesuffix("+")
         if UNKNOWN in name or not _NAME.fullmatch(base):
             return "evaluates"
+        if _LOCALES.fullmatch(base):
+            return "" if base == name and LOCALE.fullmatch(value) else "environment-code"
         if (base == name and self._harmless.fullmatch(base)) or f"{name}={value}" in self._plain:
             return ""
         if self._code.fullmatch(base):

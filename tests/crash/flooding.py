@@ -85,7 +85,11 @@ async def locales(connection: Any, seconds: float) -> int:
     """Variables that pass."""
     channel = await channel_of(connection)
     return await often(
-        connection, seconds, lambda number: channel._send_request(b"env", String("LC_ALL"), String(f"C.{number}"))
+        connection,
+        seconds,
+        lambda number: channel._send_request(
+            b"env", String("LC_ALL"), String(f"{'abcdefghij'[number % 10] * 3}.UTF-8")
+        ),
     )
 
 
