@@ -449,7 +449,7 @@ def test_no_random_change_is_missed(copy: Path) -> None:
     A database has such bytes (free space in pages); that most changes are caught is asserted too, so that a verify
     that says OK to everything fails here.
     """
-    good, caught, rounds = content(copy), 0, 400
+    good, caught, rounds = content(copy), 0, int(os.environ.get("BASTION_MUTATIONS", "400"))
     for seed in range(rounds):
         for _ in mutations(copy, seed):
             report = judged(copy)
