@@ -139,7 +139,7 @@ class Notifier:
         if not self._channels:
             return
         for left in self._outbox.open(self._clock.wall()):
-            if left.channel in self._channels:
+            if left.channel in self._channels and left.news.kind != "held":  # that is told anew, if it is held still
                 self._channels[left.channel].under_way[left.message] = _UnderWay(left.news)
             else:
                 self._outbox.done(left.message, left.channel, told=False)
@@ -185,7 +185,8 @@ class Notifier:
         while len(each.under_way) >= UNDER_WAY:
             self._lose(each, next(iter(each.under_way)), "too many are under way: the oldest was given up")
         each.under_way[message] = _UnderWay(kept)
-        self._outbox.put(message, name, kept)
+        # what an agent wrote is not kept here: it may have to be redacted some day
+        self._outbox.put(message, name, replace(kept, detail="") if kept.digest else kept)
         self._hand_over(each, message)
 
     def _tell_rest(self) -> None:

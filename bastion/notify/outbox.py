@@ -3,13 +3,14 @@
 Theory of operation. A file of JSON lines, appended to. One says that a message is on its way to a channel, before the
 worker gets it; one that it was dealt with, when the worker says so. At a start both are folded: what is on its way
 still is sent again, under its old id, so that a receiver that keeps ids (`webhook-id`) knows it for the same; and what
-was told by its key (a request that is held) is not told anew because a daemon started.
+was told by its key (a request that is held) is not told again because a daemon started.
 
     crash before the first line        nobody was told; a request that is still held is told at the next start
     crash between the two              it is told, perhaps twice
     a line that was cut short          is skipped, as is any other that makes no sense
 
-It is no evidence and is not synced: losing power can lose the end of it. What is older than KEEP_SECONDS is no news any
+It holds no word of an agent's: of a message about a request only the brief, and what is held is told anew out of the
+desk, under its old id. It is no evidence and is not synced: losing power can lose the end of it. What is older than KEEP_SECONDS is no news any
 more. When it cannot be written, people are told all the same.
 """
 

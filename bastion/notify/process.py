@@ -72,6 +72,7 @@ class Process:
         self._task: asyncio.Task[None] | None = None
         self._spoke = 0.0
         self._why = ""
+        self._closing = False
 
     @property
     def pid(self) -> int:
@@ -92,14 +93,13 @@ class Process:
 
     async def close(self) -> None:
         """Let it send what it has, for a moment, hear what became of it, and end it."""
+        self._closing = True
         process, task = self._process, self._task
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 process.stdin.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):
-                    await process.wait()
         if task is not None:
+            await asyncio.wait([task], timeout=STOP_SECONDS if process is not None else 0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -108,6 +108,8 @@ class Process:
         while True:
             began = loop.time()
             why = await self._once()
+            if self._closing:
+                return
             deaths = 0 if loop.time() - began > SOUND_SECONDS else deaths
             pause = PAUSES[min(deaths, len(PAUSES) - 1)]
             deaths += 1

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +204,6 @@ def outbox(tmp_path: Path, web: Web, **options: Any) -> Notifier:
 
 
 def now(news: News) -> News:
-    from dataclasses import replace
-
     return replace(news, at=Clock().wall())
 
 
@@ -220,18 +219,50 @@ async def test_what_was_told_is_not_told_again_and_what_was_not_is(tmp_path: Pat
         second = outbox(tmp_path, web)  # its worker never starts
         second._outbox.open(Clock().wall())
         second.tell(now(HELD))
-        second.tell(now(News("escalated", "escalated: r-0123abcd")))
+        second.tell(now(News("escalated", "escalated: r-0123abcd", "because, said ana")))
+        second.tell(now(News("approved-high", "r-1: y", "rm -rf /secret", digest="cd", key="approved-high r-1 cd")))
         second._outbox.close()
         assert len(web.got) == 1
+        kept = (tmp_path / "outbox").read_bytes()
+        assert b"because, said ana" in kept
+        assert b"secret" not in kept
         with (tmp_path / "outbox").open("ab") as file:
             file.write(b'{"tell": "cut sho')
         third = outbox(tmp_path, web)
         third.start()
         third.tell(now(HELD))
-        await until(lambda: third.infos()[0].sent == 1, "what was under way is told")
+        await until(lambda: third.infos()[0].sent == 2, "what was under way is told")
         await third.close()
         fourth = outbox(tmp_path, web)
         fourth.start()
         await until(lambda: fourth.infos()[0].state == "ok", "it runs")
         await fourth.close()
-    assert [json.loads(got.body)["type"] for got in web.got] == ["bastion.held", "bastion.escalated"]
+    said = [json.loads(got.body) for got in web.got]
+    assert [(each["type"], each["data"]["detail"]) for each in said] == [
+        ("bastion.held", ""), ("bastion.escalated", "because, said ana"), ("bastion.approved-high", ""),
+    ]  # fmt: skip
+
+
+async def test_what_is_held_and_was_on_its_way_is_told_anew_under_its_old_id(tmp_path: Path) -> None:
+    """With what the agent wrote, which is not kept: the desk has it."""
+    with Web() as web:
+        first = outbox(tmp_path, web)
+        first._outbox.open(Clock().wall())
+        first.tell(now(HELD))
+        first._outbox.close()
+        message = json.loads((tmp_path / "outbox").read_bytes().splitlines()[-1])["tell"]
+        second = outbox(tmp_path, web)
+        second.start()
+        assert not second._channels["hook"].under_way
+        second.tell(now(replace(HELD, detail="rm ⟨ESC⟩")))
+        await until(lambda: second.infos()[0].sent == 1, "it is told")
+        await second.close()
+    (got,) = web.got
+    assert (got.headers["webhook-id"], json.loads(got.body)["data"]["detail"]) == (message, "rm ⟨ESC⟩")
+
+
+async def test_a_normal_end_is_no_loss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Web() as web:
+        async with notifier(tmp_path, webhook(tmp_path, web.url)) as made:
+            assert made.pid
+    assert not caplog.records

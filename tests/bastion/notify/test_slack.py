@@ -136,6 +136,7 @@ async def test_a_button_counts_where_policy_accepts_it(house: House, slack: Fake
 
 @pytest.mark.e2e
 async def test_never_for_high_risk(house: House, slack: FakeSlack) -> None:
+    await until(lambda: slack.connected, "the worker is connected")
     ana = await house.remote("ana")
     ssh = await house.ssh("web-1", "rm -rf /srv/nowhere")
     info = await house.held(ana, b"rm -rf /srv/nowhere")
