@@ -97,8 +97,8 @@ def _certain(word: Word) -> bool:
 
 
 def question(path: str) -> bytes:
-    """What to run on the target to get the file."""
-    return f"head -c {CODE_LIMIT + 1} < {shlex.quote(path)}".encode()
+    """What to run on the target to get the file, if it is one: to open a pipe or a device can take or do something."""
+    return f"test -f {shlex.quote(path)} && head -c {CODE_LIMIT + 1} < {shlex.quote(path)}".encode()
 
 
 def guarded(command: bytes, path: str, sha256: str, absent: Sequence[str] = ()) -> bytes:

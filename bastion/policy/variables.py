@@ -36,8 +36,8 @@ class Variables:
         self._code = _any(table["code"])
 
     def action(self, name: str, value: str, *, exported: bool) -> str:
-        """The action of setting it, empty for none; `exported`: a program gets it in its environment. UNKNOWN is a value
-        that only run time knows."""
+        """The action of setting it, empty for none; `exported`: a program gets it in its environment. UNKNOWN stands
+        for what only run time knows."""
         base = name.partition("[")[0].removesuffix("+")
         if UNKNOWN in name or not _NAME.fullmatch(base):
             return "evaluates"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bastion import audit
 from bastion.gate import events as ev
-from bastion.model import Decision, Request
+from bastion.model import Decision, Request, Verdict
 from bastion.policy.running_files import shown_file
 from bastion.policy.scripts import CODE_LIMIT, question
 from bastion.ssh.dealings import Dealings
@@ -30,9 +30,10 @@ async def find_twin(
 
 
 async def _read_script(dealings: Dealings, request: Request) -> tuple[str, bytes]:
-    """The file on the target that the command runs, and what it holds; empty if there is none to be had."""
-    path = shown_file(request.command)
-    if not path:
+    """The file on the target that the command runs, and what it holds; empty if there is none to be had. Nobody goes to
+    the target for what policy denies anyway."""
+    path, services = shown_file(request.command), dealings.services
+    if not path or services.judge(request, services.clock.wall()).verdict is Verdict.DENY:
         return "", b""
     pool, target, asked = dealings.services.pool, dealings.target, question(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,23 @@ async def test_behind_cd_in_a_shell_and_by_make(house: House, ana: Client, tmp_p
         assert outcome.stdout.startswith(b"ran\n"), outcome.stderr
 
 
+async def test_nothing_but_files_is_opened(house: House, ana: Client, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    other = os.open(tmp_path / "pipe", os.O_RDWR)
+    os.write(other, b"for somebody else")
+    for name in ("pipe", "link"):
+        process = await house.ssh("web-1", f"bash {tmp_path}/{name}", stdin=b"")
+        assert process.stdin is not None
+        process.stdin.close()
+        held = await house.held(ana, f"bash {tmp_path}/{name}".encode())
+        assert (held.script, held.script_code) == ("", b"")
+        await house.decide(ana, Choice.DENY, "no", command=held.command)
+        await house.finish(process)
+    assert os.read(other, 100) == b"for somebody else"
+    os.close(other)
+
+
 async def test_changed_while_held(house: House, ana: Client, script: Path) -> None:
     process = await house.ssh("web-1", line(script), stdin=b"")
     assert process.stdin is not None
@@ -125,3 +143,16 @@ async def test_the_ledger_agrees(house: House) -> None:
     command = [sys.executable, "-m", "bastion", "--config", str(house.config.path), "ledger", "verify"]
     done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_no_target_is_asked_for_what_is_denied(tmp_path: Path, sshd: Sshd, script: Path) -> None:
+    house = House(tmp_path / "house", 'policy "p" {\n  version 1\n  deny path "**/deploy.sh"\n}\n')
+    house.add_target("web-1", sshd)
+    house.start()
+    try:
+        before = (sshd.work / "log").read_text().count("Accepted")
+        outcome = await house.run("web-1", line(script), stdin=b"")
+        assert outcome.status == 126, outcome.stderr
+        assert (sshd.work / "log").read_text().count("Accepted") == before
+    finally:
+        house.stop()
