@@ -137,7 +137,7 @@ class Config:
     @property
     def ledger_key(self) -> Path:
         """The key that signs the ledger."""
-        return self.state / "ledger_key"
+        return credentials.place(self.state, "ledger_key")
 
     @property
     def store(self) -> Path:

@@ -33,6 +33,13 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 CERTIFIED = "ca"
 """Credential of a target that trusts the bastion's authority instead of a key."""
 
+HANDED = "credential"
+"""Scheme of a target's credential that systemd hands to the service: `credential:NAME` (systemd.exec(5))."""
+CREDENTIAL = re.compile(
+    r"(?!(?:host_key|host_authority|upstream_ca|ledger_key)$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.A
+)
+"""Its name; systemd takes up to 255 characters. The bastion's own keys log in nowhere."""
+
 LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", re.ASCII)
 """A remote account: what useradd(8) accepts, capitals and dots too; 32 characters is its limit."""
 
@@ -277,8 +284,9 @@ class Directory:
         if not keys:
             raise UsageError("no host key", "a target's host key is pinned: --host-key FILE.pub")
         scheme, _, path = credential.partition(":")
-        if credential != CERTIFIED and (scheme != "key" or not path.startswith("/")):
-            raise UsageError("the credential must be `ca` or key:/absolute/FILE")
+        handed = scheme == HANDED and CREDENTIAL.fullmatch(path)
+        if credential != CERTIFIED and not handed and (scheme != "key" or not path.startswith("/")):
+            raise UsageError("the credential must be `ca`, key:/absolute/FILE or credential:NAME")
         return {
             "name": name,
             "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",

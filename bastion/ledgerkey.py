@@ -1,4 +1,5 @@
-"""The file with the ledger's key, and its change.
+"""The file with the ledger's key, and its change. A key that systemd hands to the service is not changed: nobody could
+give systemd the new one.
 
 A change, and what a crash leaves:
 
@@ -49,6 +50,8 @@ def signer(config: Config) -> SignerProcess:
 
 def rotate(config: Config, actor: str) -> LedgerKey:
     """Change the ledger's key, where no daemon runs. Raises StoreBusy or another RecorderError."""
+    if reason := _handed(config):
+        raise KeyFileError(*reason)
     ledger = Ledger.open(config.store, key=load(config))
     try:
         following = _next(config.ledger_key)
@@ -70,6 +73,8 @@ def rotate_running(config: Config, ledger: Ledger, actor: str) -> str:
 
     Raises BastionError.
     """
+    if reason := _handed(config):
+        raise StoreError(*reason)
     following = _next(config.ledger_key)
     try:
         following.unlink(missing_ok=True)
@@ -81,6 +86,14 @@ def rotate_running(config: Config, ledger: Ledger, actor: str) -> str:
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
     return line
+
+
+def _handed(config: Config) -> tuple[str, str] | None:
+    """Why it cannot be changed, and what to do; None where it can."""
+    if config.ledger_key.parent == config.state:
+        return None
+    hint = "put it back into the state directory, change it there, and give systemd the new one"
+    return "the ledger's key is a credential of the systemd service", hint
 
 
 def _next(path: Path) -> Path:

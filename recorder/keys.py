@@ -104,7 +104,9 @@ class LedgerKey:
             raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0):
             raise KeyFileError(f"{path} is no file of yours")
-        if stat.S_IMODE(status.st_mode) & 0o077:
+        # systemd hands a key to a service by an ACL, whose mask shows as group bits (systemd.exec(5), CREDENTIALS)
+        handed = str(path.parent) == os.environ.get("CREDENTIALS_DIRECTORY")
+        if stat.S_IMODE(status.st_mode) & (0o037 if handed else 0o077):
             raise KeyFileError(f"{path} can be used by others", f"chmod 600 {path}")
         try:
             private = load_ssh_private_key(data, None)

@@ -180,6 +180,8 @@ class SignerProcess:
         command = [sys.executable, "-P", "-m", "recorder.signer", *files]
         root = str(Path(__file__).resolve().parents[1])
         environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+        if (handed := os.environ.get("CREDENTIALS_DIRECTORY")) is not None:
+            environment["CREDENTIALS_DIRECTORY"] = handed  # says how such a key's mode is to be read
         try:
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/", env=environment,

@@ -40,7 +40,7 @@ def command() -> None:
 @click.option("--accept", metavar="SHA256:...", help="Fetch the host key and take it if it has this fingerprint.")
 @click.option(
     "--credential",
-    metavar="ca|key:FILE",
+    metavar="ca|key:FILE|credential:NAME",
     help="A certificate for each command (see `bastion user-ca`), or the bastion's own private key, mode 0600.",
 )
 @local_verb
@@ -165,15 +165,20 @@ def show(settings: Settings, info: TargetInfo, what: str) -> None:
 
 
 def check_credential(given: str | None) -> str:
-    """`ca`, or `key:/absolute/FILE` of a private key that only its owner can read. Raises UsageError."""
+    """`ca`, `credential:NAME`, or `key:/absolute/FILE` of a private key that only its owner can read. Raises
+    UsageError."""
+    from bastion.directory import CREDENTIAL, HANDED
+
     how = "make one with `ssh-keygen -t ed25519 -N '' -f FILE` and let FILE.pub in on the target"
     if not given:
         raise UsageError("no credential: --credential ca, or key:FILE, the bastion's own key for the target", how)
     if given == "ca":
         return given
     scheme, _, name = given.partition(":")
+    if scheme == HANDED and CREDENTIAL.fullmatch(name):
+        return given  # only the service can look at it
     if scheme != "key" or not name:
-        raise UsageError(f"--credential is ca or key:FILE, not {given!r}", how)
+        raise UsageError(f"--credential is ca, key:FILE or credential:NAME, not {given!r}", how)
     path = Path(os.path.abspath(Path(name).expanduser()))
     try:
         status = path.stat()

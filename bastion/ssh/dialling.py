@@ -13,7 +13,8 @@ from pathlib import Path
 
 import asyncssh
 
-from bastion.directory import CERTIFIED
+from bastion import credentials
+from bastion.directory import CERTIFIED, HANDED
 from bastion.errors import BastionError, HostKeyMismatch, Unreachable
 from bastion.model import Target
 from bastion.ssh import algorithms
@@ -28,13 +29,18 @@ def read_credential(target: Target) -> asyncssh.SSHKey:
     """The bastion's key for a target. Raises Unreachable if it is missing, damaged or readable by others."""
     if target.credential == CERTIFIED:
         raise Unreachable(f"target {target.name} takes a certificate for each command, and this is none")
-    path = Path(target.credential.removeprefix("key:"))
     hint = "the admin of the bastion has to mend it"
+    scheme, _, name = target.credential.partition(":")
+    handed = credentials.directory() if scheme == HANDED else None
+    if scheme == HANDED and handed is None:
+        raise Unreachable(f"the credential of target {target.name} is one that systemd hands to the service", hint)
+    path = handed / name if handed is not None else Path(name)
+    exposed = 0o037 if handed is not None else 0o077  # an ACL's mask shows as group bits
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
+            if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & exposed:
                 raise Unreachable(f"the credential of target {target.name} is readable by others", hint)
             data = os.read(descriptor, CREDENTIAL_LIMIT)
         finally:
