@@ -9,6 +9,7 @@ a directory that policy does not let be looked into stands there empty, and is r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,8 @@ def _plant(whole: bytes, found: Found) -> None:
         case _:  # what is no file is an empty one here: rsync can replace or delete it
             handle = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                os.ftruncate(handle, found.size if found.there is There.FILE else 0)
+                with contextlib.suppress(OSError):  # longer than a file can be here: it stays short, and is another one
+                    os.ftruncate(handle, found.size if found.there is There.FILE else 0)
                 os.fchmod(handle, found.mode & 0o777 | 0o600)
             finally:
                 os.close(handle)

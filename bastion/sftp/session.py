@@ -7,7 +7,8 @@ judged by itself, path by path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 
 import asyncssh
 from asyncssh.stream import SSHReader, SSHWriter
@@ -24,7 +25,7 @@ from bastion.sftp.sink import Sink
 from bastion.sftp.source import Source
 from bastion.sftp.staging import Staging
 from bastion.sftp.stream import Stream
-from bastion.sftp.syncing import NO_RSYNC, Syncing, program
+from bastion.sftp.syncing import NO_RSYNC, Slots, Syncing, program
 from bastion.ssh.dealings import Dealings
 
 
@@ -34,6 +35,7 @@ class Transfers:
 
     staging: Staging
     leftovers: Leftovers
+    slots: Slots = field(default_factory=Slots)
 
     def __call__(self, dealings: Dealings, command: bytes | None) -> TransferSession | None:
         """The one for this command (None: for the subsystem sftp); None where the command is no transfer of these."""
@@ -45,7 +47,7 @@ class Transfers:
         if dealings.environment.get(syncing.STREAM, "") == "stream":
             return None
         sync = syncing.rsync(command)
-        return None if sync is None else RsyncSession(dealings, self.staging, place, command, sync)
+        return None if sync is None else RsyncSession(dealings, self.staging, place, command, sync, self.slots)
 
 
 class SftpSession(TransferSession):
@@ -96,6 +98,18 @@ class ScpSession(CommandSession):
 class RsyncSession(CommandSession):
     """`rsync --server` without `--sender`."""
 
+    def __init__(
+        self,
+        dealings: Dealings,
+        staging: Staging,
+        place: Place,
+        command: bytes,
+        call: Sync | copies.Refused,
+        slots: Slots,
+    ) -> None:
+        self._slots = slots
+        super().__init__(dealings, staging, place, command, call)
+
     def _missing(self) -> str:
         return "" if program() else f"{NO_RSYNC}: {syncing.INSTEAD}"
 
@@ -105,7 +119,8 @@ class RsyncSession(CommandSession):
 
     def _worker(self, files: Files, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> Worker:
         assert isinstance(self._call, Sync)  # noqa: S101 -- others were turned away
-        return Syncing(files, self._asking, self._call, reader, writer, self._tell)
+        slot = functools.partial(self._slots.one, self._with.info.identity)
+        return Syncing(files, self._asking, self._call, reader, writer, self._tell, slot)
 
     def _tell(self, words: bytes) -> None:
         """rsync's own, on stderr."""

@@ -20,7 +20,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import asyncssh
@@ -56,6 +58,10 @@ BLOCK = 256 << 10
 WORDS_LIMIT = 64 << 10
 """Bytes of rsync's stderr that the agent gets."""
 
+SLOTS, SLOTS_EACH = 16, 4
+"""Uploads that are being received at once, and those of one identity: each may take 512 MiB and a processor. Those that
+are held have no process any more."""
+
 NO_RSYNC = "the bastion's host has no rsync, so it cannot show what this would write"
 
 
@@ -66,8 +72,27 @@ def program() -> str:
     return real if real.startswith("/usr/") else ""
 
 
+class Slots:
+    """How many run at once."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def one(self, identity: str) -> Iterator[None]:
+        """For this identity. Raises Conflict."""
+        if self._of[identity] >= SLOTS_EACH or self._of.total() >= SLOTS:
+            raise Conflict("too many uploads by rsync are being received", "try again when one has ended")
+        self._of[identity] += 1
+        try:
+            yield
+        finally:
+            self._of[identity] -= 1
+
+
 class Syncing:
-    """One client. `tell` takes what rsync says on stderr."""
+    """One client. `tell` takes what rsync says on stderr; `slot` is had while it runs, and raises Conflict where too
+    many do."""
 
     def __init__(
         self,
@@ -77,9 +102,10 @@ class Syncing:
         reader: SSHReader[bytes],
         writer: SSHWriter[bytes],
         tell: Callable[[bytes], None],
+        slot: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._files, self._asking, self._call, self._tell = files, asking, call, tell
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer, self._slot = reader, writer, slot
         self._process: asyncio.subprocess.Process | None = None
         self._grown: dict[bytes, Grown] = {}
         self._counted = 0
@@ -106,9 +132,10 @@ class Syncing:
     async def _run(self) -> None:
         seeds, area = await self._seeds(), self._files.area
         tree = area.directory() / "tree"
-        await asyncio.to_thread(plant, tree, seeds)
-        begun = time.time()
-        status = await self._receive(tree)
+        with self._slot():
+            await asyncio.to_thread(plant, tree, seeds)
+            begun = time.time()
+            status = await self._receive(tree)
         if self._spoilt:
             raise Conflict(self._spoilt)
         if status not in PARTIAL | {0}:
@@ -168,16 +195,24 @@ class Syncing:
         assert process.stdout is not None  # noqa: S101 -- PIPE
         assert process.stderr is not None  # noqa: S101 -- PIPE
         words_of_it = bytearray()
-        feeding = asyncio.create_task(self._feed(process.stdin), name="rsync in")
-        watching = asyncio.create_task(self._watch(tree), name="rsync watch")
+        loop = asyncio.get_running_loop()
+        feeding = loop.create_task(self._feed(process.stdin), name="rsync in")
+        passing = loop.create_task(self._pass(process.stdout), name="rsync out")
+        hearing = loop.create_task(self._listen(process.stderr, words_of_it), name="rsync words")
+        watching = loop.create_task(self._watch(tree), name="rsync watch")
         try:
-            await asyncio.gather(self._pass(process.stdout), self._listen(process.stderr, words_of_it))
+            await asyncio.wait({passing, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():  # a client that takes nothing would keep what rsync had said
+                watching.result()
+                return -1
+            passing.result()
+            await hearing
             status = await process.wait()
         finally:
-            for task in (feeding, watching):
-                task.cancel()
-            await asyncio.gather(feeding, watching, return_exceptions=True)
             await self._end()
+            for task in (feeding, passing, hearing, watching):
+                task.cancel()
+            await asyncio.gather(feeding, passing, hearing, watching, return_exceptions=True)
         if status == caging.NOT_CAGED:
             why = words_of_it.decode("ascii", "replace").strip()
             raise Conflict(f"rsync cannot be confined here ({why}), so what it writes cannot be shown: {INSTEAD}")
@@ -217,9 +252,8 @@ class Syncing:
                     self._count(await asyncio.to_thread(_used, tree) - self._counted)
                 if time.monotonic() - begun > SECONDS:
                     raise Conflict(f"rsync took more than {SECONDS} s")
-            except BastionError as error:
+            except (BastionError, OSError) as error:
                 self._spoilt = str(error)
-                await self._end()
                 return
 
     def _count(self, more: int) -> None:

@@ -300,3 +300,29 @@ async def test_what_is_no_rsync(house: House, there: Path) -> None:
     done = await house.run("web-1", f"rsync --server -logDtpre.iLsfxCIvu . {there}/", stdin=b"\x00" * 100)
     assert done.status == 125
     assert "nothing of it is written" in done.stderr
+
+
+async def test_more_than_staging_holds(sshd: Sshd, tmp_path: Path) -> None:
+    """Counted while it comes: what is compressed on its way, too. Nothing is written, and nothing is left."""
+    (tmp_path / "small").mkdir()
+    house = House(tmp_path / "small", READS_FLOW)
+    house.add_target("web-1", sshd)
+    house.configure("\n[transfers]\nlargest_mib = 32\nstaging_mib = 64\n")
+    (tmp_path / "much").mkdir()
+    for number in range(4):
+        with (tmp_path / "much" / str(number)).open("wb") as file:
+            file.write(b"x" * (20 << 20))
+    house.start()
+    try:
+        done = await house.finish(await rsync(house, "-rz", tmp_path / "much", far(tmp_path / "there")))
+        assert (done.status, "transfers of agent-7 that wait have" in done.stderr) == (125, True), done.stderr
+        with (tmp_path / "large").open("wb") as file:
+            file.write(b"x" * (33 << 20))
+        done = await house.finish(await rsync(house, "-z", tmp_path / "large", far(tmp_path / "there")))
+        assert done.status != 0  # rsync's own, 11: its client does not wait for more words
+        assert not (tmp_path / "there").exists()
+        async with asyncio.timeout(20):
+            while list(house.config.staging.iterdir()):
+                await asyncio.sleep(0.05)
+    finally:
+        house.stop()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bastion.sftp.batch import PATHS_LIMIT, Batch
+from bastion.sftp.batch import PATHS_LIMIT, Batch, requests
 from bastion.sftp.changes import ITEMS_LIMIT, Attributes, Item, Kind, describe
 from bastion.sftp.difference import compare
 from bastion.sftp.staging import Staging
@@ -65,3 +65,15 @@ def test_a_full_batch_can_still_be_described(name: bytes) -> None:
         path = b"/srv/%d/" % len(batch.items) + name
         batch.add(Item(Kind.WRITE, path, path[:-1], sha256="a" * 64, difference=shown))
     assert len(batch.items) == ITEMS_LIMIT or len(describe(batch.items)) > PATHS_LIMIT // 2
+
+
+def test_as_many_together_as_a_request_holds() -> None:
+    many = [Item(Kind.REMOVE, b"/srv/%d" % number, b"/srv/%d" % number) for number in range(2 * ITEMS_LIMIT + 1)]
+    assert all(len(part) <= ITEMS_LIMIT and describe(part) for part in requests(many))
+    assert len(list(requests(many))) < 4
+    assert [item for part in requests(many) for item in part] == many
+    long = [Item(Kind.SYMLINK, b"/\x01" * 500 + b"%d" % n, b"/\x02" * 500, to=b"/\x03" * 1000) for n in range(200)]
+    parts = list(requests(long))
+    assert len(parts) > 1
+    assert all(describe(part) for part in parts)
+    assert list(requests([])) == []
