@@ -15,6 +15,7 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
+from tests.support.ports import wait_until
 from tests.support.sftp import READS_FLOW, far
 from tests.support.sshd import Sshd
 
@@ -321,8 +322,6 @@ async def test_more_than_staging_holds(sshd: Sshd, tmp_path: Path) -> None:
         done = await house.finish(await rsync(house, "-z", tmp_path / "large", far(tmp_path / "there")))
         assert done.status != 0  # rsync's own, 11: its client does not wait for more words
         assert not (tmp_path / "there").exists()
-        async with asyncio.timeout(20):
-            while list(house.config.staging.iterdir()):
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_until, lambda: not list(house.config.staging.iterdir()), "nothing is left")
     finally:
         house.stop()
