@@ -28,6 +28,7 @@ from tui.background import Background, told
 from tui.choices import known_theme, typed
 from tui.editing import Edit
 from tui.feed import Connect, Feed, words_of
+from tui.guard import CHANGED, SETTLE
 from tui.items import Item
 from tui.lines import Link, frozen_badge, silent_badge
 from tui.look import Look
@@ -41,6 +42,7 @@ from tui.screens.main import MainScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
 from tui.themes import THEMES
+from tui.title import BEGIN, END, WITHOUT, title
 from tui.view import View
 from tui.words import amount, cell, duration, ending
 
@@ -111,6 +113,7 @@ class BastionConsole(Look, inherit_bindings=False):
         self.armed_why = ""
         self._drawn_at = self._rang_at = float("-inf")
         self._draw_waits = False
+        self._title = ""
         self.frozen = ""
         """What is frozen, for the first row; empty: nothing."""
         self.silent = ""
@@ -127,6 +130,15 @@ class BastionConsole(Look, inherit_bindings=False):
     def daemon_time(self) -> int:
         """The bastion's clock, in microseconds since the epoch."""
         return self.view.daemon_time(self.wall())
+
+    def simulate_key(self, key: str) -> None:
+        """A click on a key in the last row. That row has just changed where the first key armed: what was aimed at may
+        be elsewhere."""
+        if self.clock() - self.view.guard.armed_at < SETTLE:
+            self.tell(CHANGED, "warning")
+            self.draw()
+        else:
+            super().simulate_key(key)
 
     def moment(self, event_time: float) -> float:
         """The moment of an input event on our clock."""
@@ -152,9 +164,27 @@ class BastionConsole(Look, inherit_bindings=False):
     def draw(self) -> None:
         """Draws every screen that shows something of the view, also those under a dialog."""
         self._drawn_at, self._draw_waits = time.monotonic(), False
+        self.entitle(title(len(self.view.held), self.link.up))
         for screen in self.screen_stack:
             if isinstance(screen, Drawn):
                 screen.draw()
+
+    def entitle(self, sequence: str) -> None:
+        """Has the terminal show a title, where it has one."""
+        if sequence != self._title and not self.is_headless and os.environ.get("TERM", "") not in WITHOUT:
+            begin = "" if self._title else BEGIN
+            self._title = sequence
+            self.to_terminal(begin + sequence)
+
+    def to_terminal(self, sequence: str) -> None:
+        """Writes a control sequence of ours."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    def exit(self, *arguments: Any, **named: Any) -> None:
+        if self._title:
+            self.to_terminal(END)
+        super().exit(*arguments, **named)
 
     def _news(self) -> None:
         """Draws soon: at once, or together with what follows closely."""
@@ -213,6 +243,7 @@ class BastionConsole(Look, inherit_bindings=False):
         now = self.clock()
         since = self.link.down_since if self.link.reason and not self.link.up else now
         retry_at = now + message.retry if message.retry else 0.0
+        self.view.watching = None
         self.link = replace(self.link, up=False, reason=message.reason, retry_at=retry_at, down_since=since)
         self.view.guard.display_changed(now)
         self.tell(message.reason, "bad")

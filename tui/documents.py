@@ -26,6 +26,14 @@ from tui.words import amount, clock_time, ending, names, risk, state_badge, tier
 UNDO = {"yes": "it can be undone", "partly": "it can be undone in part", "no": "it cannot be undone"}
 """By model.Reversible; nothing is said of what is unknown."""
 NONE_GIVEN = "none given"
+USUAL = {
+    "GIT_PAGER": "cat",
+    "LESSSECURE": "1",
+    "PAGER": "cat",
+    "SYSTEMD_PAGER": "cat",
+    "SYSTEMD_PAGERSECURE": "1",
+}
+"""What the bastion sets in every governed shell, for what pagers would do (bastion/gate/modes.py)."""
 VOTED = {Choice.APPROVE.value: "approved", Choice.DENY.value: "denied"}
 
 
@@ -108,10 +116,8 @@ def _fields(item: Item, width: int) -> list[Row]:
     rows += field_rows("target", where, width, "strong")
     rows += field_rows("agent", visible(info.identity), width, "strong")
     rows += field_rows("key", visible(info.key), width)
-    for label, words in (("task", info.task), ("reason", info.reason), ("rollback", info.rollback)):
-        rows += field_rows(label, visible(words) if words else NONE_GIVEN, width, "value" if words else "quiet")
-    for name, value in info.environment:
-        rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
+    rows += _intent(info, width)
+    rows += _variables(info, width)
     rows += _shell(info, width)
     if info.stdin == StdinMode.STREAM and info.kind not in NO_STDIN:
         rows += field_rows("stdin", "data, streamed after approval; it cannot be seen beforehand", width, "quiet")
@@ -122,6 +128,27 @@ def _fields(item: Item, width: int) -> list[Row]:
         rows += field_rows("emergency", f"{visible(info.identity)} broke the glass: {visible(info.emergency)}", width)
     rows += field_rows("held by", visible(info.rule), width) if info.rule else []
     return rows + _risk(info, width)
+
+
+def _intent(info: wire.RequestInfo, width: int) -> list[Row]:
+    """What the agent says of it; one row where it says nothing at all."""
+    said = (("task", info.task), ("reason", info.reason), ("rollback", info.rollback))
+    if not any(words for _, words in said):
+        return field_rows("reason", "no reason, task or rollback given", width, "quiet")
+    rows: list[Row] = []
+    for label, words in said:
+        rows += field_rows(label, visible(words) if words else NONE_GIVEN, width, "value" if words else "quiet")
+    return rows
+
+
+def _variables(info: wire.RequestInfo, width: int) -> list[Row]:
+    """Variables that go along: each on a row of its own, but for those that the bastion itself sets in every shell."""
+    rows: list[Row] = []
+    usual = [f"{name}={value}" for name, value in info.environment if USUAL.get(name) == value]
+    for name, value in info.environment:
+        if USUAL.get(name) != value:
+            rows += field_rows("variable", f"{visible(name, newlines=False)}={visible(value)}", width)
+    return rows + (field_rows("usual", " ".join(usual), width, "quiet") if usual else [])
 
 
 def _does(info: wire.RequestInfo, width: int) -> list[Row]:

@@ -29,7 +29,7 @@ class Link:
 
 
 def status(
-    title: str, link: Link, held: int, hidden: int, now: float, barred: str = "", *alarms: str
+    title: str, link: Link, held: int, hidden: int, now: float, barred: str = "", *alarms: str, beside: str = ""
 ) -> tuple[Parts, Parts]:
     """The first row: what this is and who one is; whether it is live, and how much waits."""
     welcome = link.welcome
@@ -40,6 +40,7 @@ def status(
         (" agent-bastion ", "title"),
         (f" {cell(title or (welcome.origin if welcome else ''), 40)}", "strong"),
         (who, "value"),
+        (beside if link.up else "", "quiet"),
     )
     count = f"  {held} held" + (f" ({hidden} hidden)" if hidden else "") + " "
     if link.up:
@@ -55,6 +56,16 @@ def status(
         (f"NOT CONNECTED for {duration(round((now - link.down_since) * 1e6))}, {again}", "alarm"),
         (count, "value"),
     )
+
+
+def others(names: tuple[str, ...] | None) -> str:
+    """Who else watches, for the first row; empty where nobody knows."""
+    if names is None:
+        return ""
+    if not names:
+        return "  only you watch"
+    more = f" and {amount(len(names) - 2, 'other')}" if len(names) > 2 else ""
+    return f"  with {', '.join(cell(name, 16) for name in names[:2])}{more}"
 
 
 _NAMES = {Pane.QUEUE: "queue", Pane.SESSIONS: "sessions", Pane.DECIDED: "decided"}
@@ -114,15 +125,15 @@ def headline(
     )
     if not current.held:
         return left, ()
-    if same:
-        left = (*left, (f"  +{same} identical: {key}", "warning"))
+    words = f"  +{same} identical: {key}" if same else ""
+    left = (*left, (words, "warning"))
     votes = f"  {approvals(info)} of {amount(info.approvals, 'approval')} " if info.approvals > 1 or info.votes else ""
     remaining = info.expires - now
-    cells = max(0, min(30, width - 62))
+    cells = max(0, min(30, width - 62 - len(words)))
     meter = f"[{bar(remaining, info.expires - info.created, cells)}] " if cells > 4 else ""
-    words = countdown(remaining)
-    urgent = "alarm" if words.endswith("!") or words == "due" else "strong"
-    return left, ((f"{votes}  ", "value"), (f"{words} left " if words != "due" else "due ", urgent), (meter, "quiet"))
+    clock = countdown(remaining)
+    urgent = "alarm" if clock.endswith("!") or clock == "due" else "strong"
+    return left, ((f"{votes}  ", "value"), (f"{clock} left " if clock != "due" else "due ", urgent), (meter, "quiet"))
 
 
 def frozen_badge(freezes: list[wire.FreezeInfo]) -> str:

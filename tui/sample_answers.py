@@ -192,3 +192,13 @@ def edited(info: wire.RequestInfo, command: bytes, author: str, id: str) -> wire
     """The request that stands in the place of another."""
     made = msgspec.structs.replace(info, id=id, command=command, author=author, edits=info.id, votes=[], digest="")
     return msgspec.structs.replace(made, digest=made.to_model().digest)
+
+
+def watching(people: list[str], now: int) -> wire.PresenceChanged:
+    """Who watches the queue."""
+    return wire.PresenceChanged(
+        people=[
+            wire.PresenceInfo(name=name, decides=True, consoles=1, since=now - 600_000_000, active=now - 5_000_000)
+            for name in people
+        ]
+    )

@@ -217,6 +217,8 @@ class Bastion:
         """Request, choice and reason of every vote that arrived."""
         self.remembered: list[wire.WhitelistInfo] = []
         self.preferences = ""
+        self.people = ["ana", "bob"]
+        """Who watches."""
         self.freezes: list[wire.FreezeInfo] = []
         self.tried: wire.RequestInfo | None = None
         """While set, how every edit would be judged."""
@@ -348,6 +350,7 @@ class SampleClient:
         match call:
             case wire.Subscribe():
                 self.queue.put_nowait(wire.FreezesChanged(freezes=list(self.bastion.freezes)))
+                self.queue.put_nowait(sample_answers.watching(self.bastion.people, NOW))
                 return None
             case wire.UnwatchSession():
                 return None

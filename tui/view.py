@@ -62,6 +62,8 @@ class View:
         """What a decision without a signature is said to come by, where policy accepts that; empty: nothing."""
         self.typed = False
         """Approving what is rated high or not at all takes the target's name, typed, instead of a second key."""
+        self.watching: tuple[str, ...] | None = None
+        """Who else watches the queue; None where nobody said so."""
         self.pane = Pane.QUEUE
         self.order = Order.URGENT
         self.filter = Filter()
@@ -139,6 +141,9 @@ class View:
                 new = self._request(info, wall)
             case wire.SessionChanged(session=session):
                 self._session(session)
+            case wire.PresenceChanged(people=people):
+                self.watching = tuple(sorted({each.name for each in people} - {self.me}))
+                return Change()
             case wire.SessionOutput() | wire.Alert():
                 return Change()
         return self._changed(before, new, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,13 +121,20 @@ def test_approving_identical_ones(house: House, console: Terminal, agent: Start,
     assert [one.finish()[0] for one in same] == [0, 0, 0]
     assert log.read_text() == "once\n" * 3
     assert other.process.poll() is None
-    votes = subprocess.run(
-        [sys.executable, "-m", "bastion", "--config", str(house.config.path), "ledger", "list", "--type", "vote.cast"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert votes.stdout.count("vote.cast") >= 3, votes
+    listed = subprocess.run(
+        [sys.executable, "-m", "bastion", "--config", str(house.config.path), "ledger", "list", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    signatures = set(re.findall(r"BEGIN SSH SIGNATURE[^\"]+", listed.stdout))
+    assert len(signatures) >= 3  # one for each
+    console.type("j")  # from what was approved to what is left
+    console.until("HELD", "s left [")
+    settle(console)
+    console.type("d")
+    console.until("DENY")
+    console.type("tidying up\r")
+    console.until("0 held")
+    assert other.finish()[0] == 126
 
 
 def test_denying(house: House, console: Terminal, agent: Start, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.control import wire
+from bastion.gate.modes import SAFER
 from bastion.policy.visible import visible
-from tui.documents import empty_document, host_key, request_document, session_document
+from tui.documents import USUAL, empty_document, host_key, request_document, session_document
 from tui.items import Item
 from tui.paper import LABEL, Document, Source
 from tui.reading import Seen
@@ -251,3 +252,16 @@ def test_a_transfer_is_its_description_and_reads_nothing() -> None:
     assert "| -x" in text
     assert "stdin" not in text
     assert document.must == len(visible(description))
+
+
+def test_variables_that_the_bastion_sets_take_one_row_and_no_other_hides_among_them() -> None:
+    assert dict(SAFER) == USUAL
+    rows = text_of(shown(environment=[*sorted(SAFER), ("LC_ALL", "C PAGER=cat"), ("LESSSECURE", "0")]))
+    assert "usual     GIT_PAGER=cat LESSSECURE=1 PAGER=cat SYSTEMD_PAGER=cat SYSTEMD_PAGERSECURE=1" in rows
+    assert "variable  LC_ALL=C PAGER=cat" in rows
+    assert "variable  LESSSECURE=0" in rows
+
+
+def test_an_agent_that_says_nothing_takes_one_row() -> None:
+    assert "reason    no reason, task or rollback given" in text_of(shown(reason="", task="", rollback=""))
+    assert "rollback  none given" in text_of(shown(rollback=""))

@@ -77,13 +77,16 @@ SCREENS = {
     "freeze": ("f",),
     "remember": ("down", "A"),
     "palette": ("colon",),
+    "kill": ("2", "x"),
+    "name": ("g", "a"),
+    "preferences": ("P",),
 }
 
 
 @pytest.mark.parametrize("size", ["80x24", "250x60"])
 @pytest.mark.parametrize("screen", SCREENS)
 def test_screens(snap_compare: Compare, screen: str, size: str) -> None:
-    app, clock = standing()
+    app, clock = standing(confirm="target")
     assert snap_compare(app, terminal_size=SIZES[size], run_before=after(app, clock, *SCREENS[screen]))
 
 

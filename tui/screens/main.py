@@ -105,6 +105,7 @@ class MainScreen(Dealing, inherit_bindings=False):
                 view.barred,
                 self.app.frozen,
                 self.app.silent,
+                beside=lines.others(view.watching),
             )
         )
         self.query_one("#tabs", Bar).draw(*lines.tabs(view))

@@ -21,8 +21,10 @@ from pathlib import Path
 import pytest
 
 from bastion.control.client import Client
+from bastion.control.wire import RequestInfo
 from bastion.model import Choice
 from tests.bastion.cli.conftest import Done, Shell
+from tests.bastion.cli.test_json import check
 from tests.support.desktop import Bus, Desktop
 from tests.support.house import House
 from tests.support.ports import until, wait_until
@@ -74,6 +76,36 @@ def away(house: House, who: str) -> Shell:
 async def run(shell: Shell, *words: str) -> Done:
     """A command beside what this test's loop does."""
     return await asyncio.to_thread(shell, *words)
+
+
+async def test_approving_identical_ones(house: House, ana: Client) -> None:
+    """Listed, then approved, each with a vote of its own; one more space is another command."""
+    shell = away(house, "ana")
+    same = [await house.ssh("web-1", "echo same; exit 3") for _ in range(3)]
+    other = await house.ssh("web-1", "echo  same; exit 3")
+    last = await house.held(ana, b"echo  same; exit 3")
+    held: list[RequestInfo] = []
+    async with asyncio.timeout(20):
+        while True:
+            held = [row for row in await ana.requests("held") if row.command == b"echo same; exit 3"]
+            if len(held) == 3:
+                break
+            await asyncio.sleep(0.02)
+    listed = await run(shell, "request", "list", "--identical", held[0].id, "--json")
+    assert {row["id"] for row in listed.json} == {row.id for row in held[1:]}
+    refused = await run(shell, "request", "approve", held[0].id, "--identical", "--remember")
+    assert refused.status == 2
+    done = await run(shell, "request", "approve", held[0].id, "--identical", "--json")
+    assert done.status == 0, done.err
+    assert {row["id"] for row in done.json} == {row.id for row in held}
+    assert {row["state"] for row in done.json} == {"approved"}
+    check("request approve", done.json[0])
+    assert "identical: 3 requests" in done.err
+    assert [(await house.finish(each)).status for each in same] == [3, 3, 3]
+    alone = await run(shell, "request", "approve", last.id, "--identical")
+    assert alone.status == 0, alone.err
+    assert f"approved {last.id} by ana" in alone.out
+    assert (await house.finish(other)).status == 3
 
 
 async def test_approving_from_elsewhere(house: House, ana: Client) -> None:

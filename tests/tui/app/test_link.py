@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from bastion.model import Choice
 from tests.tui.conftest import HIGH, MEDIUM, UNRATED, Console, Open, three
 from tui import feed as feed_module
 from tui.app import BastionConsole
+from tui.sample_answers import watching
 from tui.samples import NOW, Bastion, S, request, vote
+from tui.title import BEGIN, END
 
 
 async def test_it_says_when_it_is_not_connected_and_comes_back(console: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +43,41 @@ async def test_it_starts_without_a_bastion(console: Open, monkeypatch: pytest.Mo
         await it.told("NOT CONNECTED", "connection refused (is the daemon running?)")
         bastion.down = None
         await it.told("* live", "3 held")
+
+
+async def test_who_else_watches(console: Open) -> None:
+    bastion = three()
+    async with console(bastion, size=(120, 24)) as it:
+        await it.told("ana (approver)  with bob")
+        for people, words in (
+            (["ana"], "only you watch"),
+            (["ana", "b\x1b[2J", "eve", "zoe"], "with b⟨ESC⟩[2J, eve and 1 other"),
+        ):
+            bastion.push(watching(people, NOW))
+            await it.told(words)
+        await it.press("a", after=0.1)  # nothing to hold a key back for
+        await it.told("counts")
+        bastion.lose()
+        await it.told("NOT CONNECTED")
+        assert "with b" not in it.screen
+
+
+async def test_the_title_of_the_window(console: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(BastionConsole, "is_headless", False)
+    monkeypatch.setattr(BastionConsole, "to_terminal", lambda _, sequence: written.append(sequence))
+    monkeypatch.setattr(BastionConsole, "leave_without_terminal", lambda _: None)
+    bastion = three()
+    async with console(bastion) as it:
+        await it.until(lambda: written and "3 held" in written[-1])
+        assert written[0].startswith(BEGIN)
+        bastion.put(request("r-0000000f", identity="a\x07b", command=b"x\x1b]2;y\x07"))
+        await it.until(lambda: "4 held" in written[-1])
+        await it.press("q")
+        assert written[-1] == END
+    ours = re.compile(r"(\x1b\[22;2t)?\x1b\]2;[A-Za-z0-9 -]+\x1b\\|\x1b\[23;2t")
+    assert all(ours.fullmatch(each) for each in written), written
 
 
 async def test_the_bell_rings_for_new_requests_only(console: Open) -> None:

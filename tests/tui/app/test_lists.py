@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.widgets._footer import FooterKey
+
 from tests.tui.conftest import MEDIUM, UNRATED, Open, three
 from tui.order import Pane
 from tui.samples import request
@@ -63,6 +65,27 @@ async def test_a_click_selects_and_decides_nothing(console: Open) -> None:
         await it.pilot.pause()
         await it.press("a", after=0.5)
         assert "just changed by itself" in it.screen
+
+
+async def test_a_second_click_does_not_hit_what_has_moved_under_the_pointer(console: Open) -> None:
+    """The key that confirms comes into the row of keys where another one was."""
+    async with console(three()) as it:
+        await it.press("down")
+        places = {key.description: key.region for key in it.app.screen.query(FooterKey)}
+        it.wait_seconds(2)
+        await it.pilot.click("FooterKey", offset=(2, 0))
+        await it.told("y = yes")
+        for place in places.values():
+            await it.pilot.click(offset=(place.x + 1, place.y))
+            assert it.app.told
+            assert "just changed by itself" in it.app.told.words
+            it.app.told = None
+        assert it.bastion.votes == []
+        assert it.app.is_running
+        it.wait_seconds(1)
+        yes = next(key for key in it.app.screen.query(FooterKey) if key.description == "yes, approve")
+        await it.pilot.click(yes)
+        await it.told("counts")
 
 
 async def test_the_footer_can_be_clicked_through_the_same_guards(console: Open) -> None:
