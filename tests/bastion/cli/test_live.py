@@ -250,7 +250,7 @@ async def test_an_agents_key_has_no_business_here(house: House) -> None:
     done = await run(away(house, "agent-7"), "request", "list")
     assert (done.status, done.out) == (1, "")
     assert "does not let this key use its control side" in done.err
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20  # and not the minute that a call may take
     stranger = await run(away(house, "stranger"), "request", "list")
     assert stranger.status == 1
     assert "accepts none of your keys" in stranger.err

@@ -180,18 +180,18 @@ def test_nothing_makes_it_raise(pieces: list[str]) -> None:
 @pytest.mark.parametrize("piece", ["(", '"$(', "$((", "[", "(x)", "f( ", "\\", "case x in ", "{ ", "<<E "])
 def test_no_text_takes_long(piece: str) -> None:
     """64 KiB, a hundred times the time that they take."""
-    begun = time.monotonic()
+    begun = time.process_time()
     what_is_open(piece * (65_536 // len(piece)))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_a_here_document_costs_its_own_length() -> None:
     reader = Reader()
     reader.open("cat <<E")
-    begun = time.monotonic()
+    begun = time.process_time()
     for _ in range(60_000):
         assert reader.open("x")
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     assert reader.open("E") == ""
 
 
