@@ -145,8 +145,8 @@ def of_alert(alert: Alert, line: Line = visible_line) -> News | None:
     request = _ID.search(alert.text)
     name = request[0] if request else ""
     brief = KINDS[kind].title + (f": {name}" if name else "")
-    group = _GROUP.search(alert.text)
-    key = f"{kind} {name}{group[0] if group else ''}" if name and (group or kind in ENDS) else ""
+    goes = _GOES.match(alert.text)  # at the beginning only: behind it people may have written anything
+    key = f"{kind} {goes[0]}" if goes else f"{kind} {name}" if name and kind in ENDS else ""
     return News(kind, plain(brief), line(alert.text, DETAIL_WIDTH), request=name, at=alert.at, key=key)
 
 
@@ -154,7 +154,7 @@ ENDS = ("expired",)
 """What befalls a request once."""
 
 _ID = re.compile(r"\br-[0-9a-f]{8}\b")
-_GROUP = re.compile(r" goes to group [^\s:]+")  # as the broker says it: to each group once
+_GOES = re.compile(r"r-[0-9a-f]{8} goes to group [^\s:]+")  # as the broker says it: to each group once
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ,:()@._/+-]")
 
 

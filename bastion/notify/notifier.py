@@ -25,19 +25,12 @@ from bastion.control.wire import ChannelInfo
 from bastion.errors import NotFound, Unreachable
 from bastion.notify.news import News
 from bastion.notify.outbox import Outbox
+from bastion.notify.pacing import Pace, Pacing
 from bastion.notify.process import Process
 from bastion.notify.settings import settings_of
 from bastion.outlets import Outlet
 
 log = logging.getLogger(__name__)
-
-MOST_A_MINUTE = 30
-"""Messages to one channel a minute; what is more is counted, and told in one. An agent that asks for a thousand things
-must not make people switch a channel off."""
-
-ANSWERS_A_MINUTE = 10
-"""Answers to buttons in one channel a minute, beside the others; more are not given. Whoever presses buttons all the
-time must not use up what people are told with."""
 
 UNDER_WAY = 100
 """Messages of one channel that nobody knows the fate of; as many as wait in the worker (worker.QUEUE)."""
@@ -71,13 +64,7 @@ class _Standing:
 
     outlet: Outlet
     info: ChannelInfo
-    minute: int = 0
-    told: int = 0
-    """In that minute."""
-    answered: int = 0
-    """Buttons, in that minute."""
-    more: int = 0
-    """Not told one by one."""
+    pacing: Pacing = field(default_factory=Pacing)
     under_way: dict[str, _UnderWay] = field(default_factory=dict)
     """By id of the message, oldest first."""
     tests: dict[str, asyncio.Future[None]] = field(default_factory=dict)
@@ -166,21 +153,12 @@ class Notifier:
         each, message = self._channels[name], id_of(news)
         if self._outbox.known(message, name):
             return
-        minute = int(self._clock.monotonic() // 60)
-        if minute != each.minute:
-            each.minute, each.told, each.answered = minute, 0, 0
-        if news.kind == "answer":
-            each.answered += 1
-            if each.answered > ANSWERS_A_MINUTE:
-                return
-        elif each.told >= MOST_A_MINUTE:
-            each.more += 1
-            if self._flush is None:
-                wait = 60 - self._clock.monotonic() % 60
-                self._flush = asyncio.get_running_loop().call_later(wait, self._tell_rest)
+        pace = each.pacing.of(news.kind, self._clock.monotonic())
+        if pace is Pace.COUNT and self._flush is None:
+            wait = 60 - self._clock.monotonic() % 60
+            self._flush = asyncio.get_running_loop().call_later(wait, self._tell_rest)
+        if pace is not Pace.SEND:
             return
-        else:
-            each.told += 1
         kept = news if each.outlet.detail else replace(news, detail="")
         while len(each.under_way) >= UNDER_WAY:
             self._lose(each, next(iter(each.under_way)), "too many are under way: the oldest was given up")
@@ -192,8 +170,7 @@ class Notifier:
     def _tell_rest(self) -> None:
         self._flush = None
         for each in self._channels.values():
-            if each.more:
-                count, each.more = each.more, 0
+            if count := each.pacing.rest():
                 words = f"{count} more, that were not told one by one: look at the queue"
                 self.tell_one(each.outlet.name, News("more", words, at=self._clock.wall()))
 

@@ -10,8 +10,8 @@ was told by its key (a request that is held) is not told again because a daemon 
     a line that was cut short          is skipped, as is any other that makes no sense
 
 It holds no word of an agent's: of a message about a request only the brief, and what is held is told anew out of the
-desk, under its old id. It is no evidence and is not synced: losing power can lose the end of it. What is older than KEEP_SECONDS is no news any
-more. When it cannot be written, people are told all the same.
+desk, under its old id. It is no evidence and is not synced: losing power can lose the end of it. What is older than
+KEEP_SECONDS is no news any more. When it cannot be written, people are told all the same.
 """
 
 from __future__ import annotations

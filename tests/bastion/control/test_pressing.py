@@ -22,7 +22,8 @@ from bastion.errors import BastionError
 from bastion.history import Left
 from bastion.model import Assessment, Choice, Decision, Request, Tier, TtyMode, Verdict
 from bastion.notify.news import News, of_request
-from bastion.notify.notifier import ANSWERS_A_MINUTE, MOST_A_MINUTE, Notifier
+from bastion.notify.notifier import Notifier
+from bastion.notify.pacing import ANSWERS_A_MINUTE, MOST_A_MINUTE
 from bastion.outlets import Outlet
 from bastion.policy.judge import Judgement
 from recorder.keys import LedgerKey

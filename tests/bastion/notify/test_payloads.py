@@ -105,6 +105,24 @@ def test_alerts_that_are_news() -> None:
     assert of_alert(Alert(kind="nothing.known", text="", at=0)) is None
 
 
+def test_what_is_told_once_only() -> None:
+    """Its key is of what the bastion says; what people wrote behind it neither makes nor changes one."""
+
+    def key(kind: str, text: str) -> str:
+        news = of_alert(Alert(kind=kind, text=text, at=7))
+        assert news is not None
+        return news.key
+
+    timed = key("request.escalated", "r-0123abcd goes to group boss: nobody decided in time")
+    assert timed == key("request.escalated", "r-0123abcd goes to group boss: ana asks, hurry")
+    assert timed != key("request.escalated", "r-0123abcd goes to group second: nobody decided in time")
+    assert (
+        key("request.escalated", "r-0123abcd needs somebody to decide: ana asks, r-0123abcd goes to group boss") == ""
+    )
+    assert key("request.expired", "r-0123abcd is denied: nobody decided in time") == "expired r-0123abcd"
+    assert key("freeze.set", "everything is frozen (refuse): r-0123abcd") == ""
+
+
 def test_every_event_has_words() -> None:
     from bastion.outlets import EVENTS
 

@@ -25,7 +25,8 @@ import pytest
 from bastion.clock import Clock
 from bastion.errors import NotFound, UsageError
 from bastion.notify.news import News
-from bastion.notify.notifier import MOST_A_MINUTE, Notifier
+from bastion.notify.notifier import Notifier
+from bastion.notify.pacing import MOST_A_MINUTE
 from bastion.notify.post import ANSWER_LIMIT, PostError, address, post
 from bastion.outlets import Outlet
 from tests.support.ports import until
@@ -191,11 +192,30 @@ async def test_too_many_are_told_in_one(tmp_path: Path) -> None:
             for _ in range(MOST_A_MINUTE + 7):
                 made.tell(NEWS)
             await until(lambda: len(web.got) == MOST_A_MINUTE, "those of this minute came")
-            made._channels["hook"].minute -= 1
+            made._channels["hook"].pacing._minute -= 1
             made._tell_rest()
             await until(lambda: len(web.got) == MOST_A_MINUTE + 1, "and one for the rest")
-    last = json.loads(web.got[-1].body)
+            made.tell(News("ledger", "the ledger has failed"))  # no flood of requests hides it
+            await until(lambda: len(web.got) == MOST_A_MINUTE + 2, "what the bastion has to say of itself is told")
+    last = json.loads(web.got[-2].body)
     assert (last["type"], last["data"]["brief"][:2]) == ("bastion.more", "7 ")
+    assert json.loads(web.got[-1].body)["type"] == "bastion.ledger"
+
+
+async def test_no_flood_of_one_sort_hides_another(tmp_path: Path) -> None:
+    with Web() as web:
+        async with notifier(tmp_path, webhook(tmp_path, web.url)) as made:
+            for kind in ("escalated", "expired", "held"):
+                for _ in range(MOST_A_MINUTE):
+                    made.tell(News(kind, "x"))
+            for kind in ("emergency", "freeze", "recorder"):
+                made.tell(News(kind, "x"))
+            await until(lambda: len(web.got) == MOST_A_MINUTE + 3, "what is not of requests is told")
+    assert [json.loads(got.body)["type"] for got in web.got][-3:] == [
+        "bastion.emergency",
+        "bastion.freeze",
+        "bastion.recorder",
+    ]
 
 
 async def test_ntfy(tmp_path: Path) -> None:
