@@ -53,6 +53,8 @@ MESSAGE_LIMIT = 64 << 20
 """Bytes of one message: the entries of an open segment or a group, 16 KiB each at most, with room."""
 SECONDS = 30.0
 """For an answer. Signing takes a millisecond; a process that does not answer is gone."""
+ENDS_SECONDS = 2.0
+"""That it gets to end by itself when something has failed: it may be what failed, and nothing is lost with it."""
 NOBODY = 65534
 """User and group without rights (Debian's base-passwd)."""
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _MCL_BOTH = 4, 38, 3
@@ -253,7 +255,7 @@ class SignerProcess:
                 _send(self._link, Done())
         self._link.close()
         try:
-            process.wait(SECONDS)
+            process.wait(SECONDS if committed else ENDS_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder import signer as signer_module
 from recorder.errors import KeyFileError, RecorderError, StoreFailed
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
@@ -128,6 +129,24 @@ def test_a_signer_that_dies_stops_the_ledger(open_signed: Callable[[], Ledger], 
         add(ledger)
     assert len(failures) == 1
     ledger.close()
+    assert verify(store).verdict is Verdict.OK
+    again = open_signed()
+    add(again)
+    again.close()
+
+
+def test_a_signer_that_hangs_stops_the_ledger(
+    open_signed: Callable[[], Ledger], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_signed()
+    pid = ledger._notary.pid  # type: ignore[attr-defined]
+    ledger._notary._link.settimeout(0.5)  # type: ignore[attr-defined]
+    monkeypatch.setattr(signer_module, "SECONDS", 1000)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(StoreFailed, match="does not answer"):
+        add(ledger)
+    ledger.close()  # within the test's own patience
+    assert not Path(f"/proc/{pid}").exists()
     assert verify(store).verdict is Verdict.OK
     again = open_signed()
     add(again)
