@@ -72,11 +72,11 @@ async def denier(ana: Client) -> AsyncIterator[Denier]:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def let_through(house: House, ana: Client, text: str) -> wire.WhitelistInfo:
+async def let_through(house: House, ana: Client, text: str, as_: str = "") -> wire.WhitelistInfo:
     proposal = await ana.propose(
         command=f"/bin/sh -c '{PYTHON} && sleep 0'".encode(), identity="agent-7", login=LOGIN, target="web-1"
     )
-    return await ana.remember(proposal, pattern=f"ansible module {text} with {PYTHON}")
+    return await ana.remember(proposal, pattern=f"ansible module {text} with {PYTHON}{f' as {as_}' if as_ else ''}")
 
 
 @pytest.mark.parametrize("settings", [PIPELINED, UPLOADED], ids=["pipelined", "uploaded"])
@@ -116,6 +116,21 @@ async def test_what_is_not_below_or_is_run_by_others_is_held(
     assert (await play(house, work, tasks, **PIPELINED)).status != 0
     assert not (work / "canary").exists()
     await ana.call(wire.RemoveWhitelist, wire.WhitelistInfo, entry=entry.id)
+
+
+async def test_become_is_for_that_account_only(house: House, ana: Client, denier: Denier, work: Path) -> None:
+    """Ansible's own sudo, as the account that logs in: nobody else is there on every machine."""
+    become = {**UPLOADED, "ANSIBLE_BECOME": "1", "ANSIBLE_BECOME_USER": LOGIN, "ANSIBLE_BECOME_ALLOW_SAME_USER": "1"}
+    entry = await let_through(house, ana, "ping")
+    assert (await play(house, work, "    - ping:\n", **become)).status != 0
+    (held,) = denier.seen.values()
+    assert b"sudo -H -S -n" in held.command
+    denier.seen.clear()
+    also = await let_through(house, ana, "ping", as_=LOGIN)
+    done = await play(house, work, "    - ping:\n", **become)
+    assert (done.status, denier.seen) == (0, {}), done.stdout.decode() + done.stderr
+    for each in (entry, also):
+        await ana.call(wire.RemoveWhitelist, wire.WhitelistInfo, entry=each.id)
 
 
 def cli(house: House, *words: str) -> subprocess.CompletedProcess[str]:
