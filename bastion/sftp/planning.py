@@ -54,9 +54,12 @@ class Planner:
         behind = [item for item in made if item.kind is Kind.SETSTAT]
         made = made[: len(made) - len(behind)]
         gone = [await self._several(each, self._removed) for each in (first, last)]
-        changed = {names.split(item.path)[0] for item in (*gone[0], *made, *gone[1])} - {item.path for item in behind}
-        behind += [item for item in map(self._touched, self._grown) if item is not None and item.path in changed]
-        behind.sort(key=lambda item: item.path)
+        changed = {names.split(item.path)[0] for item in (*gone[0], *made, *gone[1])}
+        again = {item.path: item for item in map(self._touched, self._grown) if item and item.path in changed}
+        for item in behind:
+            touched = again.get(item.path, item)
+            again[item.path] = replace(item, set=touched.set.then(item.set))
+        behind = sorted(again.values(), key=lambda item: item.path)
         items = (*gone[0], *made, *gone[1], *reversed(behind))
         for item in items:
             writable(item.path)
@@ -80,8 +83,8 @@ class Planner:
             if seed.found.there is There.DIRECTORY and not seed.listed:
                 raise Conflict(f"{names.shown(self._seeds.at(path))} would be removed, and was not looked into")
         ways = {path for path in self._grown if path in self._seeds.found and not self._stays(path)}
-        first = [path for path in gone if any(each in ways for each in _up(path))]
-        return first, [path for path in gone if path not in set(first)]
+        first = {path for path in gone if any(each in ways for each in _up(path))}
+        return [path for path in gone if path in first], [path for path in gone if path not in first]
 
     def _stays(self, path: bytes) -> bool:
         """Whether something of the same kind is still there, and for a link the same link."""

@@ -9,6 +9,7 @@ Raises asyncssh.SFTPError with the reason wherever something is not done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import asyncssh
@@ -135,6 +136,7 @@ class Settling:
         parts = list(requests(items))
         for part in parts:
             self.permit(part)
+            await asyncio.sleep(0)  # 2,000 of them take a tenth of a second
         for part in parts:
             await self._settle(part, contents)
 

@@ -262,8 +262,8 @@ class Syncing:
         self._counted += more
 
     async def _end(self) -> None:
-        """Nothing of it runs any more."""
-        process = self._process
+        """Nothing of it runs any more. Once: its number may be another's later."""
+        process, self._process = self._process, None
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):

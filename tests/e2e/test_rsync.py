@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from bastion.model import Choice
 from tests.support.house import House, Outcome
 from tests.support.ports import wait_until
 from tests.support.sftp import READS_FLOW, far
-from tests.support.sshd import Sshd
+from tests.support.sshd import Sshd, descendants
 
 pytestmark = pytest.mark.e2e
 
@@ -325,3 +326,72 @@ async def test_more_than_staging_holds(sshd: Sshd, tmp_path: Path) -> None:
         await asyncio.to_thread(wait_until, lambda: not list(house.config.staging.iterdir()), "nothing is left")
     finally:
         house.stop()
+
+
+def grow(directory: Path, chance: random.Random, depth: int = 0) -> None:
+    """Some files, links and directories, of a few names, so that those of two trees meet."""
+    directory.mkdir(exist_ok=True)
+    for name in chance.sample("abcdefgh", 5):
+        path = directory / name
+        match chance.randrange(4 if depth < 3 else 3):
+            case 0 | 1:
+                path.write_bytes(chance.choice([b"", b"one\n", b"two\n", bytes(5000)]))
+                path.chmod(chance.choice([0o600, 0o644, 0o755]))
+            case 2:
+                path.symlink_to(chance.choice(["a", "b/c", "/etc/hosts", "nowhere"]))
+            case _:
+                grow(path, chance, depth + 1)
+                path.chmod(chance.choice([0o700, 0o755]))
+        if not path.is_symlink():
+            seconds = chance.randrange(1_000_000_000, 1_000_000_004)
+            os.utime(path, (seconds, seconds))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_tree_becomes_any_other(house: House, ana: Client, tmp_path: Path, there: Path, seed: int) -> None:
+    """What rsync -a --delete promises, whatever stood there: with checksums, as sizes and times meet here by chance."""
+    chance = random.Random(seed)
+    grow(tmp_path / "from", chance)
+    grow(tmp_path / "to", chance)
+    before = listed(tmp_path / "to")
+    words = ("-ac", "--delete", f"{tmp_path}/from/", far(tmp_path / "to"))
+    process = await rsync(house, *words)
+    held = await house.held(ana)
+    assert listed(tmp_path / "to") == before
+    await ana.vote(held, Choice.APPROVE, "fine")
+    done = await house.finish(process)
+    assert done.status == 0, done.stderr
+    assert listed(tmp_path / "to") == listed(tmp_path / "from")
+
+
+async def test_a_bastion_that_is_killed_leaves_nothing_running(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    house = House(tmp_path / "small", READS_FLOW)
+    house.add_target("web-1", sshd)
+    (tmp_path / "much").write_bytes(os.urandom(8 << 20))
+    house.start()
+    before = set(descendants(house.pid))
+    process = await rsync(house, "--bwlimit=100", tmp_path / "much", far(tmp_path / "there"))
+
+    def caged() -> list[int]:
+        return [pid for pid in set(descendants(house.pid)) - before if b"--server" in cmdline(pid)]
+
+    await asyncio.to_thread(wait_until, caged, "rsync runs")
+    running = caged()
+    house.stop(signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: not any(map(cmdline, running)), "rsync has ended")
+    assert (await house.finish(process)).status != 0
+    house.start()
+    try:
+        assert list(house.config.staging.iterdir()) == []
+        assert not (tmp_path / "there").exists()
+    finally:
+        house.stop()
+
+
+def cmdline(pid: int) -> bytes:
+    """Of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
