@@ -22,8 +22,9 @@ from pathlib import Path
 import click
 
 from tests.support.client import Client
+from tests.support.governed import plain_home
 from tests.support.house import House
-from tests.support.sshd import LOGIN, Sshd
+from tests.support.sshd import LOGIN
 
 FLOOD = "cat /dev/zero"
 KEY = b"x"
@@ -124,7 +125,7 @@ async def allow(house: House) -> None:
 def table(work: Path, keys: int) -> list[dict[str, object]]:
     """Measure and print; the rows for JSON."""
     work.mkdir()
-    target, house = Sshd(work / "target"), House(work / "house")
+    target, house = plain_home(work / "target"), House(work / "house")
     house.add_target("web-1", target)
     places = {
         "native": (target.port, target.host_key, LOGIN, target.credential),

@@ -122,7 +122,7 @@ def _client(house: House, who: str, mode: str, *numbers: int) -> subprocess.Pope
 
 def held(work: Path, levels: tuple[int, ...]) -> list[dict[str, object]]:
     """Memory of each held session, and processor time of all of them together while they wait."""
-    target = Sshd(work / "held-target")
+    target = plain_home(work / "held-target")
     house = House(work / "held-house")
     house.add_target("web-1", target)
     house.configure(LIMITS)
@@ -159,7 +159,7 @@ def held(work: Path, levels: tuple[int, ...]) -> list[dict[str, object]]:
 
 def storm(work: Path, rate: int, seconds: int) -> dict[str, object]:
     """Logins at a fixed rate."""
-    target = Sshd(work / "storm-target")
+    target = plain_home(work / "storm-target")
     house = House(work / "storm-house")
     house.add_target("web-1", target)
     house.configure(LIMITS)

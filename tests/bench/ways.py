@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import peers
+from tests.support.governed import plain_home
 from tests.support.house import House
 from tests.support.keys import make_key
 from tests.support.ports import free_port, listening, wait_until
@@ -119,7 +120,7 @@ class Ways:
             yield self
 
     def _sshd(self, stack: contextlib.ExitStack, name: str, extra: str = "") -> Sshd:
-        sshd = Sshd(self.work / name, extra=f"{MANY}\n{extra}")
+        sshd = plain_home(self.work / name, f"{MANY}\n{extra}")
         sshd.start()
         stack.callback(sshd.stop)
         return sshd
