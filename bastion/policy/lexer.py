@@ -43,6 +43,8 @@ class Lexer:
         self.words: dict[int, int] = {}
         self.after: dict[int, bool] = {}
         self.depth: dict[int, int] = {}
+        self.targets: dict[int, bytes] = {}
+        """Words behind an operator of redirection, with that operator."""
         self._heredocs: list[tuple[bytes, bool]] = []
         self._backquoted = False
         self._texts: set[bytes] = set()
@@ -132,6 +134,8 @@ class Lexer:
 
     def _take(self, at: int, start: bool, target: bytes, depth: int) -> int:
         end = self._word(at, depth)
+        if target:
+            self.targets[at] = target
         self.words[at] = end
         self.after[at] = start and not target
         self.depth[at] = depth

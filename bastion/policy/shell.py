@@ -262,6 +262,8 @@ class _Reader:
         self._free: list[tuple[int, int]] = []
         """Spans in which words follow rules of their own: tests, arithmetic, patterns; not in their substitutions."""
         self._tests: list[tuple[int, int]] = []
+        self._delimiters: dict[int, int] = {}
+        """Of here-documents, from and to."""
         self._ignored: list[tuple[int, int]] = []
         """Spans that the tree says are no commands: comments and here-documents."""
 
@@ -492,6 +494,7 @@ class _Reader:
         for child in node.children:
             kind = child.type
             if kind == "heredoc_start":
+                self._delimiters[child.start_byte] = child.end_byte
                 literal = self._bytes(child)[:1] in (b"'", b'"', b"\\")
             elif kind == "heredoc_body":
                 self._ignored.append((child.start_byte, child.end_byte))
@@ -580,6 +583,8 @@ class _Reader:
                 raise Differs(f"uses a construct that is not judged ({kind.replace('_', ' ')})")
             return unquoted(raw)
         if kind == "raw_string":
+            if raw.endswith("\\'"):  # to fish that is a quote inside the text, and what follows is in the next one
+                raise Differs("ends a quoted text in a backslash")
             return [Piece(raw[1:-1], True)]
         if kind == "ansi_c_string":
             return [Piece(ansi_c(raw[2:-1]), True)]
@@ -679,6 +684,14 @@ class _Reader:
                 raise Differs("uses an operator of the shell inside a test")
         starts = sorted(lexer.words)
         free = [(start, end, _level(lexer, starts, start, end)) for start, end in self._free]
+        for start, sign in lexer.targets.items():
+            known = (
+                self._delimiters.get(start) == lexer.words[start]
+                if sign in (b"<<", b"<<-")
+                else start in self._seen or _within(free, lexer, start)
+            )
+            if not known:
+                raise Differs("can be read in two ways")
         for start, end in lexer.words.items():
             if any(first <= start < last for first, last in self._ignored):
                 raise Differs("can be read in two ways")
@@ -686,9 +699,14 @@ class _Reader:
                 start not in self._seen
                 and lexer.after[start]
                 and self.source[start:end] not in _RESERVED
-                and not any(first <= start < last and lexer.depth[start] == level for first, last, level in free)
+                and not _within(free, lexer, start)
             ):
                 raise Differs("can be read in two ways")
+
+
+def _within(free: list[tuple[int, int, int]], lexer: Lexer, start: int) -> bool:
+    """Whether a word is one of a span's own."""
+    return any(first <= start < last and lexer.depth[start] == level for first, last, level in free)
 
 
 def _level(lexer: Lexer, starts: list[int], first: int, last: int) -> int:
