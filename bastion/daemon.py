@@ -243,7 +243,9 @@ class Daemon:
         watching_queue = Watching(broker, notifier, clock, covering.visible_line)
         house.audience.add(watching_queue.hear)
         calls = Calls(house)
-        control = ControlServer(calls.handle, lambda caller: _welcome(caller, writer))
+        control = ControlServer(
+            calls.handle, lambda caller: _welcome(caller, writer), barred=lambda pid: pid > 0 and pid == notifier.pid
+        )
 
         async def serve_control(stdin: Any, stdout: Any, identity: Identity, way: str = "") -> None:
             await control.serve(stdin, stdout, Caller(identity.name, identity.roles, way=way))

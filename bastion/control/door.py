@@ -1,7 +1,9 @@
 """The local socket: the host administrator's door.
 
-Mode 0600 in a state directory of mode 0700, and the peer must be root or the daemon's own user (SO_PEERCRED). A dead
-daemon's socket is replaced, a live one's is not. Not protected against: root, and other processes of the same user.
+Mode 0600 in a state directory of mode 0700, and the peer must be root or the daemon's own user (SO_PEERCRED), and
+not the process that sends notifications, which has that user and talks to strangers (it cannot start another one, see
+confine.py). A dead daemon's socket is replaced, a live one's is not. Not protected against: root, and other processes
+of the same user.
 """
 
 from __future__ import annotations
@@ -60,11 +62,11 @@ def _listening(path: Path) -> bool:
         return True
 
 
-def peer_uid(writer: asyncio.StreamWriter) -> int:
-    """User id of the process at the other end; -1 when the kernel does not say."""
+def peer_of(writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Process and user id of the other end, as it was when it connected; -1 where the kernel does not say."""
     try:
         raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     except OSError:
-        return -1
-    _, uid, _ = struct.unpack("3i", raw)
-    return int(uid)
+        return -1, -1
+    pid, uid, _ = struct.unpack("3i", raw)
+    return int(pid), int(uid)

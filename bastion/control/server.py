@@ -27,7 +27,7 @@ from typing import Any
 
 from bastion.control import wire
 from bastion.control.connection import GONE, Caller, Connection, Line, push
-from bastion.control.door import BACKLOG, bind, peer_uid
+from bastion.control.door import BACKLOG, bind, peer_of
 from bastion.control.lines import ByteReader, ByteWriter, LineReader
 from bastion.errors import BastionError
 from bastion.model import Role
@@ -57,7 +57,14 @@ Handle = Callable[[wire.AnyCall, "Connection"], Awaitable[object]]
 class ControlServer:
     """Serves the control protocol on the local socket and on any stream handed in. See the theory of operation."""
 
-    def __init__(self, handle: Handle, welcome: Callable[[Caller], wire.Welcome]) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        welcome: Callable[[Caller], wire.Welcome],
+        barred: Callable[[int], bool] = lambda pid: False,
+    ) -> None:
+        """`barred`: whether a process, whoever's it is, has no business at the local socket."""
+        self._barred = barred
         self._handle = handle
         self._welcome = welcome
         self._callers: Counter[str] = Counter()
@@ -80,9 +87,9 @@ class ControlServer:
         self._listener = await asyncio.start_unix_server(self._accept, sock=door, backlog=BACKLOG)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_uid(writer)
-        if uid not in (0, os.geteuid()):
-            log.warning("control socket: refused a process of uid %d", uid)
+        pid, uid = peer_of(writer)
+        if uid not in (0, os.geteuid()) or self._barred(pid):
+            log.warning("control socket: refused process %d of uid %d", pid, uid)
             writer.close()
             return
         caller = Caller(f"local:{uid}", frozenset(Role), local=True, uid=uid)

@@ -48,11 +48,23 @@ async def test_the_socket_is_the_administrators_own(bastion: Any, socket_path: P
 
 
 async def test_another_user_is_refused(bastion: Any, socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "peer_uid", lambda _: 12345)  # the suite may not run as root
+    monkeypatch.setattr(module, "peer_of", lambda _: (1, 12345))  # the suite may not run as root
     reader, writer = await raw(socket_path)
     with contextlib.suppress(ConnectionResetError):  # the hello was not read
         assert await reader.read() == b""
     writer.close()
+    assert not bastion.calls
+
+
+async def test_a_process_that_has_no_business_there_is_refused(bastion: Any, socket_path: Path) -> None:
+    """The one that sends notifications, were it ever to get that far: known by its pid, which it cannot change."""
+    asked: list[int] = []
+    bastion.server._barred = lambda pid: bool(asked.append(pid)) or True
+    reader, writer = await raw(socket_path)
+    with contextlib.suppress(ConnectionResetError):  # the hello was not read
+        assert await reader.read() == b""
+    writer.close()
+    assert asked == [os.getpid()]
     assert not bastion.calls
 
 
