@@ -1114,3 +1114,39 @@ class TestChats:
             return story.start(first, yes)
 
         bad(told, what, "denied")
+
+
+def preferring(story: Story, body: dict[str, Any] | None = None, **changes: str) -> Any:
+    said = {
+        "origin": story.ledger.origin,
+        "text": "theme = nord\n",
+        "expires": "1",
+        "checkpoint": "0" * 64,
+        **changes,
+    }
+    text = json.dumps({**said, "v": 1}, sort_keys=True, separators=(",", ":"))
+    signed = {"by": "ana", "statement": text, "signature": story.ana.sign(text, "preferences@agent-bastion")}
+    return story.write(Draft("preferences.set", "ana", {"text": said["text"], **signed, **(body or {})}))
+
+
+class TestPreferences:
+    """Whose key means what is nobody else's to say."""
+
+    def test_signed_by_their_owner(self, told: Tell) -> None:
+        assert good(told, preferring) == ()
+
+    def test_other_ones_than_were_signed(self, told: Tell) -> None:
+        bad(told, lambda story: preferring(story, {"text": "theme = pink\n"}), "not those that were signed")
+
+    def test_somebody_elses(self, told: Tell) -> None:
+        bad(told, lambda story: preferring(story, {"by": "ben"}), "no key of ben")
+
+    def test_signed_for_another_ledger(self, told: Tell) -> None:
+        bad(told, lambda story: preferring(story, origin="x/00000000"), "another ledger")
+
+    def test_a_decision_is_none(self, told: Tell) -> None:
+        def what(story: Story) -> Any:
+            text = json.loads(preferring(story).bytes)["body"]["statement"]
+            return preferring(story, {"statement": text, "signature": story.ana.sign(text)})
+
+        bad(told, what, "namespace")

@@ -135,9 +135,12 @@ class WatchScreen(Screen[None], inherit_bindings=False):
         for name, stream in (("out", self.live.out), ("err", self.live.err)):
             skipped = f", {amount(stream.skipped, 'byte')} skipped: too fast to show" if stream.skipped else ""
             title = "terminal" if self.live.pty else f"std{name}"
+            log, columns = self.query_one(f"#watch-{name}", LogView), stream.screen.columns if self.live.pty else 0
             words: Parts = ((f" {title} ", "title"), (f" {amount(stream.total, 'byte')}{skipped}", "quiet"))
+            if columns > log.outer_size.width:
+                words += ((f", {columns - log.outer_size.width} columns at the right are not shown", "warning"),)
             self.query_one(f"#watch-{name}-title", Bar).draw(words)
-            self.query_one(f"#watch-{name}", LogView).draw(stream.lines())
+            log.draw(stream.lines(), columns)
         self.set_class(self.live.err.total > 0, "-stderr")
         note = self.live.notes[-1] if self.live.notes else None
         words = ((f" {self.problem}", "warning"),) if self.problem else ()

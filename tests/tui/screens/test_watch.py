@@ -154,3 +154,18 @@ async def test_the_log_stays_where_a_person_scrolled_to(console: Open) -> None:
         out(it, b"more\n")
         await it.until(lambda: "more" in log.lines)  # type: ignore[attr-defined]
         assert "line 0" in it.screen
+
+
+@pytest.mark.parametrize(("columns", "edge"), [(80, "R"), (79, "R"), (78, "R"), (60, "R"), (100, "")])
+async def test_a_terminal_as_wide_as_the_window_is_shown_to_its_edge(console: Open, columns: int, edge: str) -> None:
+    bastion = one()
+    bastion.recording = [
+        wire.FrameInfo(at=0, kind="resize", data=b"%dx40" % columns),
+        wire.FrameInfo(at=1, kind="output", data=b"\x1b[1;1HL\x1b[1;%dHR\x1b[40;1Hlast" % columns),
+    ]
+    async with console(bastion, size=(80, 60)) as it:
+        await it.press("w")
+        await it.told("WATCHING", "last")
+        rows = [row.strip(" ") for row in it.screen.split("\n")]
+        assert "L" + " " * (columns - 2) + "R" in rows if edge else "L" in rows
+        assert ("20 columns at the right are not shown" in it.screen) is not bool(edge)
