@@ -28,6 +28,7 @@ from bastion.model import Choice
 from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.bench.load import memory, processor
+from tests.soak import kinds
 from tests.support.governed import plain_home
 from tests.support.house import House
 
@@ -35,7 +36,8 @@ POLICY = 'policy "soak" {\nversion 1\nhold anything\ntimeout 30s\n}\n'
 LIMITS = "\n[limits]\nconnections = 2000\nheld_requests = 5000\n"
 FREE = "echo free"
 BULK = "head -c 3000000 /dev/zero"
-WEIGHTS = {"free": 30, "held": 25, "denied": 12, "bulk": 8, "long": 6, "killed": 6, "leaves": 10, "ignored": 3}
+WEIGHTS = {"free": 26, "held": 21, "denied": 12, "bulk": 8, "long": 6, "killed": 6, "leaves": 10, "ignored": 3}
+WEIGHTS |= {"shell": 4, "upload": 4}
 """How often each is done: of 100."""
 GROWTH = 32 << 20
 """Bytes by which the daemon's memory may be larger at the end than after the first third: caches fill, and a heap is
@@ -140,6 +142,8 @@ class Soak:
 
     async def _one(self, connection: asyncssh.SSHClientConnection, kind: str, name: str, dice: random.Random) -> bool:
         """One command; whether the connection is to be kept."""
+        if kind in ("shell", "upload"):
+            return await self._other(connection, kind, name, dice)
         command = {
             "free": FREE,
             "bulk": f"{BULK} # bulk {name}",
@@ -166,6 +170,19 @@ class Soak:
         if kind == "bulk" and result.exit_status == 0 and len(bytes(result.stdout or b"")) != 3_000_000:
             self.faults.append(f"{command!r} gave {len(bytes(result.stdout or b''))} bytes")
         return True
+
+    async def _other(self, connection: asyncssh.SSHClientConnection, kind: str, name: str, dice: random.Random) -> bool:
+        """What is no single command."""
+        path = self.work / f"upload-{name}"
+        try:
+            end = await (kinds.shell(connection, name, dice) if kind == "shell" else kinds.upload(connection, path))
+        except AssertionError as error:
+            self.faults.append(str(error))
+            end = "wrong"
+        except (OSError, asyncssh.Error) as error:
+            end = type(error).__name__
+        self.told[f"{kind}: {end}"] += 1
+        return end in ("3", "124", "there", "left")
 
     async def _approve(self, ana: Client) -> None:
         """Decides by the word behind the `#`; kills what is to be killed once it runs."""
