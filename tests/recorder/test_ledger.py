@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,9 @@ from recorder.errors import (
 )
 from recorder.keys import LedgerKey
 from recorder.ledger import CAUSE_PREVIOUS, GROUP_ENTRIES, PAYLOAD_LIMIT, Draft, Ledger
+from recorder.notary import Sealed
 from recorder.reader import Missing, Reader
+from recorder.store import FOLD_COMMITS
 from recorder.verify import Verdict, verify
 
 
@@ -351,3 +355,67 @@ def test_the_wal_cut_at_every_frame(ledger: Ledger, store: Path, tmp_path: Path)
             verdicts.append(Verdict.TAMPER)  # before the first commit there is no store at all
     assert verdicts[-1] is Verdict.OK
     assert set(verdicts[:-1]) == {Verdict.TAMPER}
+
+
+def test_the_wal_is_folded_in_when_nothing_waits(ledger: Ledger, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not by the commit of one that does."""
+    folded = threading.Event()
+    fold = ledger._store.fold
+
+    def told() -> None:
+        fold()
+        folded.set()
+
+    monkeypatch.setattr(ledger._store, "fold", told)
+    for _ in range(FOLD_COMMITS - 2):  # the first entry was a commit, too
+        ledger.append(note()).result(10)
+    assert not ledger._store.unfolded
+    ledger.append(note()).result(10)
+    assert folded.wait(20)
+    assert not ledger._store.unfolded
+    assert not ledger._store._broken
+    with closing(sqlite3.connect(store / layout.DATABASE)) as database:  # all of it is in the database by now
+        _, pages, done = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        assert pages == done
+
+
+@pytest.mark.parametrize(("code", "broken"), [(sqlite3.SQLITE_IOERR_FSYNC, True), (sqlite3.SQLITE_FULL, False)])
+def test_after_a_fold_that_failed_to_sync_nothing_is_acknowledged(ledger: Ledger, code: int, broken: bool) -> None:
+    """The next sync may say that all is well, when the pages are gone; a full disk is no such thing."""
+
+    class Failing:
+        def execute(self, _: str) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code
+            raise error
+
+    database = ledger._store._db
+    ledger._store._db = Failing()  # type: ignore[assignment]
+    ledger._store.fold()
+    ledger._store._db = database
+    if broken:
+        with pytest.raises(StoreFailed):
+            ledger.append(note()).result(10)
+    else:
+        ledger.append(note()).result(10)
+
+
+def test_a_signer_that_fails_between_leaves_nothing(
+    ledger: Ledger, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are in a transaction by then; nobody ever sees them."""
+    before = ledger.head()
+
+    def gone() -> Sealed:
+        raise StoreFailed("the signer has ended")
+
+    monkeypatch.setattr(ledger._notary, "answer", gone)
+    with pytest.raises(StoreFailed):
+        ledger.append(note("lost")).result(10)
+    with pytest.raises(StoreFailed):
+        ledger.append(note("later")).result(10)
+    assert ledger.head() == before
+    ledger.close()
+    with Reader.open(store) as reader:
+        assert reader.size() == before.size
+    assert verify(store).verdict is Verdict.OK

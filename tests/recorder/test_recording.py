@@ -16,6 +16,7 @@ from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
 from recorder.recording import BULK_CHUNK, HIGH_WATER, LOW_WATER, WRITE_COST
+from recorder.store import Group
 from recorder.verify import Verdict, verify
 
 
@@ -261,3 +262,60 @@ def test_close_keeps_what_was_written(ledger: Ledger, store: Path) -> None:
     with pytest.raises(StoreFailed):
         recording.finish().result(10)
     assert verify(store).verdict is Verdict.OK
+
+
+def test_what_its_owner_says_goes_with_the_last_chunk(
+    ledger: Ledger, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit: there is no moment at which the recording is complete and the command did not end, or the reverse."""
+    commits: list[list[str]] = []
+    commit = ledger._store.commit
+
+    def counted(group: Group) -> object:
+        commits.append([entry.type for entry in group.entries])
+        return commit(group)
+
+    monkeypatch.setattr(ledger._store, "commit", counted)
+    recording = begin(ledger)
+    recording.write("output", b"out")
+    digest = hashlib.sha256(b"out").hexdigest()
+
+    def also(summary: recordings.Summary) -> list[Draft]:
+        assert (summary.bytes["output"], summary.sha256["output"]) == (3, digest)
+        return [Draft("command.finished", "bastion", {"x": 1}), Draft("session.closed", "bastion", {})]
+
+    summary = recording.finish(also).result(10)
+    assert commits == [["recording.chunk", "command.finished", "session.closed"]]
+    with Reader.open(store) as reader:
+        assert next(reader.entries(types=("recording.chunk",))).leaf == summary.leaf
+    begin(ledger, "s-2").finish(lambda _: [Draft("command.finished", "bastion", {})]).result(10)
+    assert commits[1:] == [["command.finished"]], "nothing was recorded, and it ended all the same"
+
+
+@pytest.mark.parametrize("bad", ["a float", "no draft at all"])
+def test_nothing_of_what_its_owner_says_when_that_fails(ledger: Ledger, store: Path, bad: str) -> None:
+    told = threading.Event()
+    recording = begin(ledger, notify=told.set)
+    recording.write("output", b"out")
+
+    def also(_: recordings.Summary) -> list[Draft]:
+        if bad == "a float":
+            return [Draft("session.closed", "bastion", {}), Draft("command.finished", "bastion", {"x": 0.5})]
+        raise ValueError
+
+    with pytest.raises(RecorderError):
+        recording.finish(also).result(10)
+    assert told.wait(10)
+    assert recording.failed is not None
+    with Reader.open(store) as reader:
+        assert not list(reader.entries(types=("session.closed", "command.finished", "recording.chunk")))
+    ledger.append(Draft("session.closed", "bastion", {})).result(10)
+    assert verify(store).verdict is Verdict.OK
+
+
+def test_a_recording_that_failed_says_nothing_at_its_end(ledger: Ledger) -> None:
+    recording = begin(ledger)
+    recording.write("output", b"out")
+    recording.fail(StoreFailed("broken"))
+    with pytest.raises(StoreFailed):
+        recording.finish(lambda _: pytest.fail("it was asked")).result(10)
