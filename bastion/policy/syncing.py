@@ -72,9 +72,9 @@ class Sync:
         )
 
     @property
-    def recursive(self) -> bool:
-        """It goes below the directory."""
-        return self.has("r")
+    def deep(self) -> bool:
+        """It goes below the directory: -r, or -R with names that do."""
+        return self.has("r") or self.has("R")
 
     @property
     def times(self) -> bool:

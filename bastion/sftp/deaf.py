@@ -17,6 +17,10 @@ class Deaf(SSHServerStreamSession[bytes]):
     def signal_received(self, signal: str) -> None:
         """Of no meaning here."""
 
+    def break_received(self, msec: int) -> bool:
+        """Of no meaning here; asyncssh would put it among the bytes."""
+        return False
+
     def not_open(self, what: str, reason: str) -> None:
         """The channel lets only one of these through."""
 

@@ -166,7 +166,7 @@ class Syncing:
                 raise asyncssh.SFTPFailure(f"{names.shown(root)} is neither a file nor a directory")
             case There.NOTHING:
                 await self._parent(root)
-        return await look(files.far, files.settling, root, asked, deep=self._call.recursive)
+        return await look(files.far, files.settling, root, asked, deep=self._call.deep)
 
     async def _parent(self, root: bytes) -> Found:
         directory, name = names.split(root)

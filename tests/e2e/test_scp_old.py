@@ -286,3 +286,21 @@ async def test_an_agent_that_leaves_while_it_is_held(house: House, ana: Client, 
     await ana.vote(held, Choice.APPROVE, "fine")
     assert await again.wait() == 0
     assert (there / "file").read_text() == "as it is\n"
+
+
+async def test_a_break_is_no_byte_of_it(house: House, ana: Client, there: Path, tmp_path: Path) -> None:
+    """RFC 4335; a client may send one between two bytes."""
+    import asyncssh
+
+    async with asyncssh.connect(
+        "127.0.0.1", house.port, username="web-1", client_keys=[str(house.work / "agent-7")],
+        known_hosts=str(house.work / "known_hosts"), config=None, agent_path=None,
+    ) as connection:  # fmt: skip
+        process = await connection.create_process(f"scp -t {there}/file", encoding=None)
+        process.stdin.write(b"C0644 9 x\nas it")
+        process.channel.send_break(1)
+        process.stdin.write(b" is\n\0")
+        process.stdin.write_eof()
+        await house.decide(ana, Choice.APPROVE, "fine")
+        done = await process.wait()
+    assert (done.exit_status, (there / "file").read_text()) == (0, "as it is\n"), done.stderr

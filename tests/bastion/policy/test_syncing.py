@@ -33,7 +33,7 @@ def test_uploads(command: str, options: tuple[str, ...], path: bytes) -> None:
 def test_what_the_options_say() -> None:
     def of(*options: str) -> tuple[bool, bool, bool, bool]:
         call = Sync(options, b"x")
-        return call.recursive, call.times, call.directory_times, call.modes
+        return call.deep, call.times, call.directory_times, call.modes
 
     assert of(CLIENT) == (True, True, True, True)
     assert of("-e.iLsfxCIvurtp") == (False, False, False, False)
