@@ -19,6 +19,7 @@ from bastion.policy.judge import Judgement
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from tests.bastion.test_desk import make_request, make_vote
+from tests.support.ports import until
 
 TOO_LONG = b"x" * (17 << 10)
 """A statement that no ledger entry has room for."""
@@ -106,4 +107,39 @@ async def test_an_unsigned_vote_counts_for_little_only(ledger: Ledger, tier: str
     vote = dataclasses.replace(make_vote(request), via="slack", via_user="U1", signature="")
     with pytest.raises(NotAllowed, match="without a signature"):
         await broker.vote(vote, b"")
+    broker.close()
+
+
+async def test_levels_then_the_end_and_everybody_hears_of_each(ledger: Ledger) -> None:
+    """P7. Two groups one after the other, then it is denied: told, in the ledger, and the waiter knows."""
+    members = {"first": frozenset({"ana"}), "second": frozenset({"ben"}), "third": frozenset({"cyd"})}
+    desk = Desk(ticket=600, limit=10, members=lambda group: members[group])
+    broker = Broker(desk, Audit(ledger), Clock(), timeout=60)
+    alerts: list[tuple[str, str]] = []
+    told: list[Decision] = []
+    broker.alert = lambda kind, text: alerts.append((kind, text))
+    levels = ((0.05, "second"), (0.1, "third"))
+    request = dataclasses.replace(
+        make_request("r-0123abcd"),
+        approvers=("first",),
+        escalation=levels,
+        expires=1_000_000,  # type: ignore[arg-type]
+    )
+    broker.hold(request, "ab" * 32, "s-1", lambda decision, _: told.append(decision))
+    assert not broker.may_approve("r-0123abcd", "ben")
+    await until(lambda: alerts, "the first level")
+    assert broker.may_approve("r-0123abcd", "ben")
+    await until(lambda: told, "the end")
+    assert alerts == [
+        ("request.escalated", "r-0123abcd goes to group second: nobody decided in time"),
+        ("request.escalated", "r-0123abcd goes to group third: nobody decided in time"),
+        ("request.expired", "r-0123abcd is denied: nobody decided in time"),
+    ]
+    assert [decision.state for decision in told] == [State.EXPIRED]
+    for by in ("ana", "ben", "cyd"):
+        with pytest.raises(Conflict, match="expired already"):
+            await broker.vote(make_vote(request, by), b"{}")
+    info = broker.info("r-0123abcd")
+    assert info is not None
+    assert (info.state, info.escalated) == ("expired", ["second", "third"])
     broker.close()
