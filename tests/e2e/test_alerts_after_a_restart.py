@@ -61,7 +61,7 @@ async def test_alerts_of_what_was_held(house: House, web: Web) -> None:
     info = await house.held(ana, b"echo held for long")
     until_when = info.expires - 1_000_000
     await ana.call(wire.SnoozeRequest, wire.RequestInfo, request=info.id, until=until_when)
-    await until(lambda: told(web) == [("held", info.id)], "people are told")
+    await until(lambda: ("held", info.id) in told(web), "people are told")
     await until(lambda: '"told": true' in (house.config.state / "notifications").read_text(), "it is noted")
     await ana.close()
     house.stop(signal.SIGKILL)
@@ -70,7 +70,7 @@ async def test_alerts_of_what_was_held(house: House, web: Web) -> None:
     await until(lambda: time.time() > due, "the time to hand it on comes while nobody runs")
     await asyncio.to_thread(house.start)
     ana = await house.remote("ana")
-    await until(lambda: len(told(web)) > 1, "what came due is told")
+    await until(lambda: ("escalated", info.id) in told(web), "what came due is told")  # or was, on a slow machine
     await ana.call(wire.TryChannels, list[wire.ChannelInfo], names=["hook"])  # all before it went out before it
     assert told(web) == [("held", info.id), ("escalated", info.id), ("test", "")]
     after = await ana.call(wire.ShowRequest, wire.RequestInfo, request=info.id)
