@@ -17,8 +17,11 @@ class Clock:
     """The daemon's clock. `floor` is the latest wall time that the ledger has seen, in microseconds."""
 
     floor: int = 0
-    _at: int = field(default_factory=time.monotonic_ns)
+    _at: int = field(init=False)
     """Of the monotonic clock, when it was `floor`."""
+
+    def __post_init__(self) -> None:
+        self._at = time.monotonic_ns()
 
     def wall(self) -> int:
         """Microseconds since the epoch, never less than an earlier answer and what has passed since."""
