@@ -9,6 +9,9 @@ terminal cells as text.
 
 The player is vendored (recorder/player/README.md). It renders with a terminal of its own (avt), not with ours: what it
 shows of odd sequences may differ from `session replay`. Neither is the evidence; the frames are.
+
+The player leaves pauses of more than 3 s out, and its times are those without them. So the list goes by the number of a
+command's marker, which the page finds by its time in the cast. Before it plays, the page shows the last screen.
 """
 
 from __future__ import annotations
@@ -49,19 +52,32 @@ _SCRIPT = """
 "use strict";
 const cast = JSON.parse(document.getElementById("cast").textContent);
 const place = document.getElementById("player");
-const player = AsciinemaPlayer.create({ data: cast }, place, { fit: "width", preload: true, idleTimeLimit: 3 });
-const buttons = [...document.querySelectorAll("button[data-at]")];
-for (const button of buttons)
+const marks = [];
+let at = 0;
+for (const line of cast.split("\\n").slice(1))
+  if (line) {
+    const [after, kind] = JSON.parse(line);
+    at += after;
+    if (kind === "m") marks.push(at);
+  }
+const buttons = [...document.querySelectorAll("button[data-at]")].map((button) => {
+  const from = Number(button.dataset.at);
+  const index = marks.reduce((best, time, number) =>
+    Math.abs(time - from) < Math.abs(marks[best] - from) ? number : best, 0);
+  return { button, index };
+});
+const player = AsciinemaPlayer.create({ data: cast }, place,
+  { fit: "width", preload: true, idleTimeLimit: 3, poster: "npt:9999999" });
+for (const { button, index } of buttons)
   button.addEventListener("click", async () => {
-    await player.seek(Number(button.dataset.at));
-    mark(Number(button.dataset.at));
+    await player.seek({ marker: index });
+    mark(index);
   });
-function mark(at) {
-  let now = null;
-  for (const button of buttons) if (Number(button.dataset.at) <= at + 0.001) now = button;
-  for (const button of buttons) button.classList.toggle("now", button === now);
+function mark(index) {
+  const now = buttons.filter((each) => each.index <= index).pop();
+  for (const each of buttons) each.button.classList.toggle("now", each === now);
 }
-player.addEventListener("marker", (event) => mark(event.time));
+player.addEventListener("marker", (event) => mark(event.index));
 """
 
 

@@ -110,7 +110,11 @@ def last_screen(frames: Iterable[Frame], columns: int = 80, lines: int = 24) -> 
     return screen
 
 
-def text(frames: Iterable[Frame], columns: int = 80, lines: int = 24) -> Iterator[str]:
+TEXT_COLUMNS = 500
+"""Columns of the text of a command without a terminal, whose lines nothing wraps: as wide as a screen can be."""
+
+
+def text(frames: Iterable[Frame], columns: int = TEXT_COLUMNS, lines: int = 24) -> Iterator[str]:
     """All lines that the terminal showed, those that scrolled away first; without colours. For people and search."""
     screen, walk = screen_for(frames, columns, lines)
     gone: deque[str] = deque()

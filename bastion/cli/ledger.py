@@ -74,8 +74,19 @@ def show(settings: Settings, seq: int, reveal: bool) -> None:
         entry = as_entry(rows[0])
     if settings.json:
         output.as_json(entry)
-    else:
-        output.say(json.dumps(entry, indent=2, ensure_ascii=True))
+        return
+    output.say(_heading(entry))
+    output.say(json.dumps(entry, indent=2, ensure_ascii=True))
+    for noun in ("request", "session"):
+        if entry.get(noun):
+            output.say(f"more: bastion {noun} show {output.shown(str(entry[noun]))}")
+
+
+def _heading(entry: dict[str, Any]) -> str:
+    """Number, time, type and who, in words."""
+    at = entry.get("t")
+    words = [f"entry {entry.get('seq')}", output.when(at) if isinstance(at, int) else "", str(entry.get("type"))]
+    return output.shown("  ".join([*words, f"by {entry.get('actor')}"]))
 
 
 @command.command("head")
@@ -375,7 +386,6 @@ def _about(row: dict[str, Any]) -> str:
     body = row.get("body")
     names = [str(row.get("session") or ""), str(row.get("request") or "")]
     if isinstance(body, dict):
-        names += [
-            str(body[name]) for name in ("name", "choice", "status", "verdict", "end") if body.get(name) is not None
-        ]
+        names += [str(body[name]) for name in ("name", "choice", "verdict", "target", "end") if body.get(name)]
+        names += [f"exit {body['status']}"] if isinstance(body.get("status"), int) else []
     return " ".join(name for name in names if name)

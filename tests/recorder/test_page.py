@@ -127,3 +127,47 @@ def test_it_plays_in_a_browser_from_a_file(tmp_path: Path) -> None:
     assert shot.read_bytes().startswith(b"\x89PNG")
     assert shot.stat().st_size > 10_000
     assert html.escape("<!--<script>") in done.stdout
+
+
+def test_a_command_behind_a_long_pause_is_where_the_list_says(tmp_path: Path) -> None:
+    """The player leaves pauses out; and what stands there before it plays is the last screen."""
+    frames = [
+        Frame(0, "marker", b"r-1 first"),
+        Frame(1_000_000, "output", b"of-the-first\n"),
+        Frame(100_000_000, "marker", b"r-2 held"),
+        Frame(200_000_000, "marker", b"r-2 second"),
+        Frame(201_000_000, "output", b"\x1b[2J\x1b[Hof-the-second\n"),
+        Frame(300_000_000, "marker", b"r-3 third"),
+        Frame(300_500_000, "output", b"\x1b[2J\x1b[Hof-the-third\n"),
+    ]
+    cast = asciicast.write(asciicast.Header(3, 80, 24), asciicast.events(frames, newline=True))
+    commands = [Command(f"c{at}", "", "low", at) for at in (0, 200_000_000, 300_000_000)]
+    whole = "".join(page("t", "a", commands, cast))
+    (tmp_path / "page.html").write_text(whole, "utf-8")
+    assert any("of-the-third" in screen_of(browse(tmp_path, "--dump-dom").stdout) for _ in range(5))
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', whole)
+    assert policy is not None
+    click = """<script>const waiting = setInterval(async () => {
+      if (!document.querySelector("pre.ap-term-text")?.textContent.includes("of-the-third")) return;
+      clearInterval(waiting);
+      document.querySelectorAll("button[data-at]")[NUMBER].click();
+      setInterval(async () => {
+        const now = document.querySelector("button.now code");
+        if (now) document.title = `${await player.getCurrentTime()} ${now.textContent}`;
+      }, 50);
+    }, 20)</script></body>"""
+    for number, told in ((2, "11 c300000000"), (1, "7 c200000000"), (0, "0 c0")):
+        clicked = whole.replace(policy[0], "").replace("</body>", click.replace("NUMBER", str(number)))
+        (tmp_path / "page.html").write_text(clicked, "utf-8")
+        for _ in range(5):  # a browser with little of a processor may end before it has drawn
+            if (found := re.search(r"<title>(\d+ c\d+)</title>", browse(tmp_path, "--dump-dom").stdout)) is not None:
+                break
+        assert found is not None
+        assert found[1] == told
+
+
+def screen_of(dom: str) -> str:
+    """What the player's terminal shows."""
+    found = re.search(r'<pre class="ap-term-text[^>]*>(.*?)</pre>', dom, re.DOTALL)
+    assert found is not None
+    return html.unescape(re.sub(r"<[^>]*>", "", found[1]))
