@@ -47,7 +47,16 @@ from bastion.keeper import Keeper
 from bastion.model import Identity
 from bastion.notify.notifier import Notifier
 from bastion.notify.watching import Watching
-from bastion.opening import fold_directory, latest, members_of, open_ledger, read_host_key, recorded, usage_of
+from bastion.opening import (
+    fold_directory,
+    latest,
+    members_of,
+    open_ledger,
+    private,
+    read_host_key,
+    recorded,
+    usage_of,
+)
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.presence import Presence
@@ -201,9 +210,12 @@ class Daemon:
         )
         connections = server.Connections()
         limits = LoginLimits(config.failed_logins_per_minute, fitting, unauthenticated=fitting // 2)
-        base = config.path.parent
         notifier = Notifier(
-            config.notify, base, clock, outbox=config.state / "notifications", hidden=(base, config.state)
+            config.notify,
+            config.path.parent,
+            clock,
+            outbox=config.state / "notifications",
+            hidden=private(config),
         )
         house = House(
             directory=directory,

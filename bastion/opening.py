@@ -101,3 +101,10 @@ def read_host_key(path: Path) -> asyncssh.SSHKey:
 def latest(reader: Reader) -> int:
     """The wall time of the newest entry: the clock does not go back behind it."""
     return next((entry.t for entry in reader.newest()), 0)
+
+
+def private(config: Config) -> list[Path]:
+    """Directories that hold what is the bastion's own: a process that sends notifications reads nothing there. Not one
+    that holds what every program needs, with a bastion.toml beside it."""
+    base = config.path.absolute().parent
+    return [config.state.absolute(), *([] if base in (Path("/"), Path("/etc")) else [base])]
