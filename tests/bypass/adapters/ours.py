@@ -49,10 +49,14 @@ class Ours:
         """Why the last vote did not count."""
 
     async def __aenter__(self) -> Ours:
-        self._sshd.start()
-        self.house.add_target("web-1", self._sshd)
-        self.house.start()
-        self._ana = await self.house.remote("ana")
+        try:
+            self._sshd.start()
+            self.house.add_target("web-1", self._sshd)
+            self.house.start()
+            self._ana = await self.house.remote("ana")
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
