@@ -15,10 +15,8 @@ A kill -9 at any point is step 1-3 of the next start.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -43,6 +41,7 @@ from bastion.errors import StoreError, StoreStopped, UsageError
 from bastion.expiring import Expiring
 from bastion.grants import Grants
 from bastion.inforce import InForce
+from bastion.interpreter import runner, spare_what_stays
 from bastion.keeper import Keeper
 from bastion.model import Identity
 from bastion.notify.notifier import Notifier
@@ -80,28 +79,11 @@ from recorder.reader import Reader
 
 log = logging.getLogger(__name__)
 
-COLLECT_AFTER = (10_000, 20, 10)
-"""Objects more than before, and how many looks at younger ones come before one at older ones. Python's own (700, 10,
-10) looks a dozen times at what one command needs; with these a look takes about a millisecond."""
-
-SWITCH_SECONDS = 0.001
-"""That the loop waits at most for a thread that has the interpreter (the packer of recordings, the ledger's writer), if
-there are no others; Python's own is 5 ms, and each of them is a key's echo later."""
-
 
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises BastionError when it cannot start, or had to stop by itself."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(Daemon(config).serve())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    with runner() as loop:
+        loop.run(Daemon(config).serve())
 
 
 class Daemon:
@@ -321,15 +303,6 @@ class Daemon:
 async def note_console(writer: Audit, identity: str, key: str, client: str) -> None:
     """A console was opened over SSH. Raises StoreError."""
     await writer.write(Draft("console.opened", identity, {"key": key, "client": client}))
-
-
-def spare_what_stays() -> None:
-    """What is there by now stays until the end: the collector need not look at it again. A look at all of it held
-    everybody up for 80 ms, some of them in every minute of work."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    gc.enable()
 
 
 def _welcome(caller: Caller, writer: Audit) -> wire.Welcome:

@@ -27,7 +27,7 @@ class _Plain(logging.Formatter):
 @config_option
 def command(settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT. Messages go to stderr, without a time: systemd and docker add one."""
-    gc.disable()  # what is loaded and built for the start stays: see daemon.spare_what_stays, which turns it on again
+    gc.disable()  # what is made for the start stays: interpreter.spare_what_stays turns it on again
     from bastion import daemon
 
     config = reach.here(settings).config
