@@ -17,6 +17,7 @@ from bastion.config import load
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.mint import COMMAND_LIMIT, Mint
+from bastion.model import Choice
 from tests.support.client import Client as ssh_client
 from tests.support.house import House
 from tests.support.sshd import LOGIN, Sshd, descendants
@@ -225,6 +226,28 @@ async def test_what_policy_allows_runs_beside_the_shell(tmp_path: Path) -> None:
         await client.close()
         house.stop()
         sshd.stop()
+
+
+@pytest.mark.parametrize("program", ["scp", "rsync"])
+async def test_what_ends_in_the_bastion_takes_the_targets_sftp(
+    house: House, ana: Client, tmp_path: Path, program: str
+) -> None:
+    """`scp -O` and rsync need no certificate for a command; where nothing is allowed, looking is held as well."""
+    (tmp_path / "new").write_text("as it is\n")
+    ssh = house.ssh_command("web-1")[:-1]
+    options = ["-P" if word == "-p" else word for word in ssh[1:]]
+    words = ["scp", "-O", *options] if program == "scp" else ["rsync", "-e", " ".join(ssh)]
+    process = await asyncio.create_subprocess_exec(
+        *words, str(tmp_path / "new"), f"web-1@127.0.0.1:{tmp_path}/copy", stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    look = await house.held(ana)
+    assert look.command.startswith(b"sftp: look at names, sizes, dates and links\n")
+    await ana.vote(look, Choice.APPROVE, "fine")
+    held = await house.decide(ana)
+    assert held.command.startswith(b"sftp: 1 change: write %s/copy\n" % bytes(tmp_path))
+    outcome = await house.finish(process)
+    assert (outcome.status, (tmp_path / "copy").read_text()) == (0, "as it is\n"), outcome.stderr
 
 
 async def test_target_check(house: House) -> None:

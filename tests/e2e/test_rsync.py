@@ -82,7 +82,8 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "tree" / "a").chmod(0o640)
     (tmp_path / "tree" / "link").symlink_to("b/c")
     (tmp_path / "tree" / "b").chmod(0o750)
-    os.utime(tmp_path / "tree" / "b", (1_000_000_000, 1_000_000_002))
+    for directory in ("b/d", "b", "."):  # not of this second, in which rsync would see no difference
+        os.utime(tmp_path / "tree" / directory, (1_000_000_000, 1_000_000_002))
     return tmp_path / "tree"
 
 
@@ -114,6 +115,8 @@ async def test_a_tree_both_ways(house: House, ana: Client, tree: Path, there: Pa
     assert f" rmdir {there}/old\n" in shown
     assert f" symlink {there}/link\n" in shown
     assert listed(there) == before
+    waiting = [path for path in house.config.staging.rglob("*/*") if path.name != "jail"]  # where rsync ran
+    assert sorted(path.stat().st_size for path in waiting) == sorted(map(len, FILES.values()))
     await ana.vote(held, Choice.APPROVE, "fine")
     done = await house.finish(process)
     assert done.status == 0, done.stderr
