@@ -1,7 +1,8 @@
 """From an approval to the first byte of the command's output at the agent, by credential; the time that a person sees.
 
 Each command is held on a target of its own name, so that no connection of an earlier one is there. The client is in
-this process, and the vote is one call on a control connection that is open.
+this process, and the vote is one call on a control connection that is open. The target is at hand, or far away: then
+round trips count, which a busy machine hides otherwise.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from bastion.admin import administering
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
+from tests.support.relay import Relay
 from tests.support.sshd import LOGIN, Sshd
 
 SETTLE_SECONDS = 0.3
 """Between the word that it is held and the vote: nobody reads faster."""
+
+FAR_SECONDS = 0.05
+"""Each way to a target far away: a round trip of 100 ms."""
 
 
 def table(work: Path, runs: int) -> list[dict[str, object]]:
@@ -40,16 +45,24 @@ async def _table(work: Path, runs: int) -> list[dict[str, object]]:
     target = Sshd(work / "target", extra=f"TrustedUserCAKeys {ca}\nMaxStartups 100")
     target.start()
     rows: list[dict[str, object]] = []
+    far = Relay(target.port, FAR_SECONDS)
+    await far.__aenter__()
     try:
         with administering(house.config, "local:0") as admin:
-            for kind, credential in (("key", f"key:{target.credential}"), ("ca", "ca")):
+            for kind, credential, port in (
+                ("key", f"key:{target.credential}", target.port),
+                ("ca", "ca", target.port),
+                ("far-key", f"key:{target.credential}", far.port),
+                ("far-ca", "ca", far.port),
+            ):
                 for run in range(runs + 1):
-                    address = f"127.0.0.1:{target.port}"
+                    address = f"127.0.0.1:{port}"
                     admin.add_target(f"{kind}-{run}", address, [LOGIN], "test", [target.host_key], credential)
         house.start()
         ana = await house.remote("ana")
-        for kind in ("key", "ca"):
-            took = [await _once(house, ana, f"{kind}-{run}") for run in range(runs + 1)][
+        for kind in ("key", "ca", "far-key", "far-ca"):
+            settle = SETTLE_SECONDS + (20 * FAR_SECONDS if kind.startswith("far") else 0)
+            took = [await _once(house, ana, f"{kind}-{run}", settle) for run in range(runs + 1)][
                 1:
             ]  # the first starts the mint
             row: dict[str, object] = {
@@ -62,11 +75,12 @@ async def _table(work: Path, runs: int) -> list[dict[str, object]]:
     finally:
         house.stop()
         target.stop()
+        await far.__aexit__()
         ca.unlink()
     return rows
 
 
-async def _once(house: House, ana: Client, target: str) -> float:
+async def _once(house: House, ana: Client, target: str, settle: float) -> float:
     known = f"[127.0.0.1]:{house.port} {house.host_key}\n".encode()
     key = str(house.work / "agent-7")
     async with asyncssh.connect(
@@ -74,7 +88,7 @@ async def _once(house: House, ana: Client, target: str) -> float:
     ) as connection:
         process = await connection.create_process("echo first", encoding=None)
         info = await house.held(ana, b"echo first")
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(settle)
         begun = time.perf_counter()
         voted = asyncio.ensure_future(ana.vote(info, Choice.APPROVE, "fine"))
         await process.stdout.readexactly(1)

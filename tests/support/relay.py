@@ -9,8 +9,9 @@ import contextlib
 class Relay:
     """Listens, and passes bytes on to another port, until it is told not to."""
 
-    def __init__(self, port: int) -> None:
-        self._to = port
+    def __init__(self, port: int, delay: float = 0) -> None:
+        """`delay`: seconds that everything takes each way."""
+        self._to, self._delay = port, delay
         self._open = asyncio.Event()
         self._open.set()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -76,6 +77,8 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
                 await self._open.wait()
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 writer.write(data)
                 await writer.drain()
             await self._open.wait()
