@@ -30,6 +30,8 @@ PAIRS: dict[str, tuple[str, str]] = {
     "request.snooze": ("request snooze", "SnoozeRequest"),
     "request.escalate": ("request escalate", "EscalateRequest"),
     "console.preferences": ("preferences set", "SetPreferences"),
+    "request.reveal": ("request show", "ShowRequest"),
+    "watch.reveal": ("session watch", "WatchSession"),
     "session.watch": ("session watch", "WatchSession"),
     "session.kill": ("session kill", "KillSession"),
     "watch.kill": ("session kill", "KillSession"),
@@ -64,7 +66,7 @@ INTERACTIVE = {
 """Drawn in a terminal by both; what --json and --plain would print, `session export` and `session search` do."""
 
 MOVES = re.compile(r"list\.(clear|order|up|down|first|last)|pane\.(next|previous)|text\.|console\.(help|palette|"
-                   r"reconnect|theme|quit)|identical\.cancel|watch\.(back|help|quit)|replay\.|records\.|policy\.|"
+                   r"reconnect|theme|quit)|identical\.cancel|watch\.(back|help|quit)|revealed\.|replay\.|records\.|policy\.|"
                    r"stats\.")  # fmt: skip
 """Keys that only move about in the console itself."""
 
@@ -117,6 +119,7 @@ BY_CLIENT = {
     "EditRequest": "edit",
     "ProposeWhitelist": "propose",
     "ListRequests": "requests",
+    "SetPreferences": "prefer",
 }
 """Calls that are made through a method of the client, too."""
 
