@@ -39,11 +39,11 @@ def after(app: BastionConsole, clock: list[float], *keys: str) -> Callable[[Pilo
                 await pilot.app.workers.wait_for_complete(asked)
             await pilot.pause()
         for field in pilot.app.screen.query("Input, TextArea"):
-            field.cursor_blink = False  # type: ignore[attr-defined]
+            while field.display and field.focusable and not field.has_focus:
+                await pilot.pause(0.01)  # it gets its cursor with the focus
+            field._pause_blink(visible=field.has_focus)  # type: ignore[attr-defined]
+            field.refresh()
         await pilot.pause()
-        await pilot.pause()
-        for field in pilot.app.screen.query("Input, TextArea"):
-            field.cursor_blink = False  # type: ignore[attr-defined]
         app.draw()
         await pilot.pause()
 
