@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 
-from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.model import UNRATED, IdentityKind, Request, RequestKind, StdinMode, Verdict
 from bastion.policy import ansible_modules
 from bastion.policy.ansible import decode
+from bastion.policy.judge import judge
 from bastion.policy.plays import Play, PlayError, covers, from_copy, parse
+from bastion.policy.question import Question
+from bastion.policy.rules import built_in
 from tests.support import ansible_codes
 
 ROOT = "/root/.ansible/tmp"
@@ -434,3 +437,13 @@ def test_only_the_line_of_ansible_and_its_own_file() -> None:
     assert not from_copy(f"sh {TASK}/x".encode(), f"{TASK}/x", "0" * 64)
     assert not from_copy(PIPED, "", "")
     assert shlex.split(from_copy(UPLOADED, f"{TASK}/AnsiballZ_copy.py", "0" * 64).decode())[:2] == ["/bin/sh", "-c"]
+
+
+@pytest.mark.parametrize("command", [f"python3 {TASK}/x.py", f"sh {TASK}/.source", f"{TASK}/AnsiballZ_copy.py"])
+def test_nothing_else_runs_there(command: str, payload: bytes) -> None:
+    """A file that is compared before it runs could be changed in between, where uploads are let through."""
+    script = command.rsplit(maxsplit=1)[-1]
+    said = judge(Question.of(uploaded(payload, command.encode(), script), IdentityKind.AGENT), built_in(1, 60), None, 1)
+    assert (said.verdict, said.rule) == (Verdict.DENY, "tool")
+    said = judge(Question.of(uploaded(payload), IdentityKind.AGENT), built_in(1, 60), None, 1)
+    assert said.verdict is Verdict.HOLD
