@@ -183,7 +183,7 @@ class Daemon:
             policy=lambda: in_force.policy,
             usage=usage_of(reader, clock.wall()),
             approvals=config.approvals,
-            shells=ShellLimits(config.shell_leave_running, config.shell_idle_seconds, config.shell_seconds),
+            shells=ShellLimits(config.shell_leave_running, config.shell_idle_seconds, config.shell_seconds, fitting),
             vouch=anchoring.vouch,
             needs_vouching=anchoring.needed,
             longest_grant=int(config.longest_grant_seconds),

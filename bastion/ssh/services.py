@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ class ShellLimits:
     leave_running: bool
     idle_seconds: float
     seconds: float
+    at_once: int
+    """Of all agents together; of one identity, half. Each is a connection to a target, before anybody was asked."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,17 @@ class Services:
     consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     refusals: Refusals = field(default_factory=Refusals)
+    open_shells: Counter[str] = field(default_factory=Counter)
+    """By identity."""
+
+    def too_many_shells(self, identity: str) -> str:
+        """Why this identity may not open another one now; empty while it may."""
+        most = max(1, self.shells.at_once // 2)
+        if self.open_shells[identity] >= most:
+            return f"{identity} has {most} shells open already"
+        if self.open_shells.total() >= self.shells.at_once:
+            return f"{self.shells.at_once} shells are open already"
+        return ""
 
     def judge(self, request: Request, now: int) -> Judgement:
         """What the policy in force says of a request."""

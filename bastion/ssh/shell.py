@@ -72,6 +72,7 @@ class ShellSession(Lines):
 
     def __init__(self, dealings: Dealings, terminal: Terminal | None) -> None:
         super().__init__(dealings, terminal)
+        self._counted = False
         self._connection: asyncssh.SSHClientConnection | None = None
         self._gate = self._make_gate()
         self._status = 0
@@ -151,6 +152,8 @@ class ShellSession(Lines):
                     timer.cancel()
             self._with.close()
             await self._close_upstream()
+            if self._counted:
+                self._services.open_shells[self._with.info.identity] -= 1
 
     async def _receive(self, event: ShellEvent) -> None:
         if isinstance(event, sv.BytesTyped):
@@ -298,6 +301,11 @@ class ShellSession(Lines):
     async def _open(self, effect: sd.OpenShell) -> None:
         """Connect, and start the driver; it tells how that went."""
         pool, target, login = self._services.pool, self._with.target, self._with.login
+        if reason := self._services.too_many_shells(self._with.info.identity):
+            self._events.post(sv.DriverFailed(reason))
+            return
+        self._counted = True
+        self._services.open_shells[self._with.info.identity] += 1
         mark, name = ids.nonce(), f".bastion-{secrets.token_hex(12)}"
         try:
             programs, key = Programs(mark, name, bool(effect.terminal)), None

@@ -157,3 +157,34 @@ async def test_a_burst_does_not_overshoot_what_may_be_held(tmp_path: Path, targe
     finally:
         assert house.stop() == 0
     assert verify(house.config.store).verdict is Verdict.OK
+
+
+async def test_shells_leave_connections_for_others(tmp_path: Path, target: Sshd) -> None:
+    """Each is a connection to the target, before anybody was asked: one agent has half of them, on however many of its
+    channels it asks, and the next when one has ended."""
+    house = House(tmp_path)
+    house.add_target("web-1", target)
+    house.configure("\n[limits]\nconnections = 8\n")
+    house.start()
+    try:
+        async with connect(house) as one, connect(house, "agent-8") as other:
+
+            async def opened(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHClientProcess[str]:
+                process = await connection.create_process(term_type="xterm")
+                process.collected = await process.stdout.readuntil(["$ ", "# ", "already"])  # type: ignore[attr-defined]
+                return process
+
+            shells = [await opened(one) for _ in range(4)]
+            late = await opened(one)
+            assert "agent-7 has 4 shells open already" in late.collected  # type: ignore[attr-defined]
+            assert (await late.wait()).exit_status == 125
+            beside = await opened(other)
+            assert "already" not in beside.collected  # type: ignore[attr-defined]
+            shells.pop().close()
+            async with asyncio.timeout(PATIENCE):
+                while "already" in (again := await opened(one)).collected:  # type: ignore[attr-defined]
+                    await again.wait()
+            for each in (*shells, beside, again):
+                each.close()
+    finally:
+        assert house.stop() == 0

@@ -55,7 +55,7 @@ async def upload(connection: asyncssh.SSHClientConnection, path: Path) -> str:
             async with sftp.open(str(path), "wb") as file:
                 await file.write(data)
         except asyncssh.SFTPError as error:
-            if "in time" in error.reason:
+            if "nobody decided" in error.reason:
                 return "expired"
             raise AssertionError(f"upload {path.name}: {error.reason}") from None
     there = await asyncio.to_thread(path.read_bytes)
