@@ -24,9 +24,11 @@ from bastion.model import Assessment, Tier
 from bastion.policy import moving, programs, score, transfers
 from bastion.policy.argv import read
 from bastion.policy.findings import MEDIUM, NOWHERE, SOCKETS, Finder, Finding
+from bastion.policy.handing import anchored
+from bastion.policy.nodes import commands
 from bastion.policy.places import Places, normal
 from bastion.policy.programs import Facts
-from bastion.policy.running import DEPTH_LIMIT, Runner, anchored
+from bastion.policy.running import DEPTH_LIMIT, Runner
 from bastion.policy.shell import (
     Assignment,
     Block,
@@ -36,7 +38,6 @@ from bastion.policy.shell import (
     Parsed,
     Pipeline,
     Redirect,
-    commands,
     parse,
 )
 from bastion.policy.surroundings import Input, Where

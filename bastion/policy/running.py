@@ -2,7 +2,7 @@
 
 Theory of operation. argv.py reads the words as the program would; then every option, operand and the stdin is looked
 up in the facts, and gives findings. An operand may be a path, a command of its own (`sudo`, `xargs`, `find -exec`), a
-shell's line (`bash -c`, `ssh`), or text of an embedded language (sed, awk, SQL …; see `_SPECIAL` and `_LANGUAGES`).
+shell's line (`bash -c`, `ssh`), or text of an embedded language (sed, awk, SQL …; see special.py).
 Nothing falls through to harmless: what the facts do not know is a finding.
 """
 
@@ -12,15 +12,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import pairwise
 
 from bastion.errors import ConfigError
-from bastion.policy import languages
 from bastion.policy.argv import REST, Given, Invocation, read
 from bastion.policy.findings import Finder, Finding
+from bastion.policy.handing import anchored, fed, from_here, placeholder
 from bastion.policy.keyvalue import KeyValue
 from bastion.policy.languages import Act
 from bastion.policy.programs import Facts, Program
+from bastion.policy.special import LANGUAGES, LISTED, NO_PAGER, SPECIAL, Listed
 from bastion.policy.sql import DIALECTS, Sql
 from bastion.policy.surroundings import Input, Where
 from bastion.policy.variables import Variables
@@ -36,18 +36,10 @@ TEXT_LIMIT = 8_000
 
 DATABASES = frozenset(("psql", "mysql", "sqlite", "ansi", "redis", "mongo"))
 _RESTS = frozenset(("xargs", "parallel", "flock"))
-_NO_PAGER = frozenset(("--no-pager", "-f", "--follow", "-n", "--lines", "-P"))
 _SENDS = frozenset(("send", "connect", "listen", "download", "download-file", "remote"))
 _STDIN = frozenset(("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 _HELP = frozenset(("--help", "--version"))
 _STRINGS = frozenset(("sed", "awk", "perl", "python", "other"))
-
-
-class Listed(list[Finding]):
-    """The answer of an option that makes its program only list, with what listing does."""
-
-
-LISTED = Listed()
 
 
 class Runner:
@@ -60,7 +52,7 @@ class Runner:
         self._line = line
         self._sql = Sql(facts.tables["sql"])
         self._keyvalue = KeyValue(facts.tables["keyvalue"])
-        unknown = facts.codes - _SPECIAL.keys() - _LANGUAGES.keys() - DATABASES - _RESTS
+        unknown = facts.codes - SPECIAL.keys() - LANGUAGES.keys() - DATABASES - _RESTS
         if unknown:
             raise ConfigError("facts", f"languages that nothing reads: {', '.join(sorted(unknown))}")
 
@@ -95,7 +87,7 @@ class Runner:
         """Text of a database's language."""
         if language not in DATABASES:
             return [self.finder.find("opaque", f"{language} is not judged")]
-        return self._effects(self._database(language, text, Where(Input())))
+        return self.effects_of(self._database(language, text, Where(Input())))
 
     # ------------------------------------------------------------------ one program
 
@@ -136,7 +128,7 @@ class Runner:
             base = program.bare
         if any(fnmatchcase(word.text.lower(), pattern) for word in given.operands for pattern in program.secret):
             base = "read-secret"
-        if base in ("pager", "paged") and (where.captured or given.has(_NO_PAGER)):
+        if base in ("pager", "paged") and (where.captured or given.has(NO_PAGER)):
             base = "read"
         if base == "interactive" and where.stdin.piped and _takes_code(given):
             base = "read"  # what it reads is judged instead
@@ -160,7 +152,7 @@ class Runner:
         """The commands of `find -exec`."""
         found = self.hoard(given.operands, where.directories) if given.clauses else []
         for clause in given.clauses:
-            words = tuple(_anchored(word) for word in clause) if anchored(given.operands) else clause
+            words = tuple(from_here(word) for word in clause) if anchored(given.operands) else clause
             if not words:
                 found.append(self.finder.find("unknown-option", "-exec without a command"))
             else:
@@ -177,13 +169,13 @@ class Runner:
             return self._operand(given, action, value, where)
         if action.startswith("code:"):
             return self._operand(given, action, Word("", ""), where)
-        paths = self._paths(given) if self.finder.actions[action].path else []
+        paths = self.paths(given) if self.finder.actions[action].path else []
         if paths:
             return [found for word in paths for found in self.finder.path(action, word, where.directories)]
         things = tuple(word.text for word in given.operands)
         return [self.finder.find(action, " ".join(things) or given.path, things)]
 
-    def _paths(self, given: Invocation) -> list[Word]:
+    def paths(self, given: Invocation) -> list[Word]:
         """The operands that are paths; of a program that does not say, all of them."""
         if not given.program.operands:
             return list(given.operands)
@@ -213,7 +205,7 @@ class Runner:
     def _rest(self, given: Invocation, kind: str, words: tuple[Word, ...], where: Where) -> list[Finding]:
         """Operands that are a command."""
         if kind == "env-argv":
-            return self._with_environment(given, words, where)
+            return self.with_environment(given, words, where)
         if kind == "argv" and len(words) == 1 and any(one.option.action == "code:lookup" for one in given.options):
             return []  # `command -v rm` only says where it is; with more words somebody means something else
         if kind == "argv":
@@ -225,17 +217,17 @@ class Runner:
                 return self.string(words[0], where)
             return self.string(Word(" ".join(word.text for word in words), given.path), where)
         if kind == "code:redis":
-            return self._effects(self._keyvalue.redis([word.text for word in words]))
+            return self.effects_of(self._keyvalue.redis([word.text for word in words]))
         if kind == "code:flock":
             if words[0].text in ("-c", "--command") and len(words) > 1:
                 return self.string(words[1], where)
             return self.handed(words, where)
         if kind == "code:xargs":
-            return self.handed(_fed(given, words, where.stdin), where)
+            return self.handed(fed(given, words, where.stdin), where)
         found = [self.finder.find("unknown-input", " ".join(word.text for word in words))]
         return found + self._parallel(words, where)
 
-    def _with_environment(self, given: Invocation, words: tuple[Word, ...], where: Where) -> list[Finding]:
+    def with_environment(self, given: Invocation, words: tuple[Word, ...], where: Where) -> list[Finding]:
         """`env NAME=value … command`; `-S` puts more words in front (env(1))."""
         found: list[Finding] = []
         for one in given.options:
@@ -260,7 +252,7 @@ class Runner:
 
     def handed(self, words: Sequence[Word], where: Where) -> list[Finding]:
         """A command that another one runs. Placeholders stand for words that only run time knows."""
-        known = [_placeholder(word, "{}") for word in words]
+        known = [placeholder(word, "{}") for word in words]
         return self.run(known, replace(where, depth=where.depth + 1, functions=frozenset()))
 
     def string(self, word: Word, where: Where) -> list[Finding]:
@@ -286,7 +278,7 @@ class Runner:
         if stdin.text is not None and language and UNKNOWN not in stdin.text:
             if language == "shell":
                 return self._line(stdin.text, replace(where, stdin=Input(), depth=where.depth + 1))
-            return self._effects(self._database(language, stdin.text, where))
+            return self.effects_of(self._database(language, stdin.text, where))
         if stdin.fetched:
             return [self.finder.find("run-download", given.path)]
         if language in DATABASES:
@@ -296,15 +288,15 @@ class Runner:
     # ------------------------------------------------------------------ embedded languages
 
     def _embedded(self, given: Invocation, language: str, word: Word, where: Where) -> list[Finding]:
-        special = _SPECIAL.get(language)
+        special = SPECIAL.get(language)
         if special is not None:
             return special(self, given, word, where)
-        simple = _LANGUAGES.get(language)
+        simple = LANGUAGES.get(language)
         if simple is not None:
             if UNKNOWN in word.text and language in _STRINGS:
                 return [self.finder.find("run-code", f"{language} code that is known only when it runs")]
-            return self._effects(simple(word.text), where)
-        found = self._effects(self._database(language, word.text, where), where)
+            return self.effects_of(simple(word.text), where)
+        found = self.effects_of(self._database(language, word.text, where), where)
         if language in DIALECTS and not found and self._sql.several(word.text, language):
             return [self.finder.find("database-several", word.text)]
         return found
@@ -319,7 +311,7 @@ class Runner:
             return self._keyvalue.mongo(text)
         return self._sql.judge(text, language)
 
-    def _effects(self, effects: Iterable[Act], where: Where | None = None) -> list[Finding]:
+    def effects_of(self, effects: Iterable[Act], where: Where | None = None) -> list[Finding]:
         found: list[Finding] = []
         directories = where.directories if where is not None else ()
         for name, what in effects:
@@ -328,106 +320,6 @@ class Runner:
             path = self.finder.actions[name].path
             found += self.finder.path(name, Word(what, what), directories) if path else [self.finder.find(name, what)]
         return found
-
-    def _only_lists(self, _given: Invocation, _word: Word, _where: Where) -> list[Finding]:
-        return LISTED
-
-    def _paged_list(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
-        """A listing of everything, which goes to a pager by itself: `dpkg -l`, `dmesg -H`."""
-        if where.captured or given.operands or given.has(_NO_PAGER | {"--nopager"}):
-            return LISTED
-        return Listed([self.finder.find("paged", given.path)])
-
-    def _dry(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
-        return [] if given.has(frozenset(("-f", "--force"))) else LISTED
-
-    def _later(self, _given: Invocation, _word: Word, _where: Where) -> list[Finding]:
-        """Settled when the rest has been found."""
-        return []
-
-    def _env_split(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
-        """`env -S STRING` without further words; with them it is read where they are."""
-        return [] if given.operands else self._with_environment(given, (), where)
-
-    def _firewall_list(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
-        """Without -n it asks name servers about every address."""
-        numeric = given.has(frozenset(("-n", "--numeric")))
-        return LISTED if numeric else Listed([self.finder.find("lookup", "addresses in the rules")])
-
-    def _trapped(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
-        """`''` ignores the signals behind it and `-`, or nothing in front of them, puts them back (bash(1)): neither
-        runs anything. What else stands there is code for later."""
-        if word.text in ("", "-") or (len(given.operands) == 1 and word.constant and word.text.isalnum()):
-            return []
-        return [self.finder.find("session-hook", word.text), *self.string(word, where)]
-
-    def _checkout(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """Paths behind a branch or `--` are overwritten (git-checkout(1))."""
-        if given.separated or (len(given.operands) > 1 and word is not given.operands[0]):
-            return [self.finder.find("vcs-discard", word.text)]
-        return self._effects(languages.checkout(word.text))
-
-    def _restore(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """Changes that are not committed are lost, unless only the index is restored (git-restore(1))."""
-        index_only = given.has(frozenset(("-S", "--staged"))) and not given.has(frozenset(("-W", "--worktree")))
-        return [self.finder.find("vcs-local" if index_only else "vcs-discard", word.text)]
-
-    def _shell_next(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
-        """`bash -c STRING`: the string is the first operand."""
-        if not given.operands or not given.operands[0].text:
-            return [self.finder.find("unknown-option", f"{given.path} -c without a command")]
-        return self.string(given.operands[0], where)
-
-    def _sudo_shell(self, given: Invocation, _word: Word, _where: Where) -> list[Finding]:
-        return [] if given.operands else [self.finder.find("become-root", given.path)]
-
-    def _remote_copy(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
-        if given.has(frozenset(("--list-only",))):
-            return self._remote_read(given, word, where)
-        if languages.remote_path(word.text):
-            return [self.finder.find("send", word.text)]
-        return self.finder.path("copy", word, where.directories)
-
-    def _remote_read(self, _given: Invocation, word: Word, where: Where) -> list[Finding]:
-        if languages.remote_path(word.text):
-            return [self.finder.find("download", word.text)]
-        return self.finder.path("read", word, where.directories)
-
-    def _declared(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """`export NAME=value`, `declare NAME`."""
-        name, equals, value = word.text.partition("=")
-        array = any(one.name in ("-a", "-A") for one in given.options)
-        if word.splits or (equals and value.startswith("(")) or (array and UNKNOWN in value):
-            return [self.finder.find("evaluates", word.raw)]  # '(…)' is read as an array, and expanded
-        return self.variable(name, value, exported=False)
-
-    def _exported(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """`docker exec -e NAME=value`: for the command that follows."""
-        name, _, value = word.text.partition("=")
-        return self.variable(name, value, exported=True)
-
-    def _pack(self, given: Invocation, _word: Word, where: Where) -> list[Finding]:
-        """`tar -c`: the archive is written, what goes into it is read (tar(1)); `-` is stdout."""
-        files = [one.value for one in given.options if one.name in ("-f", "--file") and one.value is not None]
-        if not files:
-            return [self.finder.find("create", "the default archive")]
-        return [found for file in files for found in self.finder.path("create", file, where.directories)]
-
-    def _url(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """A service of the target itself is asked, and answers: `curl localhost/health`."""
-        elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
-        return [self.finder.find("download" if elsewhere else "ask-local", word.text)]
-
-    def _service(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """`service NAME ACTION`: the action says what, the name of which service."""
-        return [self.finder.find(name, given.operands[0].text) for name, _ in languages.service(word.text)]
-
-    def _tree(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
-        """Every file below a directory is read. A whole tree (`/`, `/home`) holds secrets somewhere, which is not
-        counted; a directory that holds them itself (`~/.ssh`, `/etc`) is."""
-        below = [word] if word.text else self._paths(given)
-        here = self.finder.reading(word, where.directories) if word.text else []
-        return here + [found for each in below for found in self.inside(each, where.directories)]
 
     def inside(self, directory: Word, directories: tuple[str, ...] = ()) -> list[Finding]:
         """What is found when whatever lies in a directory is read."""
@@ -441,34 +333,8 @@ class Runner:
         starts = [word for word in operands if not word.text.rstrip("/").endswith(("/etc", "/etc/security"))]
         return [found for word in starts for found in self.inside(word, directories)]
 
-    def _variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """A name that a builtin assigns to: `read NAME`, `printf -v NAME`."""
-        return self.variable(word.text, UNKNOWN, exported=False)
 
-    def _tested(self, given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        """`test -v NAME` evaluates the name's subscript (bash(1) CONDITIONAL EXPRESSIONS)."""
-        words = given.operands
-        names = [after for before, after in pairwise(words) if before.text in _TESTS]
-        unsure = any(one.splits for one in words) and any("[" in one.text[1:] for one in words)
-        if (word in names and not _NAME.fullmatch(word.text)) or (unsure and word is words[0]):
-            return [self.finder.find("evaluates", word.raw)]
-        return []
-
-    def _remote_line(self, given: Invocation, word: Word, where: Where) -> list[Finding]:
-        """`ansible -a`: a module's arguments; for shell and command modules a command line."""
-        return self.string(word, where) if given.program.name == "ansible" else []
-
-    def _psql_variable(self, _given: Invocation, word: Word, _where: Where) -> list[Finding]:
-        harmless = word.text.startswith(("ON_ERROR_STOP", "QUIET", "ECHO")) and UNKNOWN not in word.text
-        return [] if harmless else [self.finder.find("database-unread", f"variable {word.text}")]
-
-
-_NAME = re.compile(r"\w+(?:\[\d+\])?")
 _PLAIN_USER = re.compile(r"[a-z_][a-z0-9_-]*")
-_OWN_URL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?(?:[/?#][^@]*)?", re.IGNORECASE)
-_DIVERTS = frozenset(("-x", "--proxy", "--resolve", "--connect-to", "-L", "--location", "--interface", "--unix-socket"))
-"""Options of curl(1) by which a request goes elsewhere than its URL says."""
-_TESTS = frozenset(("-v", "-R"))
 
 
 def _less(action: str, given: Invocation) -> str:
@@ -507,101 +373,3 @@ def _is_set(value: Word | None) -> bool:
 def _plain(finding: Finding) -> bool:
     """Something that a rehearsal leaves out: not code, not what could not be read."""
     return not finding.action.name.startswith(("unknown", "opaque", "run-", "read", "environment", "evaluates"))
-
-
-def anchored(operands: Sequence[Word]) -> bool:
-    """What find prints begins with its starting point, which is no option."""
-    starts = [word for word in operands if word.text[:1] not in "(!,"]
-    return bool(starts) and all(word.constant and word.text[:1] in ("/", ".", "~") for word in starts)
-
-
-def _anchored(word: Word) -> Word:
-    return Word(word.text.replace("{}", f"./{UNKNOWN}"), word.raw) if word.text.startswith("{}") else word
-
-
-def _placeholder(word: Word, sign: str) -> Word:
-    """`{}` of find and xargs -I, as a word of which only its surroundings are known."""
-    if sign not in word.text:
-        return word
-    return Word(word.text.replace(sign, UNKNOWN), word.raw, word.glob, word.splits)
-
-
-def _fed(given: Invocation, words: Sequence[Word], stdin: Input) -> tuple[Word, ...]:
-    """The command that xargs runs: its words, and those that come from its input (xargs(1))."""
-    signs = [
-        one.value.text if one.value is not None and one.value.text else "{}"
-        for one in given.options
-        if one.name in ("-I", "-i", "-J", "--replace")
-    ]
-    if signs:
-        for sign in signs:
-            words = [_placeholder(word, sign) for word in words]
-        return tuple(words)
-    if stdin.anchored and given.has(frozenset(("-0", "--null"))):
-        return (*words, Word(f"./{UNKNOWN}", "(from its input)"))
-    return (*words, Word(UNKNOWN, "(from its input)", splits=True))
-
-
-_LANGUAGES: dict[str, Callable[[str], list[Act]]] = {
-    "sed": languages.sed,
-    "awk": languages.awk,
-    "pager": languages.pager,
-    "date": languages.date,
-    "dd": languages.dd,
-    "tput": languages.tput,
-    "mongo-target": languages.mongo_target,
-    "output": languages.output,
-    "header": languages.header,
-    "curl-format": languages.curl_format,
-    "manifest": languages.manifest,
-    "response": languages.response,
-    "git-object": languages.git_object,
-    "nft": languages.nft,
-    "assigned": languages.assigned,
-    "archive": languages.archive,
-    "parted": languages.parted,
-    "set-option": languages.set_option,
-    "python": languages.code,
-    "perl": languages.code,
-    "other": languages.code,
-    "ssh-option": languages.ssh_option,
-    "git-config": languages.git_config,
-    "refspec": languages.refspec,
-    "container-mount": languages.container_mount,
-    "sysctl": languages.sysctl,
-    "kill": languages.kill,
-    "replicas": languages.replicas,
-    "http-method": languages.http_method,
-    "conninfo": languages.conninfo,
-    "tmux-format": languages.tmux_format,
-    "mysqladmin": languages.mysqladmin,
-    "yq": languages.yq,
-    "aws-parameter": languages.aws_parameter,
-}
-
-_SPECIAL: dict[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]] = {
-    "only-lists": Runner._only_lists,
-    "lookup": Runner._only_lists,
-    "restore": Runner._restore,
-    "paged-list": Runner._paged_list,
-    "dry": Runner._dry,
-    "rehearsal": Runner._later,
-    "env-split": Runner._env_split,
-    "firewall-list": Runner._firewall_list,
-    "checkout": Runner._checkout,
-    "shell-next": Runner._shell_next,
-    "sudo-shell": Runner._sudo_shell,
-    "remote-copy": Runner._remote_copy,
-    "remote-read": Runner._remote_read,
-    "assignment": Runner._declared,
-    "url": Runner._url,
-    "pack": Runner._pack,
-    "service": Runner._service,
-    "tree": Runner._tree,
-    "trap": Runner._trapped,
-    "variable": Runner._variable,
-    "environment": Runner._exported,
-    "test": Runner._tested,
-    "remote-line": Runner._remote_line,
-    "psql-variable": Runner._psql_variable,
-}
