@@ -40,6 +40,9 @@ BLOCK = 64 << 10
 """Bytes of a private key in armour. An RSA key of 16,384 bits has 13 KiB."""
 RUN = 64 << 10
 """Bytes that a secret without an end is followed for."""
+AGAIN = 256
+"""Bytes of what turned out to be none that are looked at again, for another; of more than a name is made of, none: each
+byte would be looked at as often."""
 TAG = b"[secret]"
 
 _MEMORY = 32 << 20
@@ -119,9 +122,11 @@ class Finder:
             at = first + 1
             span = self._span(data, first, last)
             if span is not None:
-                at = max(span.end, at)
                 if span.end > span.start and (span.rule.block or span.rule.accepts(data[span.start : span.end])):
+                    at = max(span.end, at)
                     spans.append(span)
+                else:  # it may be how another one begins: `secret_of= PGPASSWORD=x`
+                    at = max(span.start if span.end - span.start <= AGAIN else span.end, at)
         return spans
 
     def _span(self, data: bytes, first: int, last: int) -> Span | None:

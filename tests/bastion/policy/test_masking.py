@@ -55,6 +55,7 @@ def test_what_differs_looks_different(one: str, two: str) -> None:
 
 
 @given(TEXTS, st.integers(20, 120))
+@example("⟨secretPGPASSWORD=", 120)
 def test_a_line_fits_and_never_shows_a_secret(text: str, width: int) -> None:
     line = MASKS.line(text + " PGPASSWORD=hunter22", width)
     assert len(line) <= max(width, 14)
