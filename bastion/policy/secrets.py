@@ -40,7 +40,7 @@ BLOCK = 64 << 10
 """Bytes of a private key in armour. An RSA key of 16,384 bits has 13 KiB."""
 RUN = 64 << 10
 """Bytes that a secret without an end is followed for."""
-AGAIN = 256
+AGAIN = 64
 """Bytes of what turned out to be none that are looked at again, for another; of more than a name is made of, none: each
 byte would be looked at as often."""
 TAG = b"[secret]"
