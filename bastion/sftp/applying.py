@@ -189,9 +189,11 @@ class Applier:
                 raise ValueError("reading changes nothing")
 
     async def _finish_directories(self, items: Sequence[Item]) -> None:
-        """Of new directories: what would have been in the way, or undone, while they were filled."""
+        """Of new directories: what would have been in the way, or undone, while they were filled. Raises Moved where
+        something else took the place of one, such as a link: that would be followed."""
         for item in reversed(items):
             if item.kind is Kind.MKDIR and item.set:
+                await self._same_directory(names.join(item.path, b"in it"))
                 await self._far.client.setstat(item.path, encoded(item.set))
 
     async def _write(self, item: Item) -> None:

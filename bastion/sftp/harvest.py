@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bastion.errors import Conflict
 from bastion.sftp.changes import There
-from bastion.sftp.seeding import DESTINATION, NAMES_LIMIT, Seeds, identity
+from bastion.sftp.seeding import DEPTH_LIMIT, DESTINATION, NAMES_LIMIT, TOO_DEEP, Seeds, identity
 from bastion.sftp.staging import Area, Staged
 
 GROWN_LIMIT = 2 * NAMES_LIMIT
@@ -55,12 +55,20 @@ def gather(tree: bytes, seeds: Seeds, area: Area, begun: float) -> dict[bytes, G
     return grown
 
 
+def hidden(mode: int) -> None:
+    """Raises Conflict for a directory that rsync could fill while nobody counts what is in it."""
+    if mode & 0o700 == 0o300:
+        raise Conflict("a directory whose owner may write, and not read it")
+
+
 def _one(
     directory: int, name: bytes, path: bytes, seeds: Seeds, area: Area, begun: float, grown: dict[bytes, Grown]
 ) -> None:
     """What has that name in that directory, and all below it."""
     if len(grown) >= GROWN_LIMIT:
         raise Conflict(f"more than {GROWN_LIMIT} names")
+    if path.count(b"/") >= DEPTH_LIMIT:
+        raise Conflict(TOO_DEEP)
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         status = os.fstat(handle)
@@ -68,6 +76,7 @@ def _one(
         mode, modified = stat.S_IMODE(status.st_mode), int(status.st_mtime)
         match there:
             case There.DIRECTORY:
+                hidden(mode)
                 grown[path] = Grown(there, mode, modified, touched=status.st_mtime < begun)
                 os.chmod(f"/proc/self/fd/{handle}", 0o700)
                 _inside(handle, path, seeds, area, begun, grown)

@@ -24,6 +24,7 @@ from bastion.sftp.far import Far
 from bastion.sftp.harvest import Grown
 from bastion.sftp.paths import writable
 from bastion.sftp.rating import SPECIAL
+from bastion.sftp.rcp import TIME_LIMIT
 from bastion.sftp.seeding import Seed, Seeds
 from bastion.sftp.staging import Staged
 from bastion.sftp.writes import Writes, difference
@@ -62,6 +63,8 @@ class Planner:
         behind = sorted(again.values(), key=lambda item: item.path)
         items = (*gone[0], *made, *gone[1], *reversed(behind))
         for item in items:
+            if why := names.wrong(item.path):
+                raise Conflict(why)
             writable(item.path)
         contents = {grown.staged.sealed: grown.staged for grown in self._grown.values() if grown.staged is not None}
         return Plan(items, contents)
@@ -186,7 +189,9 @@ class Planner:
 
 
 def _times(grown: Grown) -> tuple[int, int]:
-    """Of access and change."""
+    """Of access and change. Raises Conflict."""
+    if not 0 <= grown.modified <= TIME_LIMIT:
+        raise Conflict("a date before 1970 or behind the year 2106, which SFTP cannot set: send it without times")
     return grown.modified, grown.modified
 
 

@@ -28,6 +28,12 @@ from bastion.sftp.settling import Settling
 NAMES_LIMIT = 20_000
 """Below the place of an upload: about 8 MB here, and a few seconds of the target's."""
 
+DEPTH_LIMIT = 128
+"""Directories in one another below the place: what walks them here has two descriptors open for each. node_modules and
+Java's packages have about 40."""
+
+TOO_DEEP = f"more than {DEPTH_LIMIT} directories are in one another there"
+
 AT_ONCE = 8
 """Directories that are listed side by side."""
 
@@ -82,6 +88,8 @@ async def look(far: Far, settling: Settling, root: bytes, asked: bytes, *, deep:
             if entries is None:
                 continue
             seeds.found[path] = replace(seeds.found[path], listed=True)
+            if path.count(b"/") >= DEPTH_LIMIT - 1 and entries:
+                raise Conflict(TOO_DEEP, "name a directory further down")
             for name, found in entries.items():
                 below = path + b"/" + name if path else name
                 is_directory = found.there is There.DIRECTORY

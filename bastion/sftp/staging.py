@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
+import secrets
 import threading
 from collections import Counter
 from pathlib import Path
@@ -140,14 +140,48 @@ class Area:
 
 
 def remove(directory: Path) -> None:
-    """A directory with all that is in it, whatever modes that has; nothing happens where there is none."""
-    for where, inside, _ in os.walk(directory):
-        for name in inside:
-            path = os.path.join(where, name)
-            with contextlib.suppress(OSError):
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(directory, ignore_errors=True)
+    """A directory with all that is in it, whatever modes that has and however deep it is; nothing happens where there
+    is none. Nobody else may write in it."""
+    try:
+        top = os.open(directory, _OPENED)
+    except OSError:
+        return
+    try:
+        _empty(top)
+    finally:
+        os.close(top)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+_OPENED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _empty(top: int) -> None:
+    """What is in a directory in it is moved up before that directory goes: no path gets long, nothing recurses."""
+    mark, count = secrets.token_hex(8), 0
+    waiting: list[str | None] = [None]
+    while waiting:
+        name = waiting.pop()
+        with contextlib.suppress(OSError):
+            where = top if name is None else os.open(name, _OPENED, dir_fd=top)
+            try:
+                with os.scandir(where) as entries:
+                    found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                for each, is_directory in found:
+                    with contextlib.suppress(OSError):
+                        if not is_directory:
+                            os.unlink(each, dir_fd=where)
+                            continue
+                        os.chmod(each, 0o700, dir_fd=where)
+                        count += 1
+                        os.rename(each, f"{mark}{count}", src_dir_fd=where, dst_dir_fd=top)
+                        waiting.append(f"{mark}{count}")
+            finally:
+                if name is not None:
+                    os.close(where)
+            if name is not None:
+                os.rmdir(name, dir_fd=top)
 
 
 class Staged:

@@ -37,9 +37,9 @@ from bastion.sftp.asking import Asking, Refusal
 from bastion.sftp.changes import Found, There
 from bastion.sftp.far import Moved
 from bastion.sftp.files import Files
-from bastion.sftp.harvest import GROWN_LIMIT, Grown, gather
+from bastion.sftp.harvest import GROWN_LIMIT, Grown, gather, hidden
 from bastion.sftp.planning import Planner
-from bastion.sftp.seeding import DESTINATION, Seeds, look, plant
+from bastion.sftp.seeding import DEPTH_LIMIT, DESTINATION, TOO_DEEP, Seeds, look, plant
 from bastion.sftp.staging import FREE_LEAST, remove
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,7 +250,7 @@ class Syncing:
                 if free.f_bavail * free.f_frsize < FREE_LEAST:
                     raise Conflict("the bastion's disk is nearly full")
                 if turn % 4 == 0:
-                    self._count(await asyncio.to_thread(_used, tree) - self._counted)
+                    self._count(await asyncio.to_thread(used, tree) - self._counted)
                 if time.monotonic() - begun > SECONDS:
                     raise Conflict(f"rsync took more than {SECONDS} s")
             except (BastionError, OSError) as error:
@@ -281,17 +281,23 @@ class Syncing:
                 grown.staged.drop()
 
 
-def _used(tree: Path) -> int:
-    """Bytes on disk; what was planted are holes. Raises Conflict for more names than there may be."""
-    used, count, waiting = 0, 0, [os.fsencode(tree)]
+def used(tree: Path) -> int:
+    """Bytes on disk; what was planted are holes. Raises Conflict for more names, or deeper ones, than there may be."""
+    used, count = 0, 0
+    waiting = [(os.fsencode(tree), 0)]
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+        place, depth = waiting.pop()
+        if depth > DEPTH_LIMIT + 1 or len(place) > names.PATH_LIMIT - names.NAME_LIMIT:
+            raise Conflict(TOO_DEEP)  # and what cannot be named is not counted
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
                 count += 1
                 if count > GROWN_LIMIT:
                     raise Conflict(f"rsync made more than {GROWN_LIMIT} names")
                 with contextlib.suppress(OSError):
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    status = entry.stat(follow_symlinks=False)
+                    used += status.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        hidden(status.st_mode)
+                        waiting.append((entry.path, depth + 1))
     return used

@@ -16,7 +16,7 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
-from tests.support.ports import wait_until
+from tests.support.ports import until, wait_until
 from tests.support.sftp import READS_FLOW, far
 from tests.support.sshd import Sshd, descendants
 
@@ -398,3 +398,33 @@ def cmdline(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize("when", [-86_400, 1 << 32])
+async def test_dates_that_sftp_cannot_set(house: House, there: Path, tree: Path, when: int) -> None:
+    os.utime(tree / "b" / "c", (when, when))
+    if (tree / "b" / "c").stat().st_mtime != when:
+        pytest.skip("nor can the disk")
+    done = await house.finish(await rsync(house, "-a", f"{tree}/", far(f"{there}/")))
+    assert (done.status, "2106" in done.stderr) == (125, True), done.stderr
+    assert not (there / "b").exists()
+
+
+async def test_a_new_directory_that_became_a_link_is_not_followed(
+    house: House, ana: Client, there: Path, tree: Path, tmp_path: Path
+) -> None:
+    """Its mode is set when all is in it: by then somebody else may have put a link there."""
+    (tree / "z").mkdir(mode=0o777)
+    (tree / "z").chmod(0o777)
+    (tree / "zz").write_bytes(os.urandom(24 << 20))
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    process = await rsync(house, "-a", f"{tree}/", far(f"{there}/"))
+    await house.decide(ana, Choice.APPROVE, "fine")
+    await until((there / "z").is_dir, "the directory is made")
+    (there / "z").rename(there / "moved")
+    (there / "z").symlink_to(victim)
+    assert not (there / "zz").exists()
+    done = await house.finish(process)
+    assert (done.status, "leads to" in done.stderr) == (125, True), done.stderr
+    assert victim.stat().st_mode & 0o777 == 0o700

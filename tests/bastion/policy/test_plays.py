@@ -19,6 +19,7 @@ import pytest
 from bastion.model import UNRATED, IdentityKind, Request, RequestKind, StdinMode, Verdict
 from bastion.policy import ansible_modules
 from bastion.policy.ansible import decode
+from bastion.policy.ansible_modules import may_write
 from bastion.policy.judge import judge
 from bastion.policy.plays import Play, PlayError, covers, from_copy, parse
 from bastion.policy.question import Question
@@ -447,3 +448,15 @@ def test_nothing_else_runs_there(command: str, payload: bytes) -> None:
     assert (said.verdict, said.rule) == (Verdict.DENY, "tool")
     said = judge(Question.of(uploaded(payload), IdentityKind.AGENT), built_in(1, 60), None, 1)
     assert said.verdict is Verdict.HOLD
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/run/systemd/system/x.service", "/etc/default/cron", "/etc/polkit-1/rules.d/x.rules", "/etc/gitconfig",
+     "/etc/sysctl.d/x.conf", "/etc/ppp/ip-up.d/x", "/etc/init/x.conf", "/etc/dhcp/dhclient-exit-hooks.d/x",
+     "/etc/docker/daemon.json", "/srv/app/venv/pyvenv.cfg", "/usr/lib/python3/dist-packages/x.pth"],
+)  # fmt: skip
+def test_what_is_run_later_is_written_by_nobody_without_a_person(path: str) -> None:
+    below = (path.rpartition("/")[0], f"/{path.split('/')[1]}")
+    assert not may_write(path, below)
+    assert may_write("/srv/app/app.conf", ("/srv/app",))

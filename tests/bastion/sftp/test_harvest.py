@@ -12,8 +12,9 @@ import pytest
 from bastion.errors import Conflict
 from bastion.sftp.changes import Found, There
 from bastion.sftp.harvest import Grown, gather
-from bastion.sftp.seeding import NAMES_LIMIT, Seed, Seeds, plant
+from bastion.sftp.seeding import DEPTH_LIMIT, NAMES_LIMIT, Seed, Seeds, plant
 from bastion.sftp.staging import Area, Staging
+from bastion.sftp.syncing import used
 
 DIRECTORY = Found(There.DIRECTORY, mode=0o755, modified=1_000_000_000)
 FILE = Found(There.FILE, size=100, mode=0o644, modified=1_000_000_001)
@@ -146,3 +147,32 @@ def test_directories_that_nobody_may_enter_are_removed(area: Area, staging: Stag
     assert list(staging.directory.iterdir()) == []
     assert staging.used == 0
     assert NAMES_LIMIT == 20_000
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(DEPTH_LIMIT, True), (DEPTH_LIMIT + 1, False), (3000, False)])
+def test_directories_in_one_another(area: Area, staging: Staging, levels: int, fits: bool) -> None:
+    tree, seeds = planted(area)
+    where = os.open(tree / "dest", os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=where)
+        inside = os.open("d", os.O_RDONLY, dir_fd=where)
+        os.close(where)
+        where = inside
+    os.close(where)
+    if fits:
+        assert sum(each.there is There.DIRECTORY for each in gathered(tree, seeds, area).values()) == 2 + levels
+        assert used(tree) < 1 << 20
+    else:
+        for count in (lambda: gathered(tree, seeds, area), lambda: used(tree)):
+            with pytest.raises(Conflict, match="in one another"):
+                count()
+    area.close()
+    assert list(staging.directory.iterdir()) == []
+
+
+def test_a_directory_that_could_be_filled_unseen(area: Area) -> None:
+    tree, seeds = planted(area)
+    (tree / "dest" / "drop").mkdir(mode=0o300)
+    for count in (lambda: used(tree), lambda: gathered(tree, seeds, area)):
+        with pytest.raises(Conflict, match="may write, and not read"):
+            count()

@@ -8,7 +8,7 @@ import pytest
 
 from bastion.errors import Conflict
 from bastion.sftp import staging
-from bastion.sftp.staging import FILES_LIMIT, Staging
+from bastion.sftp.staging import FILES_LIMIT, Staging, remove
 
 
 @pytest.fixture
@@ -112,3 +112,40 @@ def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
     new.prepare()
     assert list(new.directory.iterdir()) == []
     assert new.directory.stat().st_mode & 0o777 == 0o700
+
+
+def deep(directory: Path, levels: int) -> None:
+    """So many directories in one another, with a file and a link in the last."""
+    where = os.open(directory, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a", dir_fd=where)
+        inside = os.open("a", os.O_RDONLY | os.O_DIRECTORY, dir_fd=where)
+        os.close(where)
+        where = inside
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=where))
+    os.symlink("/", "link", dir_fd=where)
+    os.close(where)
+
+
+@pytest.mark.parametrize("levels", [3, 5000])
+def test_however_deep_it_is_it_is_removed(tmp_path: Path, levels: int) -> None:
+    made, stays = tmp_path / "staging", tmp_path / "stays"
+    for directory in (made, stays):
+        directory.mkdir()
+    (stays / "file").write_text("not ours\n")
+    stays.chmod(0o500)
+    deep(made, levels)
+    (made / "a" / "elsewhere").symlink_to(stays)
+    (made / "a").chmod(0)
+    remove(made)
+    assert not made.exists()
+    assert (stays.stat().st_mode & 0o777, (stays / "file").read_text()) == (0o500, "not ours\n")
+    stays.chmod(0o700)
+
+
+def test_a_link_in_place_of_it_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("x")
+    (tmp_path / "staging").symlink_to(tmp_path / "other")
+    remove(tmp_path / "staging")
+    assert (tmp_path / "other" / "file").exists()
