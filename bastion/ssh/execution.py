@@ -155,6 +155,8 @@ class Execution:
         if self._stopping is not None:
             self._stopping.cancel()
         if self.upstream is not None:
+            if self.upstream.channel is not None:
+                self._services.pool.give_up(self.upstream.channel)
             self.upstream.forget()
         recording, self._recording = self._recording, None
         if recording is None:

@@ -80,7 +80,10 @@ class Pool:
     _links: dict[Route, list[Link]] = field(default_factory=dict)
     _dialling: dict[Route, asyncio.Lock] = field(default_factory=dict)
     _failed: dict[Route, tuple[float, Unreachable]] = field(default_factory=dict)
-    _waiters: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: dict[asyncssh.SSHClientChannel[bytes], tuple[asyncio.Task[None], Target, str, Link]] = field(
+        default_factory=dict
+    )
+    """Channels of commands, and who waits for their end: the event loop itself keeps only weak references."""
     _early: Earlies = field(init=False)
 
     def __post_init__(self) -> None:
@@ -278,17 +281,25 @@ class Pool:
                 max_pktsize=algorithms.PACKET,
             )
         waiter = asyncio.get_running_loop().create_task(
-            self._release_when_closed(target, login, link, channel), name=f"upstream {target.name}"
+            self._release_when_closed(channel), name=f"upstream {target.name}"
         )
-        self._waiters.add(waiter)  # the event loop itself keeps only weak references
-        waiter.add_done_callback(self._waiters.discard)
+        self._running[channel] = waiter, target, login, link
         return channel
 
-    async def _release_when_closed(
-        self, target: Target, login: str, link: Link, channel: asyncssh.SSHClientChannel[bytes]
-    ) -> None:
+    async def _release_when_closed(self, channel: asyncssh.SSHClientChannel[bytes]) -> None:
         await channel.wait_closed()
-        self._release(target, login, link)
+        if channel in self._running:
+            _, target, login, link = self._running.pop(channel)
+            self._release(target, login, link)
+
+    def give_up(self, channel: asyncssh.SSHClientChannel[bytes]) -> None:
+        """The target does not end what runs there, and it is not waited for: its link takes nothing more, and is closed
+        when all else on it has ended. It would hold memory here, and one of the target's sessions, for as long."""
+        if channel in self._running:
+            waiter, target, login, link = self._running.pop(channel)
+            waiter.cancel()
+            link.spent = True
+            self._release(target, login, link)
 
     def _release(self, target: Target, login: str, link: Link) -> None:
         link.busy -= 1

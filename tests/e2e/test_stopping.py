@@ -77,6 +77,12 @@ async def started(
     return ssh, process, info
 
 
+def connections(port: int) -> int:
+    """Established ones to that port of this host (proc(5), /proc/net/tcp)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(remote.endswith(f":{port:04X}") and state == "01" for _, _, remote, state, *_ in lines)
+
+
 async def ended_as(client: Client, request: str) -> str:
     """What the request says of its command, once it has ended."""
     async with asyncio.timeout(20):
@@ -126,11 +132,16 @@ async def test_revoking_an_identity_cuts_it_at_once(house: House, ana: Client) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a login as root")
-async def test_a_target_that_does_not_end_the_command_is_not_believed_to_have(house: House, ana: Client) -> None:
+async def test_a_target_that_does_not_end_the_command_is_not_believed_to_have(
+    house: House, ana: Client, sshd: Sshd
+) -> None:
+    """Nor is its connection kept for as long as that command goes on."""
     ssh, process, info = await started(house, ana, "web-1")
+    connected = connections(sshd.port)
     await ana.call(wire.KillSession, wire.SessionInfo, session=info.session)
     assert (await house.finish(ssh)).status == 125
     said = await ended_as(ana, info.id)
+    await until(lambda: connections(sshd.port) < connected, "the connection is closed")
     try:
         os.kill(int(process.name), 9)
     except ProcessLookupError:  # Debian 13's OpenSSH signals root's commands, too

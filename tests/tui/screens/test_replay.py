@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from bastion import errors
 from bastion.control import wire
 from bastion.control.moments import Moments
+from recorder.clock import Clock
 from recorder.indexer import Writer
 from recorder.ledger import Ledger
 from recorder.reader import Reader
 from recorder.screen import Screen
 from tests.recorder.stories import HOST, ledger_key
 from tests.tui.conftest import Console, Open
+from tui.app import BastionConsole
 from tui.samples import NOW, Bastion, S, request, session
 from tui.screens.replay import ReplayScreen
 from tui.widgets.cells import CellsView, fitted, style_of
@@ -69,15 +71,22 @@ class Recorded(Bastion):
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Iterator[Recorded]:
-    ledger = Ledger.create(tmp_path / "store", host=HOST, key=ledger_key())
+    passed = [0]
+    clock = Clock(lambda: NOW * 1000, lambda: passed[0], "b0")
+    ledger = Ledger.create(tmp_path / "store", host=HOST, key=ledger_key(), clock=clock)
     recording = ledger.recording(ID, actor="x", notify=lambda: None, chunk_bytes=4096)
-    recording.write("resize", b"100x30")
-    recording.write("marker", b"r-0001 vim nginx.conf")
-    recording.write("output", b"\x1b[?1049h\x1b[2J\x1b[3;5H\x1b[31mserver {\x1b[0m" + b"\x1b[30;1H-- INSERT --" * 300)
-    recording.write("output", b"\x1b]0;owned\x07[bold]no markup[/]" + "漢字\u202e".encode())
-    time.sleep(0.2)  # what the recording's times are made of
-    recording.write("marker", b"r-0002 systemctl reload nginx")
-    recording.write("output", b"\x1b[?1049l\x1b[2J\x1b[Hreloaded\r\n")
+
+    def put(kind: str, data: bytes) -> None:
+        passed[0] += 1_000_000
+        recording.write(kind, data)
+
+    put("resize", b"100x30")
+    put("marker", b"r-0001 vim nginx.conf")
+    put("output", b"\x1b[?1049h\x1b[2J\x1b[3;5H\x1b[31mserver {\x1b[0m" + b"\x1b[30;1H-- INSERT --" * 300)
+    put("output", b"\x1b]0;owned\x07[bold]no markup[/]" + "漢字\u202e".encode())
+    passed[0] += 200_000_000
+    put("marker", b"r-0002 systemctl reload nginx")
+    put("output", b"\x1b[?1049l\x1b[2J\x1b[Hreloaded\r\n")
     recording.finish().result(30)
     with Reader.open(tmp_path / "store") as reader:
         writer = Writer(reader, tmp_path / "derived", ID)
@@ -121,6 +130,24 @@ async def test_it_plays_to_the_end_and_goes_back(console: Open, recorded: Record
         await it.press("escape")
         assert not isinstance(it.app.screen, ReplayScreen)
         assert any(isinstance(call, wire.ReadTimeline) for call in recorded.calls)
+
+
+@pytest.mark.parametrize("keys", [("end",), ("home", "full_stop", "full_stop", "full_stop", "c")], ids=["end", "list"])
+@pytest.mark.parametrize("size", [(80, 24), (250, 60)], ids=["80x24", "250x60"])
+def test_how_it_looks(
+    snap_compare: Callable[..., bool], recorded: Recorded, size: tuple[int, int], keys: tuple[str, ...]
+) -> None:
+    clock = [1000.0]
+    app = BastionConsole(recorded.connect, "test", clock=lambda: clock[0], wall=lambda: NOW)
+
+    async def open_and_stand(pilot: Pilot[None]) -> None:
+        it = Console(app, pilot, recorded, clock)
+        await it.until(lambda: app.link.up)
+        await opened(it)
+        await it.press(*keys)
+        await it.until(lambda: not app.screen._busy)  # type: ignore[attr-defined]
+
+    assert snap_compare(app, terminal_size=size, run_before=open_and_stand)
 
 
 async def test_it_begins_at_the_request_that_was_selected(console: Open, recorded: Recorded) -> None:
