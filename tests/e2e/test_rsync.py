@@ -15,6 +15,7 @@ import pytest
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
+from bastion.sftp.staging import remove
 from tests.support.house import House, Outcome
 from tests.support.ports import until, wait_until
 from tests.support.sftp import READS_FLOW, far
@@ -428,3 +429,15 @@ async def test_a_new_directory_that_became_a_link_is_not_followed(
     done = await house.finish(process)
     assert (done.status, "leads to" in done.stderr) == (125, True), done.stderr
     assert victim.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_target_with_more_directories_in_one_another_than_are_walked(
+    house: House, there: Path, tree: Path
+) -> None:
+    """What looks like it would take the daemon's stack, and its next start could not remove it."""
+    os.makedirs(there / "/".join("d" * 600))
+    done = await house.finish(await rsync(house, "-r", tree / "a", far(f"{there}/")))
+    assert (done.status, "in one another" in done.stderr) == (125, True), done.stderr
+    assert not (there / "a").exists()
+    (there / "d").rename(there.parent / "deep")
+    remove(there.parent / "deep")
