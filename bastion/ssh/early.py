@@ -11,7 +11,8 @@ what the start was given for it. So with either credential nobody is logged in o
 
 What goes wrong before it is taken is nobody's to see: who is held learns nothing of a target that is down, and the
 start dials as if there had been none. What goes wrong after, with a certificate, is the start's failure: a certificate
-is made once (mint.py). With a key it is dialled again, since nothing was asked of the target yet.
+is made once (mint.py). With a key it is dialled again, since nothing was asked of the target yet; but a target that
+said nothing in the time that one has to answer is not given that time twice.
 
 The bounds are the targets': OpenSSH drops who is not logged in after LoginGraceTime (120 s), drops newcomers at random
 beyond 10 of them (MaxStartups), and since 9.8 shuts addresses out whose connections log nobody in
@@ -49,6 +50,10 @@ Dial = Callable[..., Awaitable[asyncssh.SSHClientConnection]]
 """(target, login, certify, waits=seconds) -> a connection; as dialling.dial."""
 
 Address = tuple[str, int]
+
+
+class Silent(Unreachable):
+    """It was waited for an answer for as long as for that of any target."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,23 +110,34 @@ class Earlies:
         early = self._pop(session)
         if early is None:
             return None
-        if (early.target, early.login) != (target, login) or not await self._stands(early):
-            self._end(early)
+        stands = False
+        try:
+            stands = (early.target, early.login) == (target, login) and await self._stands(early)
+        finally:
+            if not stands:
+                self._end(early)
+        if not stands:
             return None
         early.answer.set_result(certify)
         try:
             async with asyncio.timeout(self.seconds):
                 return await early.task
         except TimeoutError:
-            raise Unreachable(f"target {target.name} does not answer: no answer within {self.seconds:g} s") from None
+            raise self._silent(target) from None
+
+    def _silent(self, target: Target) -> Silent:
+        return Silent(f"target {target.name} does not answer: no answer within {self.seconds:g} s")
 
     async def _stands(self, early: _Early) -> bool:
-        """Whether the target asks who is there, and still does; where it is on its way there, that is waited for."""
+        """Whether the target asks who is there, and still does; where it is on its way there, that is waited for.
+        Raises Silent."""
         asked = asyncio.ensure_future(early.asked.wait())
         try:
-            await asyncio.wait((asked, early.task), timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((asked, early.task), timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             asked.cancel()
+        if not done:
+            raise self._silent(early.target)
         return early.asked.is_set() and not early.task.done()
 
     def drop(self, session: str) -> None:

@@ -27,7 +27,7 @@ from bastion.errors import BastionError, Unreachable
 from bastion.model import Request, Target
 from bastion.ssh import algorithms
 from bastion.ssh.dialling import dial, own_key, why
-from bastion.ssh.early import Earlies
+from bastion.ssh.early import Earlies, Silent
 from bastion.ssh.minting import Certify, Minting
 
 SESSIONS_PER_LINK = 8
@@ -194,8 +194,8 @@ class Pool:
         """A connection of its own, for what cannot share one. `held`: as for `start`. Raises as `dial`."""
         try:
             early = await self._early.take(held, target, login, certify or own_key(target))
-        except Unreachable:
-            if certify is not None:  # it may have been made, and another one will not be
+        except Unreachable as error:
+            if certify is not None or isinstance(error, Silent):  # it may have been made, and another one will not be
                 raise
             early = None
         if early is not None:

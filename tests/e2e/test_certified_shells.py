@@ -257,7 +257,8 @@ async def test_a_command_with_a_terminal_and_its_observer(tmp_path: Path, login:
     program = login.split(maxsplit=1)[0]
     if shutil.which(program) is None:
         pytest.skip(f"needs {program}")
-    text = b"printf '%s|' \"a  b\" '\\n!' ; tty; sleep 1" if login != "tcsh" else b"printf '%s|' 'a  b'; tty; sleep 1"
+    quoted = b"\"a  b\" '\\n!' " if login != "tcsh" else b"'a  b'"
+    text = b"printf '%s|' " + quoted + b"; tty; head -n 1"
     script = tmp_path / "forced"
     script.write_text(command(text))
     target = Trusting(tmp_path)
@@ -274,6 +275,7 @@ async def test_a_command_with_a_terminal_and_its_observer(tmp_path: Path, login:
             observer.stdin.write("7\n")
             assert await observer.stdout.readline() == "O;7;1;1;\n"
             observer.stdin.write_eof()
+            running.stdin.write("\n")
             assert (await running.wait()).exit_status == 0
     finally:
         target.close()

@@ -42,6 +42,11 @@ class Running:
     def of(self, kind: type[Message]) -> list[Any]:
         return [message for message in self.said if isinstance(message, kind)]
 
+    @property
+    def requests(self) -> list[wire.RequestInfo]:
+        pushed = [message.push for message in self.of(messages.Pushed)]
+        return [push.request for push in pushed if isinstance(push, wire.RequestChanged)]
+
 
 @asynccontextmanager
 async def running(bastion: Bastion) -> AsyncIterator[Running]:
@@ -86,8 +91,8 @@ async def test_pushes_arrive() -> None:
     async with running(bastion) as it:
         await it.until(lambda: it.of(messages.Connected))
         bastion.put(request("r-00000001"))
-        await it.until(lambda: it.of(messages.Pushed))
-        assert it.of(messages.Pushed)[0].push.request.id == "r-00000001"
+        await it.until(lambda: it.requests)
+        assert it.requests[0].id == "r-00000001"
 
 
 async def test_it_connects_again() -> None:
@@ -190,5 +195,5 @@ async def test_what_was_not_spoken_of_is_asked_for() -> None:
     async with running(bastion) as it:
         await it.until(lambda: it.of(messages.Connected))
         await it.feed.recheck(("r-00000001", "r-00000002"))
-        assert it.of(messages.Pushed)[0].push.request.state == "expired"
+        assert it.requests[0].state == "expired"
         assert it.of(messages.Gone)[0].request == "r-00000002"

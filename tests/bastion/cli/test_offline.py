@@ -124,9 +124,9 @@ def test_targets(made: Shell) -> None:
     ("credential", "err"),
     [
         (None, "no credential"),
-        ("cert", "--credential is ca or key:FILE"),
-        ("credential", "is ca or key:FILE"),
-        ("key:", "is ca or key:FILE"),
+        ("cert", "--credential is ca, key:FILE or credential:NAME"),
+        ("credential", "is ca, key:FILE or credential:NAME"),
+        ("key:", "is ca, key:FILE or credential:NAME"),
         ("key:nothing", "No such file"),
         ("key:.", "is no file"),
         ("key:open", "is readable for others"),

@@ -12,7 +12,7 @@ import pytest
 from bastion.errors import Unreachable
 from bastion.model import Target
 from bastion.ssh import early
-from bastion.ssh.early import MOST, UNUSED, Earlies
+from bastion.ssh.early import MOST, UNUSED, Earlies, Silent
 
 
 def target(name: str = "web-1", port: int = 22) -> Target:
@@ -108,7 +108,8 @@ async def test_one_that_hangs_is_not_waited_for_longer_than_a_new_one(far: Far) 
     earlies = Earlies(far.dial, 0.01)
     far.reached.clear()
     earlies.begin("s-1", target(), "root")
-    assert await earlies.take("s-1", target(), "root", certify) is None
+    with pytest.raises(Silent, match="no answer within"):
+        await earlies.take("s-1", target(), "root", certify)
 
     async def hangs(_source: str) -> Any:
         await asyncio.Event().wait()
