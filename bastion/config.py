@@ -9,31 +9,33 @@ What policy decides (what runs unasked, who needs how many approvals for what) s
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import ipaddress
 import os
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bastion import credentials, outlets
 from bastion.errors import ConfigError, NotFound
 from bastion.outlets import Outlet
-from bastion.toml import Place, PlaceError, place_of, places
+from bastion.settings import (
+    Key,
+    Wrong,
+    between,
+    lasting,
+    mebibytes,
+    parse_duration,
+    parse_listen,
+    read,
+    read_file,
+    text,
+)
 
 FILE = "bastion.toml"
 
-FILE_LIMIT = 1 << 20
-"""Bytes of a configuration file; one that is written by hand has a few hundred."""
-
 PORT = 2222
 """Where agents connect unless told otherwise: sshd keeps 22."""
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,45 +161,6 @@ AUTO, ANYWHERE = "auto", "anywhere"
 """Words for `source_address`: the bastion's own address on each connection; no restriction."""
 
 
-class Wrong(ValueError):
-    """A value does not pass; the message says what would."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of the file."""
-
-    field: str
-    """Of Config."""
-    default: Any
-    """As it would be written in the file."""
-    check: Callable[[object], Any]
-    """The value for Config, or Wrong."""
-
-
-def parse_duration(text: str) -> int:
-    """Seconds of `30s`, `10m`, `8h` or `7d`. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text, re.ASCII)
-    if match is None:
-        raise ValueError("a time is a whole number and s, m, h or d: 30s, 10m, 8h, 7d")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """`HOST:PORT` or `[IPv6]:PORT`; port 0 takes any free one. Raises ValueError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text, re.ASCII)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError("an address is HOST:PORT or [IPv6]:PORT")
-    return match[1] or match[2], int(match[3])
-
-
-def text(value: object) -> str:
-    """A check: any text."""
-    if not isinstance(value, str):
-        raise Wrong("a text in quotes")
-    return value
-
-
 def _listen(value: object) -> str:
     try:
         parse_listen(text(value))
@@ -232,34 +195,6 @@ def _source(value: object) -> str:
     except ValueError:
         raise Wrong(f'"{AUTO}", "{ANYWHERE}", or addresses and networks with commas between') from None
     return ",".join(map(str, networks))
-
-
-def _between(least: int, most: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise Wrong(f"a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _mebibytes(least: int, most: int) -> Callable[[object], int]:
-    """A check: so many MiB, as bytes."""
-    check = _between(least, most)
-    return lambda value: check(value) << 20
-
-
-def _lasting(least: str, most: str) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        try:
-            seconds = parse_duration(text(value))
-        except ValueError:
-            raise Wrong(f'a time from "{least}" to "{most}"') from None
-        if not parse_duration(least) <= seconds <= parse_duration(most):
-            raise Wrong(f'a time from "{least}" to "{most}"')
-        return float(seconds)
-
-    return check
 
 
 def _on_disconnect(value: object) -> bool:
@@ -337,51 +272,51 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
         "host": Key("host_name", "bastion", _host_name),
     },
     "approval": {
-        "timeout": Key("timeout_seconds", "60s", _lasting("30s", "10m")),
-        "ticket": Key("ticket_seconds", "10m", _lasting("30s", "1h")),
-        "approvals": Key("approvals", 1, _between(1, 5)),
+        "timeout": Key("timeout_seconds", "60s", lasting("30s", "10m")),
+        "ticket": Key("ticket_seconds", "10m", lasting("30s", "1h")),
+        "approvals": Key("approvals", 1, between(1, 5)),
     },
     "limits": {
-        "login_seconds": Key("login_seconds", 20, _between(1, 600)),
-        "connections": Key("connections", 200, _between(2, 10_000)),
-        "failed_logins_per_minute": Key("failed_logins_per_minute", 60, _between(1, 10_000)),
-        "keepalive_seconds": Key("keepalive_seconds", 15, _between(1, 3600)),
-        "held_requests": Key("held_requests", 1000, _between(1, 10_000)),
+        "login_seconds": Key("login_seconds", 20, between(1, 600)),
+        "connections": Key("connections", 200, between(2, 10_000)),
+        "failed_logins_per_minute": Key("failed_logins_per_minute", 60, between(1, 10_000)),
+        "keepalive_seconds": Key("keepalive_seconds", 15, between(1, 3600)),
+        "held_requests": Key("held_requests", 1000, between(1, 10_000)),
     },
     "access": {
         "grants": Key("grants", ["production", "prod"], _labels),
-        "longest": Key("longest_grant_seconds", "8h", _lasting("1s", "7d")),
+        "longest": Key("longest_grant_seconds", "8h", lasting("1s", "7d")),
     },
     "targets": {
-        "connect_seconds": Key("connect_seconds", 10, _between(1, 60)),
+        "connect_seconds": Key("connect_seconds", 10, between(1, 60)),
         "source_address": Key("source_address", AUTO, _source),
     },
     "shells": {
         "on_disconnect": Key("shell_leave_running", "kill", _on_disconnect),
-        "idle": Key("shell_idle_seconds", "30m", _lasting("10s", "1d")),
-        "longest": Key("shell_seconds", "8h", _lasting("10s", "7d")),
+        "idle": Key("shell_idle_seconds", "30m", lasting("10s", "1d")),
+        "longest": Key("shell_seconds", "8h", lasting("10s", "7d")),
     },
     "transfers": {
-        "largest_mib": Key("transfer_file_bytes", 4096, _mebibytes(1, 1 << 20)),
-        "staging_mib": Key("staging_bytes", 16_384, _mebibytes(1, 1 << 24)),
+        "largest_mib": Key("transfer_file_bytes", 4096, mebibytes(1, 1 << 20)),
+        "staging_mib": Key("staging_bytes", 16_384, mebibytes(1, 1 << 24)),
     },
     "retention": {
         "keep": Key("keep_days", "forever", _keep),
         "environments": Key("keep_environments", [], _keeps),
-        "every": Key("retention_seconds", "1h", _lasting("10s", "7d")),
+        "every": Key("retention_seconds", "1h", lasting("10s", "7d")),
     },
     "redaction": {
-        "people": Key("redaction_people", 2, _between(1, 2)),
+        "people": Key("redaction_people", 2, between(1, 2)),
     },
     "witness": {
         "url": Key("witness_url", "", _url),
         "key": Key("witness_key", "", _witness_key),
-        "every": Key("witness_seconds", "10m", _lasting("10s", "1d")),
+        "every": Key("witness_seconds", "10m", lasting("10s", "1d")),
     },
     "anchor": {
         "directory": Key("anchor_directory", "", text),
         "git": Key("anchor_git", "", _remote),
-        "every": Key("anchor_seconds", "1h", _lasting("10s", "7d")),
+        "every": Key("anchor_seconds", "1h", lasting("10s", "7d")),
     },
 }
 """Every key by section. Where the numbers come from stands in docs/configuration.md."""
@@ -405,68 +340,6 @@ def parse(text: str, path: Path, digest: str = "") -> Config:
     policy = values["policy"]
     values["policy"] = path.absolute().parent / Path(policy).expanduser() if policy else None
     return Config(path=path, digest=digest, **values)
-
-
-def read_file(path: Path) -> tuple[str, str]:
-    """Text and SHA-256 (hex) of a configuration file. Raises ConfigError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(FILE_LIMIT + 1)
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be read: {error.strerror}") from None
-    if len(data) > FILE_LIMIT:
-        raise ConfigError(str(path), f"longer than {FILE_LIMIT} bytes")
-    try:
-        return data.decode("utf-8"), hashlib.sha256(data).hexdigest()
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        place = place_of(before, len(before))
-        raise ConfigError(str(path), "not UTF-8", line=place.line, column=place.column) from None
-
-
-def read(text: str, path: Path, keys: Mapping[str, Mapping[str, Key]]) -> dict[str, Any]:
-    """Values by field, defaults filled in. `keys` is by section; the section "" is the top of the file.
-
-    Raises ConfigError with line and column.
-    """
-    try:
-        document = tomllib.loads(text)
-        found = places(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax(str(error), text, path) from None
-    except (RecursionError, PlaceError):
-        raise ConfigError(str(path), "nested too deeply") from None
-
-    def wrong(names: tuple[str, ...], message: str, hint: str = "") -> ConfigError:
-        place = found.get(names, Place(0, 0))
-        return ConfigError(str(path), message, line=place.line, column=place.column, hint=hint)
-
-    def take(names: tuple[str, ...], key: Key, value: object) -> None:
-        try:
-            values[key.field] = key.check(value)
-        except Wrong as error:
-            raise wrong(names, f"{names[-1]} must be {error}") from None
-
-    values: dict[str, Any] = {}
-    top = keys.get("", {})
-    for section, content in document.items():
-        if section in top:
-            take((section,), top[section], content)
-        elif section not in keys or not section:
-            what = f"unknown section [{section}]" if isinstance(content, dict) else f"unknown key {section}"
-            raise wrong((section,), what, _nearest(section, [*top, *filter(None, keys)]))
-        elif not isinstance(content, dict):
-            raise wrong((section,), f"[{section}] is a section, not a value")
-        else:
-            for name, value in content.items():
-                if name not in keys[section]:
-                    hint = _nearest(name, keys[section])
-                    raise wrong((section, name), f"unknown key {name} in [{section}]", hint)
-                take((section, name), keys[section][name], value)
-    for section_keys in keys.values():
-        for key in section_keys.values():
-            values.setdefault(key.field, key.check(key.default))
-    return values
 
 
 def find(explicit: str | None, environment: Mapping[str, str] = os.environ, etc: Path = Path("/etc/bastion")) -> Path:
@@ -499,19 +372,3 @@ def xdg_state(environment: Mapping[str, str] = os.environ) -> Path:
     base = environment.get("XDG_STATE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".local/state"
     return root / "agent-bastion"
-
-
-def _syntax(message: str, text: str, path: Path) -> ConfigError:
-    """tomllib names the place within its message only (attributes came with Python 3.14)."""
-    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
-    if match is None:
-        return ConfigError(str(path), message)
-    place = Place(int(match[2]), int(match[3])) if match[2] else place_of(text, len(text))
-    words = match[1][:1].lower() + match[1][1:]
-    return ConfigError(str(path), words, line=place.line, column=place.column)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"

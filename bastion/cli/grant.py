@@ -69,7 +69,7 @@ def revoke(settings: Settings, grant: str, reason: str) -> None:
 
 def seconds(lasting: str) -> int:
     """Of `30m`. Raises UsageError."""
-    from bastion.config import parse_duration
+    from bastion.settings import parse_duration
 
     try:
         return parse_duration(lasting)

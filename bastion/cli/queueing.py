@@ -113,8 +113,8 @@ def escalate(settings: Settings, request: str, reason: str) -> None:
 @remote_verb
 def snooze(settings: Settings, request: str, lasting: str | None, off: bool) -> None:
     """Put a held request aside for a while, for yourself only. It decides nothing, and its time runs on."""
-    from bastion.config import parse_duration
     from bastion.control import wire
+    from bastion.settings import parse_duration
 
     if (lasting is None) is not off:
         raise UsageError("either --for TIME or --off")

@@ -24,12 +24,13 @@ from bastion.errors import NotFound, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from bastion.cli.sources import Source
-    from bastion.config import Config, Key
+    from bastion.config import Config
     from bastion.control import wire
     from bastion.control.client import Client
     from bastion.control.endpoints import Endpoint, Remote
     from bastion.control.pins import Pins
     from bastion.control.signers import Signer
+    from bastion.settings import Key
 
 T = TypeVar("T")
 
@@ -288,19 +289,19 @@ class _Unread(dict[str, "Key"]):
         return True
 
     def __missing__(self, name: str) -> Key:
-        from bastion.config import Key, text
+        from bastion.settings import Key, text
 
         return Key(f"keys.{name}", "", text)
 
 
 def _client_file(path: Path, sections: dict[str, dict[str, Key]] | None = None) -> dict[str, str]:
     """`client.toml`, empty if there is none. Raises ConfigError."""
-    from bastion import config
+    from bastion import settings
 
     if not path.exists():
         return {}
-    text, _ = config.read_file(path)
-    return config.read(text, path, {"": client_keys(), "keys": _Unread(), **(sections or {})})
+    text, _ = settings.read_file(path)
+    return settings.read(text, path, {"": client_keys(), "keys": _Unread(), **(sections or {})})
 
 
 def console_look() -> tuple[str, dict[str, str], str]:
@@ -314,7 +315,7 @@ def console_look() -> tuple[str, dict[str, str], str]:
 
 def console_keys() -> dict[str, Key]:
     """The keys of client.toml's section [keys]: one for each key of the console."""
-    from bastion.config import Key, text
+    from bastion.settings import Key, text
     from tui.keys import GROUPS
 
     return {key.id: Key(f"keys.{key.id}", "", text) for _, group in GROUPS for key in group}
@@ -322,7 +323,7 @@ def console_keys() -> dict[str, Key]:
 
 def client_keys() -> dict[str, Key]:
     """The keys of client.toml."""
-    from bastion.config import Key, Wrong, parse_listen, text
+    from bastion.settings import Key, Wrong, parse_listen, text
 
     def one_of(*words: str) -> Callable[[object], str]:
         def check(value: object) -> str:

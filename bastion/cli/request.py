@@ -181,7 +181,7 @@ def watch(settings: Settings, desktop: bool) -> None:
 def _seconds(mode: str | None, lasting: str | None) -> int:
     if lasting is None:
         return 0
-    from bastion.config import parse_duration
+    from bastion.settings import parse_duration
 
     if mode not in ("view", "raw"):
         raise UsageError("--for goes with --mode view or raw")

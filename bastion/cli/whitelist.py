@@ -139,7 +139,7 @@ def _until(info: WhitelistInfo) -> str:
 
 def expiry(lasting: str | None) -> int | None:
     """Microseconds since the epoch; None: the latest that is allowed. Raises UsageError."""
-    from bastion.config import parse_duration
+    from bastion.settings import parse_duration
 
     if lasting is None:
         return None

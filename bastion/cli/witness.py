@@ -78,7 +78,7 @@ def serve(directory: Path, listen: str, tls_cert: str, tls_key: str) -> None:
     """Answer bastions until stopped. Messages go to stderr."""
     import logging
 
-    from bastion.config import parse_listen
+    from bastion.settings import parse_listen
     from bastion.witness.server import serve as run
 
     try:

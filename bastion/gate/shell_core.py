@@ -11,6 +11,7 @@ Theory of operation: see `shell.py`. The parts stand on each other in this order
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Waiting:
     """What would be sent; with SECRET it stands nowhere else."""
 
 
-class Core:
+class Core(ABC):
     """See the file's header."""
 
     def __init__(
@@ -150,22 +151,22 @@ class Core:
 
     # --- what later parts do, and earlier ones call for -------------------------------------------------------------
 
+    @abstractmethod
     def receive(self, event: sv.Event) -> list[sd.Effect]:
         """What follows from `event`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _idle(self) -> list[sd.Effect]:
         """Back at the prompt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take_lines(self) -> list[sd.Effect]:
         """A line for the running program may be edited."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _for_program(self, typed: Entered | Pressed) -> list[sd.Effect]:
         """Something whole was typed for the running program."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end(self, why: str, status: int) -> list[sd.Effect]:
         """From the prompt: nothing runs."""
-        raise NotImplementedError

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.config import FILE_LIMIT, KEYS, Config, find, load, parse, parse_duration, parse_listen, xdg
+from bastion.config import KEYS, Config, find, load, parse, xdg
 from bastion.errors import ConfigError, NotFound
 from bastion.outlets import DEFAULTS, Outlet
+from bastion.settings import FILE_LIMIT, parse_duration, parse_listen
 from recorder.cosignature import Witness
 
 WHERE = Path("/etc/bastion/bastion.toml")
