@@ -8,6 +8,7 @@ times as fast, and the verifier reads everything.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -50,6 +51,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _decoder = msgspec.json.Decoder(Row)
+_lines = msgspec.json.Decoder(Row).decode_lines
 _encoder = msgspec.json.Encoder(order="sorted")
 _hash = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 
@@ -79,6 +81,12 @@ def form(data: bytes) -> Row:
         raise NotCanonical("a malformed type or boot")
     if row.cause and not _hash(row.cause):
         raise NotCanonical("prev or cause is no leaf")
+    _body(row, data)
+    return row
+
+
+def _body(row: Row, data: bytes) -> None:
+    """Keys, and the values below the first level, which msgspec has not looked at. Raises NotCanonical."""
     if not data.isascii():
         _ascii_keys(row.body)
     if b"[" in data or data.count(b"{") != 2:  # otherwise nothing is nested, and msgspec has looked at the values
@@ -86,7 +94,38 @@ def form(data: bytes) -> Row:
             kind = type(value)
             if kind is dict or kind is list:
                 _values(value, DEPTH - 2)
-    return row
+
+
+def forms(entries: Sequence[bytes], text: bytes) -> list[Row] | None:
+    """What `form` gives of each of them; None: not every one is in its form, or it takes a look at each to tell.
+
+    `text` is the entries, each with a line feed behind it. All of them are decoded at once, encoded at once and looked
+    at as a whole, which takes half of the time. The encoder writes a line feed behind each and nowhere else; so where
+    it gives `text`, no entry has one inside, and the rows are those of the entries, one by one.
+    """
+    try:
+        rows = _lines(text)
+        if _encoder.encode_lines(rows) != text or len(rows) != len(entries):
+            return None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError):
+        return None
+    whole = (
+        max(map(len, entries), default=0) <= LIMIT
+        and {row.v for row in rows} <= {1}
+        and all(_is_type(kind) for kind in {row.type for row in rows})
+        and all(_is_boot(boot) for boot in {row.boot for row in rows})
+        and all(not cause or _hash(cause) for cause in {row.cause for row in rows})
+    )
+    if not whole:
+        return None
+    # Two braces an entry, and no bracket that is not closed at once: nothing is nested (in texts there may be fewer).
+    if not text.isascii() or text.count(b"{") != 2 * len(rows) or text.count(b"[") != text.count(b"[]"):
+        try:
+            for row, data in zip(rows, entries, strict=True):
+                _body(row, data)
+        except NotCanonical:
+            return None
+    return rows
 
 
 def read(data: bytes) -> Row:
