@@ -87,7 +87,7 @@ class Forming:
     def _whole(self, page: Page, leaves: list[bytes]) -> Taken | None:
         """All at once, where all is well: column by column, since Python's cost is that of its steps."""
         entries, first = page.entries, self.size
-        rows = strict.forms(entries, b"\n".join((*entries, b""))) if first else None  # entry 0 has an origin of its own
+        rows = strict.forms(entries, b"\n".join((*entries, b"")))
         if not rows:
             return None
         end = first + len(rows)
@@ -95,7 +95,7 @@ class Forming:
         good = (
             [row.seq for row in rows] == list(range(first, end))
             and [row.prev for row in rows] == [self._prev, *hexes[:-1]]
-            and {row.origin for row in rows} == {self._origin}
+            and [row.origin for row in rows] == self._origins(len(rows))
         )
         if good and page.columns is not None:
             seqs, types, sessions, requests, times, hashes, texts = zip(*page.columns, strict=True)
@@ -112,6 +112,13 @@ class Forming:
             return None
         self.size, self._prev = end, hexes[-1]
         return Taken(rows, leaves)
+
+    def _origins(self, count: int) -> list[str]:
+        """Of the next entries: entry 0 has the host's name alone."""
+        origins = [self._origin] * count
+        if self.size == 0:
+            origins[0] = self._origin.partition("/")[0]
+        return origins
 
     def _each(self, page: Page, leaves: list[bytes]) -> Taken:
         """One by one, up to the first that is broken."""

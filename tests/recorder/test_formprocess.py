@@ -15,6 +15,7 @@ import pytest
 
 from recorder import formprocess
 from recorder.errors import RecorderError
+from recorder.form import Forming
 from recorder.formprocess import FormProcess, Order, Unclear, answer
 from recorder.ledger import Draft, Ledger
 from recorder.report import Report, Verdict
@@ -221,3 +222,19 @@ def test_notes_are_the_same(copy: Path, here: list[Order]) -> None:
     assert replace(report, notes=()) == replace(verify(copy, beside=False), notes=())
     assert report.notes
     assert here
+
+
+def test_entries_one_by_one_are_judged_as_whole_pages_are(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.source.PAGE", 8)
+    for number, (name, (attack, *_)) in enumerate(ATTACKS.items()):
+        changed = shutil.copytree(copy, copy.parent / str(number) / "copy")  # an attack makes others beside it
+        attack(changed)
+        whole = judged(changed, beside=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(Forming, "_whole", lambda *_: None)
+            assert judged(changed, beside=False) == whole, name
+
+
+def test_pages_of_a_good_ledger_are_looked_at_as_a_whole(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forming, "_each", None)
+    assert verify(copy, beside=False).good
