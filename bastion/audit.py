@@ -253,6 +253,11 @@ def script_read(session: str, target: str, login: str, path: str, program: bytes
     return Draft("script.read", DAEMON, body, session=session)
 
 
+def login_shell(session: str, target: str, login: str, shell: str) -> Draft:
+    """What reads commands on a target was asked, since policy would let one run by itself."""
+    return Draft("target.shell", DAEMON, {"target": target, "login": login, "shell": shell}, session=session)
+
+
 def spoofed(session: str, count: int) -> Draft:
     """The target sent marks that the driver did not make, so many by now; they were taken out."""
     return Draft("shell.spoofed", DAEMON, {"count": count}, session=session)

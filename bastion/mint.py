@@ -14,7 +14,7 @@ certificate cannot say where to, so PermitOpen on the target does.
     {"shell": "s-…", "mark": "…", "name": "…", "terminal": "tty", "public": "…"}
                                                                   ->  one for the programs of a governed shell
     {"script": "s-…", "path": "…", "public": "…"}                 ->  one that prints that file
-    {"probe": "LOGIN", "public": "ssh-ed25519 …"}                  ->  a certificate that only prints PROBE
+    {"probe": "LOGIN", "public": "ssh-ed25519 …"}                  ->  a certificate that only prints constants
 
 Each question can name a `source`: the bastion's address as the connection to the target has it. The certificate is good
 from there only (`source-address`), or from where bastion.toml says, whatever the question names.
@@ -53,6 +53,7 @@ from bastion.gate import dispatch
 from bastion.gate.frames import FrameError
 from bastion.model import RequestKind, State, script_hash
 from bastion.policy.aside import aside, there
+from bastion.policy.dialects import QUESTION
 from bastion.policy.running_files import pinned
 from bastion.policy.scripts import question
 from bastion.spent import Spent
@@ -82,9 +83,6 @@ LINE_LIMIT = 4096
 SFTP = "internal-sftp"
 """Forced for a transfer: sshd's own SFTP server (sshd_config(5), ForceCommand). What is done with it is the daemon's to
 keep to what was approved."""
-
-PROBE = "agent-bastion: certificates are honoured"
-"""What a probe's forced command prints."""
 
 
 class Refused(Exception):
@@ -118,7 +116,7 @@ class Mint:
             login = asked["probe"]
             if not LOGIN.fullmatch(login):
                 raise Refused("that is no account")
-            return self._sign(public, f"echo {PROBE}", login, "target check", now)
+            return self._sign(public, QUESTION.decode(), login, "target check", now)
         if set(asked) == {"shell", "mark", "name", "terminal", "public"}:
             programs = dispatch.Dispatched(asked["mark"], asked["name"], asked["terminal"] == "tty")
             return self._announced(asked["shell"], "shell.opened", programs.forced(), public, now, programs.terminal)

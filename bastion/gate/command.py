@@ -28,6 +28,7 @@ from bastion.gate.shell_states import TABLE as OF_SHELLS
 from bastion.gate.shell_states import State
 from bastion.model import Request, Verdict
 from bastion.policy.ansible import described
+from bastion.policy.dialects import told
 
 S = State
 
@@ -60,6 +61,7 @@ class Command(Shell):
         if event.script:
             found = described(asked.assessment, event.script_code, self._asker.assess)
             asked = replace(asked, script=event.script, script_code=event.script_code, assessment=found)
+        asked = replace(asked, assessment=told(asked.assessment, asked.command, event.shell))
         judged = self._asker.judged(asked, event.now)
         request, judgement = judged.request, judged.judgement
         self.request = request

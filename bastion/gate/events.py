@@ -56,6 +56,8 @@ class NoTwinFound:
     """The file on the target that the command runs, if that is known and could be read."""
     script_code: bytes = b""
     """What it holds."""
+    shell: str = ""
+    """What reads commands on the target, if that is known (policy/dialects.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from bastion.model import (
 )
 from bastion.model import State as RequestState
 from bastion.policy.ansible import described
+from bastion.policy.dialects import told
 from bastion.policy.judge import Judgement
 from bastion.policy.running_files import brought_in
 from bastion.policy.tools import fed
@@ -188,6 +189,7 @@ class Gate:
             if said := brought_in(event.script, event.script_code):
                 found = replace(found, reasons=(*found.reasons, *said), weights=(*found.weights, *[0] * len(said)))
             asked = replace(asked, script=event.script, script_code=event.script_code, assessment=found)
+        asked = replace(asked, assessment=told(asked.assessment, asked.command, event.shell)) if event.shell else asked
         judgement = self._judge(asked, event.now)
         request = self.request = judgement.settle(asked)
         proposed = do.RecordProposed(request, judgement)

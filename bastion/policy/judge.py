@@ -13,6 +13,7 @@ Theory of operation. The steps stand in this order, and the first that speaks de
     whitelist                        an exact command that an approver remembered; nothing of high risk
     hold                             break_glass lifts it
     allow                            all that it does must be covered, and nothing of high risk is
+    hold                             what the login shell there may read otherwise (policy/dialects.py)
     hold                             whatever nobody spoke of
 
 So deny beats hold beats allow, wherever they stand in the file. Nothing falls through to ALLOW: it takes an entry of
@@ -31,8 +32,9 @@ from typing import Any
 
 from bastion.directory import Directory
 from bastion.model import COMMAND_LIMIT, EffectKind, IdentityKind, Request, RequestKind, Tier, Verdict
-from bastion.policy import ansible_lines, globs, tools
+from bastion.policy import ansible_lines, dialects, globs, tools
 from bastion.policy.admission import Obstacle, obstacle
+from bastion.policy.aside import changes_directory
 from bastion.policy.forwards import Destination, NotADestination, read
 from bastion.policy.question import Question
 from bastion.policy.rules import Action, Approvals, Clauses, Forward, LimitKind, Policy, Rule, Selector, Where, on_task
@@ -63,8 +65,8 @@ class Judgement:
     digest: str
     """Of the request as `settle` makes it: a verdict is good for nothing else. Empty for an action without one."""
     rule: str
-    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `tool`, `break_glass`, or a
-    statement of the policy, `policy FILE:LINE: STATEMENT`."""
+    """What decided: `default`, `whitelist w-…`, `freeze f-…`, `grant`, `limit`, `bytes`, `tool`, `shell`,
+    `break_glass`, or a statement of the policy, `policy FILE:LINE: STATEMENT`."""
     reason: str
     """One sentence; with DENY the agent gets it."""
     approvals: int = 1
@@ -167,6 +169,8 @@ def _verdict(question: Question, policy: Policy, directory: Directory | None, no
     if allowed is None and held is None and (allowed := _allowed(question, rules)):
         held = _doubtful(question, rules)
     if allowed is not None and held is None:
+        held = _misread(question)
+    if allowed is not None and held is None:
         return replace(terms, verdict=Verdict.ALLOW, rule=allowed[0], reason=allowed[1])
     rule, reason = held or ("default", NO_RULE if policy.digest else NO_POLICY)
     return replace(terms, rule=rule, reason=reason)
@@ -243,6 +247,20 @@ def _held(question: Question, rules: list[Rule]) -> Said | None:
 def _allowed(question: Question, rules: list[Rule]) -> Said | None:
     rule = covered(question, [rule for rule in rules if rule.action is Action.ALLOW])
     return None if rule is None else (rule.where.name, "a rule of the policy allows it")
+
+
+def _misread(question: Question) -> Said | None:
+    """The shell that reads it on the target may read it otherwise than was done here."""
+    match question.kind:
+        case RequestKind.EXEC:
+            sure = question.command is None or dialects.alike(question.command, question.shell)
+        case RequestKind.LINE:
+            cwd = question.request.cwd if question.request is not None else ""
+            line = question.command or b""  # `cd` runs in the governed shell, which is one of POSIX
+            sure = changes_directory(line) or dialects.beside(line, cwd, question.shell)
+        case _:
+            sure = True
+    return None if sure else ("shell", dialects.doubt(question.shell))
 
 
 def _doubtful(question: Question, rules: list[Rule]) -> Said | None:

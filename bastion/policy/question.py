@@ -86,6 +86,8 @@ class Question:
     emergency: str = ""
     """Why a human breaks the glass; empty: nobody does."""
     usage: Usage = field(default_factory=Usage)
+    shell: str = "sh"
+    """What reads commands on the target (policy/dialects.py); empty: not known."""
     request: Request | None = None
     """As far as it is known; what is asked for then gets approvals, rule and end of the judgement."""
 
@@ -249,7 +251,7 @@ class Question:
                     yield word.text
 
     @classmethod
-    def of(cls, request: Request, kind: IdentityKind, usage: Usage | None = None) -> Question:
+    def of(cls, request: Request, kind: IdentityKind, usage: Usage | None = None, shell: str = "sh") -> Question:
         """Of a request as it is before it was judged."""
         return cls(
             identity=request.identity,
@@ -266,6 +268,7 @@ class Question:
             rollback=request.rollback,
             emergency=request.emergency,
             usage=usage or Usage(),
+            shell=shell,
             files=_transferred(request),
             request=request,
         )

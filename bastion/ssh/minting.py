@@ -68,7 +68,7 @@ class Minting:
         return partial(self._pair, {"script": session, "path": path})
 
     def for_probe(self, login: str) -> Certify:
-        """A fresh key that makes a target print mint.PROBE."""
+        """A fresh key that makes a target answer dialects.QUESTION, and nothing else."""
         return partial(self._pair, {"probe": login})
 
     async def _pair(self, question: dict[str, str], source: str) -> asyncssh.SSHKeyPair:

@@ -18,8 +18,8 @@ from bastion.control.wire import CheckInfo
 from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import shell_events as ev
-from bastion.mint import PROBE
 from bastion.model import Target
+from bastion.policy.dialects import SENTENCE
 from bastion.policy.visible import visible_line
 from bastion.ssh.dialling import dial
 from bastion.ssh.driver import Driver
@@ -109,7 +109,7 @@ async def _forced(connection: asyncssh.SSHClientConnection, login: str, seconds:
     except (asyncssh.Error, OSError, TimeoutError) as error:
         return CheckInfo(name=name, ok=False, detail=f"no command runs: {visible_line(str(error), SHOWN)}")
     said = done.stdout if isinstance(done.stdout, bytes) else b""
-    if said.strip() == PROBE.encode():
+    if SENTENCE.encode() in (line.strip() for line in said.split(b"\n")):
         return CheckInfo(name=name, ok=True, detail="it runs what stands in the certificate")
     return CheckInfo(
         name=name, ok=False, detail=f"something else than the certificate's command ran: {visible_line(said, SHOWN)}"

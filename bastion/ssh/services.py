@@ -22,6 +22,7 @@ from bastion.policy.usage import Usage
 from bastion.sessions import Sessions
 from bastion.ssh.console import Consoles
 from bastion.ssh.floods import Refusals
+from bastion.ssh.logins import Logins
 from bastion.ssh.upstream import Pool
 from recorder.recording import Recording
 
@@ -71,6 +72,7 @@ class Services:
     transfers: Callable[[Any, bytes | None], Any]
     """(dealings, command; None: the subsystem sftp) -> the session that serves the transfer on their channel; None for
     a command that is none (bastion/sftp stands above this package)."""
+    logins: Logins = field(default_factory=Logins)
     consoles: Consoles = field(default_factory=Consoles)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     refusals: Refusals = field(default_factory=Refusals)
@@ -86,10 +88,12 @@ class Services:
             return f"{self.shells.at_once} shells are open already"
         return ""
 
-    def judge(self, request: Request, now: int) -> Judgement:
-        """What the policy in force says of a request."""
+    def judge(self, request: Request, now: int, shell: str | None = None) -> Judgement:
+        """What the policy in force says of a request. `shell`: what reads commands on the target, if not as known."""
         kind = self.directory.identities[request.identity].kind
-        return judge(Question.of(request, kind, self.usage), self.policy(), self.directory, now)
+        if shell is None:
+            shell = self.logins.known(self.directory.targets.get(request.target), request.login)
+        return judge(Question.of(request, kind, self.usage, shell), self.policy(), self.directory, now)
 
     def masked(self, request: Request) -> bool:
         """Whether the agent gets its output with secrets overwritten, by the policy in force."""

@@ -45,6 +45,7 @@ from bastion.ssh import nesting
 from bastion.ssh.dealings import Dealings
 from bastion.ssh.driver import Driver
 from bastion.ssh.driver_channels import Terminal
+from bastion.ssh.login_shell import login_shell_beside
 from bastion.ssh.shell_agent import ShellEvent
 from bastion.ssh.shell_lines import Lines, bounded
 from recorder.errors import RecorderError
@@ -344,5 +345,6 @@ class ShellSession(Lines):
         if effect.ask:
             gate = self._gate
             context, plain = await self._meaning(effect.item, gate.kind, gate.depth, self._status)
+            await login_shell_beside(self._with, effect.item, gate.depth)
         now = self._services.clock.wall()
         return sv.Described(request_id(), secrets.token_hex(16), now, (*context, *self._screen_before()), plain, tty)

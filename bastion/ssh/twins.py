@@ -1,8 +1,10 @@
-"""What is looked up before an exec is proposed: a request like it that a client left behind, and the script it runs."""
+"""What is looked up before an exec is proposed: a request like it that a client left behind, the script it runs, and
+what reads commands on its target."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bastion import audit
 from bastion.gate import events as ev
@@ -10,6 +12,7 @@ from bastion.model import Decision, Request, Verdict
 from bastion.policy.running_files import shown_file
 from bastion.policy.scripts import CODE_LIMIT, question
 from bastion.ssh.dealings import Dealings
+from bastion.ssh.login_shell import login_shell
 from bastion.ssh.minting import Certify
 
 
@@ -24,7 +27,8 @@ async def find_twin(
     found = await dealings.services.broker.claim(request, dealings.id, decided, dealings.replaced(edited))
     if found is None:
         script, code = await _read_script(dealings, request)
-        return ev.NoTwinFound(dealings.services.clock.wall(), script, code)
+        shell = await login_shell(dealings, replace(request, script=script, script_code=code) if script else request)
+        return ev.NoTwinFound(dealings.services.clock.wall(), script, code, shell)
     twin, decision, dealings.records.proposal = found
     return ev.TwinFound(twin, decision)
 

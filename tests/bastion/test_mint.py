@@ -18,6 +18,7 @@ from bastion.gate.dispatch import Dispatched
 from bastion.gate.frames import nonce_of
 from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint, sources
 from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.policy.dialects import QUESTION
 from bastion.policy.scripts import question
 from bastion.spent import Spent
 from recorder.keys import LedgerKey
@@ -206,7 +207,7 @@ def test_garbage(place: Place, line: bytes) -> None:
 def test_a_probe_runs_a_constant(place: Place) -> None:
     line = json.dumps({"probe": "root", "public": PUBLIC}).encode()
     certificate = asyncssh.import_certificate(place.mint.answer(line, time.time())["certificate"])
-    assert certificate.options == {"force-command": "echo agent-bastion: certificates are honoured"}
+    assert certificate.options == {"force-command": QUESTION.decode()}
 
 
 # --- what is no command -----------------------------------------------------------------------------------------------

@@ -543,3 +543,27 @@ def test_no_command_and_no_pattern_makes_judging_slow_or_lets_it_run(command: by
 )
 def test_lookalikes_and_odd_blanks_are_never_allowed(command: str) -> None:
     assert verdict("allow low, restart, reversible\ndeny delete", command) is not Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("line", "shell", "expected"),
+    [
+        ("ls 2>&1", "bash", Verdict.ALLOW),
+        ("ls 2>&1", "", Verdict.HOLD),
+        ("ls 2>&1", "no POSIX shell", Verdict.HOLD),
+        ("ls | wc -l", "", Verdict.ALLOW),
+        ("ls | wc -l", "no POSIX shell", Verdict.ALLOW),
+    ],
+)
+def test_what_the_login_shell_may_read_otherwise_is_held(line: str, shell: str, expected: Verdict) -> None:
+    said = judge(question(line, shell=shell), parse(wrapped("allow low")), None, NOW)
+    assert said.verdict is expected
+    assert (said.rule == "shell") is (expected is Verdict.HOLD)
+
+
+def test_so_is_a_line_beside_a_shell_but_not_what_runs_in_it() -> None:
+    asked = {"kind": RequestKind.LINE, "request": request_for(b"ls")}
+    unknown = {**asked, "shell": ""}
+    assert verdict("allow low", "ls", **asked) is Verdict.ALLOW
+    assert verdict("allow low", "ls", **unknown) is Verdict.HOLD
+    assert verdict("allow low", "cd /srv", **unknown) is Verdict.ALLOW
