@@ -40,7 +40,7 @@ def load(path: Path) -> asyncssh.SSHKey:
     """The key. Raises UsageError."""
     try:
         if exposed(path):
-            raise UsageError(f"{path} is readable by others", "chmod 600")
+            raise UsageError(f"{path} is readable by others", f"chmod 600 {path}")
         key = asyncssh.read_private_key(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None

@@ -15,6 +15,7 @@ A kill -9 at any point is step 1-3 of the next start.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 from collections.abc import Callable
@@ -56,6 +57,7 @@ from bastion.opening import (
     recorded,
     usage_of,
 )
+from bastion.oserrors import in_words
 from bastion.policy.risk import loaded
 from bastion.policy.stdin import reads_code
 from bastion.presence import Presence
@@ -78,6 +80,13 @@ from recorder.ledger import Ledger
 from recorder.reader import Reader
 
 log = logging.getLogger(__name__)
+
+NO_LISTENING = {
+    errno.EADDRINUSE: "another program has that port, perhaps another bastion: `ss -ltnp` names it; or change `listen`",
+    errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 is every one that it has",
+    errno.EACCES: "a port below 1024 takes CAP_NET_BIND_SERVICE; or change `listen`",
+}
+"""What to do about it, by bind(2)'s error."""
 
 
 def run(config: Config) -> None:
@@ -263,7 +272,8 @@ class Daemon:
             )
         except OSError as error:
             await control.close()
-            raise UsageError(f"cannot listen on {config.listen}: {error.strerror or error}") from None
+            hint = NO_LISTENING.get(error.errno or 0, "")
+            raise UsageError(f"cannot listen on {config.listen}: {in_words(error)}", hint) from None
         grants.start()
         notifier.start()
         watching_queue.start()

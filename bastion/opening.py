@@ -20,7 +20,7 @@ from bastion.model import Verdict
 from bastion.policy.usage import KEPT_MICROSECONDS, Usage
 from bastion.renderer import Renderer
 from recorder.entry import Entry
-from recorder.errors import RecorderError, StoreBusy
+from recorder.errors import NotAStore, RecorderError, StoreBusy
 from recorder.ledger import Ledger
 from recorder.reader import Reader
 from recorder.recording import TERMINAL_CHUNK, Recording
@@ -38,6 +38,9 @@ def open_ledger(config: Config) -> Ledger:
         return Ledger.open(config.store, key=ledgerkey.signer(config))
     except StoreBusy as error:
         raise StoreError(error.message, error.hint or "another daemon, or a command that writes, has it open") from None
+    except NotAStore as error:
+        hint = "`bastion init DIR` makes one; is `state` in bastion.toml the right directory?"
+        raise StoreError(error.message, error.hint or hint) from None
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
 
@@ -90,7 +93,7 @@ def read_host_key(path: Path) -> asyncssh.SSHKey:
     """The bastion's own host key. Raises UsageError."""
     try:
         if exposed(path):
-            raise UsageError(f"{path} is readable by others", "chmod 600")
+            raise UsageError(f"{path} is readable by others", f"chmod 600 {path}")
         return asyncssh.read_private_key(path)
     except OSError as error:
         raise UsageError(f"cannot read the host key {path}: {error.strerror}", "`bastion init` makes one") from None

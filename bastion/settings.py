@@ -56,7 +56,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPv6]:PORT`; port 0 takes any free one. Raises ValueError."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text, re.ASCII)
     if match is None or int(match[3]) > 65535:
-        raise ValueError("an address is HOST:PORT or [IPv6]:PORT")
+        raise ValueError("HOST:PORT or [IPv6]:PORT, with a port of 65535 at most")
     return match[1] or match[2], int(match[3])
 
 

@@ -13,6 +13,7 @@ from bastion.cli import output, reach
 from bastion.cli.identity import read_key_lines
 from bastion.cli.options import Settings, local_verb, remote_verb
 from bastion.errors import Conflict, NotFound, Unreachable, UsageError
+from bastion.oserrors import in_words
 
 if TYPE_CHECKING:
     from bastion.control.wire import CheckInfo, TargetInfo
@@ -212,8 +213,12 @@ async def _fetch(address: str, accept: str | None) -> str:
         async with asyncio.timeout(FETCH_SECONDS):
             key = await asyncssh.get_server_host_key(host, port, config=None)
     except (OSError, asyncssh.Error) as error:
-        why = f"no answer within {FETCH_SECONDS:.0f} s" if isinstance(error, TimeoutError) else str(error)
-        raise Unreachable(f"{address} does not show its host key: {why}") from None
+        if isinstance(error, TimeoutError):
+            why = f"no answer within {FETCH_SECONDS:.0f} s"
+        else:
+            why = in_words(error) if isinstance(error, OSError) else str(error)
+        hint = "is it the address of its SSH server, and does a firewall let the bastion through?"
+        raise Unreachable(f"{address} does not show its host key: {why}", hint) from None
     if key is None:
         raise Unreachable(f"{address} shows no host key")
     shown = parse_key(key.export_public_key().decode())

@@ -84,7 +84,7 @@ def serve(directory: Path, listen: str, tls_cert: str, tls_key: str) -> None:
     try:
         host, port = parse_listen(listen)
     except ValueError as error:
-        raise UsageError(f"--listen: {error}") from None
+        raise UsageError(f"--listen must be {error}") from None
     if bool(tls_cert) is not bool(tls_key):
         raise UsageError("--tls-cert and --tls-key go together")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -71,6 +71,8 @@ class Deciding:
         check_origin(house, statement.origin)
         if statement.proposal != info.proposal:
             raise Conflict("the vote is for another proposal")
+        if info.state != "held":
+            raise Conflict(f"request {info.id} is {info.state} already")
         if statement.expires < house.clock.wall():
             raise Conflict("the end of the vote is past by the bastion's clock", "if that was set, the agent asks anew")
         if len(statement.reason) > REASON_LIMIT:

@@ -27,6 +27,7 @@ from bastion.control.signers import Signer
 from bastion.control.wire import SUBSYSTEM
 from bastion.directory import parse_key
 from bastion.errors import HostKeyMismatch, NotAllowed, Unreachable, UsageError
+from bastion.oserrors import in_words
 
 CONNECT_SECONDS = 10.0
 """For the TCP connection, and again for the login; the same as for a target."""
@@ -132,8 +133,9 @@ class Remote:
                 "have the bastion's administrator add one: bastion identity add NAME --kind human --role approver",
             ) from None
         except (OSError, asyncssh.Error) as error:
-            why = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-            raise Unreachable(f"cannot reach the bastion at {self}: {why}") from None
+            why = in_words(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+            hint = "does it run, and is the address right?" if isinstance(error, OSError) else ""
+            raise Unreachable(f"cannot reach the bastion at {self}: {why}", hint) from None
         session = _Session()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -1,6 +1,6 @@
 """What an agent says about its command: reason, rollback, task. Pure.
 
-It comes in environment variables (`-o SetEnv="BASTION_REASON=…"`) or in comment lines in front of the command:
+It comes in environment variables (`-o SetEnv='BASTION_REASON="…"'`) or in comment lines in front of the command:
 
     # reason: the disk is full
     # rollback: restore from /var/backups/app.tar

@@ -46,7 +46,7 @@ def _read(base: Path, name: str, outlet: Outlet) -> str:
     path = base / Path(name).expanduser()
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise UsageError(f"{path} is readable by others", "chmod 600")
+            raise UsageError(f"{path} is readable by others", f"chmod 600 {path}")
         with path.open("rb") as file:
             text = file.read(FILE_LIMIT).decode().strip()
     except OSError as error:

@@ -53,7 +53,7 @@ def missing_grant(directory: Directory, identity: str, target: Target, now: int)
     """Why that identity may not be on that target without a grant; empty if it may."""
     if not directory.needs_grant(target) or directory.grant(identity, target.name, now) is not None:
         return ""
-    line = f"ssh bastion@bastion request-access {target.name} --for 30m --reason '...'"
+    line = f"ssh bastion@bastion 'request-access {target.name} --for 30m --reason \"...\"'"
     return f"{target.name} is in {target.env}, where access takes a grant; ask: {line}"
 
 

@@ -1,12 +1,13 @@
 """What an agent can say to the bastion itself: `ssh bastion@bastion COMMAND`. Pure.
 
     help                                             targets        whoami        requests
-    request-access TARGET --for 30m --reason "…"
+    request-access TARGET --for 30m --reason "why"
 
 Theory of operation. This is no shell. A line is split into words by blanks and quotes, nothing is expanded, and a
-word or option that is not listed here is refused with the line to type. A request for access is put into one
-canonical spelling, `request-access TARGET --for SECONDSs`, which is what is shown, hashed, approved, and read back by
-the ledger's verifier.
+word or option that is not listed here is refused with the line to type. A reason goes on to the next option or the
+end: it is words for people, and the agent's own shell often takes the quotes that were put round it. A request for
+access is put into one canonical spelling, `request-access TARGET --for SECONDSs`, which is what is shown, hashed,
+approved, and read back by the ledger's verifier.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ HELP = """\
 targets                                          where you may ask for something, and where it takes a grant
 whoami                                           who you are to the bastion
 requests                                         what you asked for lately, and what became of it
-request-access TARGET --for 30m --reason "…"     ask for access where it takes a grant
+request-access TARGET --for 30m --reason "why"   ask for access where it takes a grant
 help                                             this
 """
 
@@ -78,14 +79,16 @@ def _split(line: bytes) -> list[str]:
     while at < len(text):
         match = _WORDS.match(text, at)
         if match is None:
-            raise NotUnderstood("words are separated by blanks; \"…\" and '…' group, and there are no other quotes")
+            raise NotUnderstood(
+                "words are separated by blanks; \" or ' round some of them group, and there are no other quotes"
+            )
         words.append(re.sub(r"\"([^\"]*)\"|'([^']*)'", lambda found: found[1] or found[2] or "", match[1]))
         at = match.end()
     return words
 
 
 def _access(words: list[str]) -> Ask:
-    usage = 'request-access TARGET --for 30m --reason "…"'
+    usage = 'request-access TARGET --for 30m --reason "why"'
     given: dict[str, str] = {}
     target = ""
     rest = list(words)
@@ -95,6 +98,8 @@ def _access(words: list[str]) -> Ask:
             if word in given or not rest:
                 raise NotUnderstood(f"{word} is given once, with a value: {usage}")
             given[word] = rest.pop(0)
+            while word == "--reason" and rest and not rest[0].startswith("-"):
+                given[word] += f" {rest.pop(0)}"
         elif word.startswith("-") or target:
             raise NotUnderstood(f"this is not understood: {usage}")
         else:

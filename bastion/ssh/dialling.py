@@ -17,6 +17,7 @@ from bastion import credentials
 from bastion.directory import CERTIFIED, HANDED
 from bastion.errors import BastionError, HostKeyMismatch, Unreachable
 from bastion.model import Target
+from bastion.oserrors import in_words
 from bastion.ssh import algorithms
 from bastion.ssh.lean import lean
 from bastion.ssh.minting import Certify
@@ -136,7 +137,8 @@ async def dial(
         if target.credential == CERTIFIED:
             hint = "what it trusts (`bastion user-ca`), or `source_address` where it sees the bastion elsewhere"
             raise Unreachable(f"target {target.name} refuses the bastion's certificate for {login}", hint) from None
-        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}") from None
+        hint = f"the public half of the bastion's key has to stand in the authorized_keys of {login} there"
+        raise Unreachable(f"target {target.name} refuses the bastion's key for {login}", hint) from None
     except (asyncssh.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"target {target.name} does not answer: {why(error, seconds)}") from None
     except ValueError as error:  # asyncssh, where this process' uid has no account
@@ -152,7 +154,7 @@ def why(error: Exception, seconds: float = 10) -> str:
             return f"no answer within {seconds:g} s"
         case asyncssh.Error():
             return error.reason
-        case OSError() if error.strerror:
-            return error.strerror
+        case OSError():
+            return in_words(error)
         case _:
             return str(error) or type(error).__name__

@@ -204,7 +204,7 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
             self._exit(notices.refused(f"{target.name} takes no grant: ssh {target.name}@bastion"), 0)
             return
         if ask.seconds > self._longest:
-            self._exit(notices.refused(f"a grant lasts {self._longest} s at most here"), notices.EXIT_DENIED)
+            self._exit(notices.refused(f"a grant lasts {span(self._longest)} at most here"), notices.EXIT_DENIED)
             return
         request = self._request(ask, target)
         info = self._info(request)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bastion.config import load
+from bastion.errors import StoreError
 from bastion.init import init
-from bastion.opening import private
+from bastion.opening import open_ledger, private
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,10 @@ def test_what_is_the_bastions_own(tmp_path: Path, config: str, hidden: list[str]
     made = load(init(tmp_path / "b", listen="127.0.0.1:0", host="bastion.example").config.path)
     made = dataclasses.replace(made, path=Path(config), state=Path("/var/lib/bastion"))
     assert private(made) == [Path(each) for each in hidden]
+
+
+def test_no_store_says_what_to_do(tmp_path: Path) -> None:
+    made = load(init(tmp_path / "b", listen="127.0.0.1:0", host="bastion.example").config.path)
+    (tmp_path / "b" / "state" / "store").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match=r"holds no store \(`bastion init DIR` makes one; is `state` in bastion.toml"):
+        open_ledger(made)

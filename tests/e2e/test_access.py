@@ -80,7 +80,7 @@ async def told(agent: asyncio.subprocess.Process, words: bytes) -> float:
 async def test_production_without_a_grant_is_refused_with_the_line_to_type(house: House) -> None:
     outcome = await house.run("web-1", "id")
     assert outcome.status == 126
-    assert "ssh bastion@bastion request-access web-1 --for 30m --reason" in outcome.stderr
+    assert "ssh bastion@bastion 'request-access web-1 --for 30m --reason" in outcome.stderr
     assert outcome.stdout == b""
 
 
