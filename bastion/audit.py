@@ -28,6 +28,8 @@ from recorder.ledger import CAUSE_PREVIOUS, Draft, Ledger
 
 DAEMON = "bastion"
 """Actor of what the daemon does on its own."""
+SETTLED_SECONDS = 2.0
+"""For a commit, some milliseconds on a disk that works."""
 
 
 class Audit:
@@ -35,6 +37,7 @@ class Audit:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._expected: set[asyncio.Future[Any]] = set()
 
     @property
     def origin(self) -> str:
@@ -56,6 +59,17 @@ class Audit:
     def queue(self, *drafts: Draft) -> Awaitable[Sequence[Entry]]:
         """As `write`, with the place of the entries fixed before this returns."""
         return self._durable(self._ledger.append(*drafts))
+
+    def expect(self, writing: asyncio.Future[Any]) -> None:
+        """Something of which an agent hears before it is durable: the end of its command."""
+        self._expected.add(writing)
+        writing.add_done_callback(self._expected.discard)
+
+    async def settled(self) -> None:
+        """What agents have heard of until now is durable: who asks is not told less than they were. Waits for
+        SETTLED_SECONDS at most: a ledger that hangs must not hide the rest."""
+        if self._expected:
+            await asyncio.wait(self._expected, timeout=SETTLED_SECONDS)
 
     async def _durable(self, future: Future[tuple[Entry, ...]]) -> Sequence[Entry]:
         try:

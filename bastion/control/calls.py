@@ -38,7 +38,7 @@ class Calls:
     """The table of one daemon."""
 
     def __init__(self, house: House) -> None:
-        self._presence = house.presence
+        self._presence, self._settled = house.presence, house.audit.settled
         deciding, viewing, administering = Deciding(house), Viewing(house), Administering(house)
         remembering, editing, background = Remembering(house), Editing(house), Background(house)
         channels, figures = Channels(house), Figures(house)
@@ -116,6 +116,8 @@ class Calls:
             where = "on the bastion's own host only" if roles is LOCAL else f"needs the role {_or(roles)}"
             raise NotAllowed(f"{caller.name} may not do this", where)
         self._presence.asked(caller.name)
+        if roles is EVERYBODY:  # these only look
+            await self._settled()
         return await handler(call, connection)
 
 

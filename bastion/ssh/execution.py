@@ -146,11 +146,12 @@ class Execution:
             unconfirmed = ev.UpstreamEnded(None, confirmed=False)
             self._stopping = self._loop.call_later(STOP_SECONDS, self._tell, unconfirmed)
 
-    async def finish(self, also: Also) -> Summary | None:
-        """What was recorded, once all of it is durable, and in the same commit what `also` makes of it; None without a
-        recording, and when asked again: then `also` is not asked.
+    def finish(self, also: Also) -> asyncio.Future[Summary] | None:
+        """End the recording: what was recorded, once all of it is durable, and in the same commit what `also` makes of
+        it. Its place in the ledger is fixed before this returns. None without a recording, and when asked again: then
+        `also` is not asked.
 
-        Raises RecorderError when it cannot be made durable.
+        The future raises RecorderError when it cannot be made durable.
         """
         if self._stopping is not None:
             self._stopping.cancel()
@@ -159,9 +160,7 @@ class Execution:
                 self._services.pool.give_up(self.upstream.channel)
             self.upstream.forget()
         recording, self._recording = self._recording, None
-        if recording is None:
-            return None
-        return await asyncio.wrap_future(recording.finish(also))
+        return None if recording is None else asyncio.wrap_future(recording.finish(also))
 
     def _recorder_moved(self) -> None:
         """Called from the recorder's thread: it caught up, or it failed."""

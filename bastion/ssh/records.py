@@ -2,7 +2,7 @@
 
 Facts of no urgency (the session opened, something was refused) are noted and go with the next commit, before it. A
 command that is let through costs two commits: what is proposed and started, before the target hears of it; and the last
-of its recording, its end, and the session's, before the agent hears of that.
+of its recording, its end, and the session's, which nobody waits for but those who ask for the record.
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
                     request = authorization.request
                     await self._with.records.started(request, await self._with.use_approval(request))
                 case do.RecordFinished():
-                    # "finished, exit" in one list is one commit, with the session's end
+                    # "finished, exit" in one list is one commit, with the session's end; exit then finds it done
                     follows_exit = waiting[0] if waiting and isinstance(waiting[0], do.Exit) else None
                     await self._record_finished(effect, follows_exit)
                 case do.Say(notice):
@@ -293,17 +293,26 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
             await self._execute(self._gate.receive(answer))
 
     async def _record_finished(self, effect: do.RecordFinished, following: do.Exit | None = None) -> None:
+        """The end of the command, and with `following`, where nothing waits for the agent, of the session. The agent
+        hears of it while it is committed: what it does next is another command, and waits for a commit of its own. If
+        we crash here, the ledger has the command's start, and the next start of the daemon says that its end was not
+        seen."""
         if self._push is not None:
             await self._push.close("its command ended")
         records, request = self._with.records, effect.request
         closing = end_of(following) if following is not None and self._with.delivered else None
         ending = records.ending(request, effect.status, effect.signal, effect.note, closing)
-        summary = await self._execution.finish(ending.drafts)
-        if summary is None:
+        finished = self._execution.finish(ending.drafts)
+        if finished is None:
             await self._services.audit.write(*ending.drafts(None))
-        else:
-            put_out = summary.bytes["output"] + summary.bytes["stderr"]
-            self._services.sessions.change(self.id, output_bytes=put_out)
+            self._services.broker.ran(request.id, records.ended(ending, None))
+            return
+        self._services.audit.expect(finished)
+        if following is not None and closing is not None:
+            await self._exit(following)
+        summary = await finished
+        put_out = summary.bytes["output"] + summary.bytes["stderr"]
+        self._services.sessions.change(self.id, output_bytes=put_out)
         self._services.broker.ran(request.id, records.ended(ending, summary))
 
     async def _find_twin(self, request: Request) -> ev.Event:

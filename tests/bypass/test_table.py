@@ -18,7 +18,6 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.gate.channels import TABLE, Treatment, look_up
 from bastion.model import Choice
-from recorder.reader import Reader
 from tests.support.house import House
 from tests.support.ports import free_port, until
 from tests.support.sshd import Sshd
@@ -53,7 +52,7 @@ async def ana(house: House) -> AsyncIterator[Client]:
 
 
 def refusals(house: House) -> list[str]:
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         return [str(entry.body["what"]) for entry in reader.entries(types=("channel.refused",))]
 
 

@@ -17,7 +17,6 @@ from asyncssh.packet import Boolean, String, UInt32
 from bastion.admin import administering
 from bastion.control import wire
 from bastion.control.client import Client
-from recorder.reader import Reader
 from tests.support.house import House
 from tests.support.keys import make_key
 from tests.support.ports import free_port, until
@@ -138,7 +137,7 @@ async def odd(house: House, ana: Client, keys: Path) -> AsyncIterator[type[Serve
 
 def finished(house: House) -> dict[str, Any]:
     """Body of the newest `command.finished`."""
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         return dict(next(iter(reader.newest("command.finished"))).body)
 
 

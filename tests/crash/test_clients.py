@@ -21,7 +21,6 @@ from asyncssh.packet import String
 from bastion.control import wire
 from bastion.model import Choice
 from bastion.ssh.floods import EXCHANGES
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.bench.load import memory
 from tests.crash.flooding import KINDS
@@ -85,7 +84,7 @@ async def flood(house: House, kind: str) -> int:
 
 
 def entries(house: House, actor: str) -> int:
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         return sum(entry.actor == actor for entry in reader.entries())
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import House
 from tests.support.ports import wait_until
@@ -110,7 +109,7 @@ def fill(path: Path) -> None:
 
 
 def house_entries(house: House) -> list[bytes]:
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         return [entry.bytes for entry in reader.entries()]
 
 

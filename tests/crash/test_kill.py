@@ -11,7 +11,6 @@ import pytest
 
 from bastion.errors import BastionError
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import ROOT, House
 
@@ -57,10 +56,10 @@ async def test_no_command_without_its_entry(
             root = await house.local()
             await house.decide(root, Choice.APPROVE)
     outcome = await house.finish(ssh)
-    assert outcome.status != 0
+    assert outcome.status != 0 or step.endswith("command.finished")  # of the end it hears while that is committed
     assert house.stop() == -9
 
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         started = list(reader.entries(types=("command.started",)))
         assert len(started) <= 1
     assert not marker.exists() or started
@@ -73,7 +72,7 @@ async def test_no_command_without_its_entry(
     house.stop()
     report = verify(house.config.store)
     assert report.verdict is Verdict.OK, report
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         entries = list(reader.entries())
     for opens, closes in (
         ("session.opened", ("session.closed", "session.interrupted")),

@@ -23,7 +23,6 @@ from bastion.control import wire
 from bastion.errors import BastionError
 from bastion.history import unpack
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import House
 
@@ -93,7 +92,7 @@ async def test_no_command_without_its_entry_whenever_the_daemon_dies(house: Hous
     report = verify(house.config.store)
     assert report.verdict is Verdict.OK, report
 
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         entries = list(reader.entries())
         asked = {
             entry.request: unpack(reader.payload(entry, "content")).command.decode()

@@ -19,7 +19,6 @@ from bastion.control import wire
 from bastion.errors import Conflict
 from bastion.model import Choice
 from recorder.entry import Entry
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import House
 from tests.support.ports import until
@@ -57,7 +56,7 @@ async def far(house: House, target: Sshd, relay: Relay) -> AsyncIterator[House]:
 
 def entries(house: House, kind: str) -> list[Entry]:
     """All of a type."""
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         return list(reader.entries(types=(kind,)))
 
 

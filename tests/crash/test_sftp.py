@@ -12,7 +12,6 @@ import pytest
 
 from bastion.errors import BastionError
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.support.house import ROOT, House
 from tests.support.ports import until
@@ -70,7 +69,7 @@ async def test_a_file_is_whole_or_as_it_was(house: House, tmp_path: Path, step: 
     house.stop()
     report = verify(house.config.store)
     assert report.verdict is Verdict.OK, report
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         started = [entry.request for entry in reader.entries(types=("command.started",))]
         finished = {entry.request: entry for entry in reader.entries(types=("command.finished",))}
     assert sorted(started) == sorted(finished)

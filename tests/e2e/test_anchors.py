@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 from bastion.errors import Unreachable
 from bastion.model import Choice
 from bastion.offsite import GitAnchor
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.bastion.cli.conftest import Shell
 from tests.recorder.stories import ledger_key
@@ -78,7 +76,7 @@ def witness(house: House, tmp_path: Path) -> Iterator[WitnessProcess]:
 
 
 def anchored(house: House, kind: str) -> list[dict[str, Any]]:
-    with closing(Reader.open(house.config.store)) as reader:
+    with house.recorded() as reader:
         bodies = [dict(entry.body) for entry in reader.entries(types=("checkpoint.anchored",))]
     return [body for body in bodies if body["kind"] == kind]
 
@@ -97,7 +95,7 @@ async def test_no_dangerous_command_without_the_witness(house: House, witness: W
         await house.decide(ana, Choice.APPROVE)
         assert (await house.finish(ssh)).status == 0
         assert marker.read_text() == "y\n"
-        with closing(Reader.open(house.config.store)) as reader:
+        with house.recorded() as reader:
             starts = [entry.seq for entry in reader.entries(types=("command.started",))]
             sizes = [int(body["anchor"].partition(":")[0]) for body in anchored(house, "witness")]
             for seq in starts:  # a head with the cause of each start was signed before it

@@ -17,7 +17,6 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.errors import NotAllowed
 from bastion.model import COMMAND_LIMIT, Choice
-from recorder.reader import Reader
 from tests.support.house import ROOT, House
 from tests.support.sshd import LOGIN, Sshd
 
@@ -87,7 +86,7 @@ async def test_nul_is_refused_and_kept(house: House) -> None:
         result = await connection.run(b"echo a\0b", encoding=None)  # type: ignore[arg-type]
     assert result.exit_status == 126
     assert b"NUL" in bytes(result.stderr or b"")
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         last = list(reader.entries(types=("request.proposed",)))[-1]
         assert b"echo a" in reader.payload(last, "content") or last.body["verdict"] == "deny"
 

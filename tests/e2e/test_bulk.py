@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bastion.control.client import Client
-from recorder.reader import Reader
 from tests.support.house import House
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -77,6 +76,6 @@ async def test_upload(house: House, ana: Client, data: tuple[Path, str], slow: b
 
 def recorded(house: House, request: str) -> dict[str, object]:
     """Body of the entry that says how the command ended."""
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         (entry,) = reader.entries(request=request, types=("command.finished",))
     return dict(entry.body)

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from bastion.control import wire
 from bastion.control.client import Client
 from tests.support.house import House
 from tests.support.tracing import can_trace, counted
@@ -21,9 +22,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not can_trace(), reason="needs
 
 COMMANDS = 10
 MIB = 8
-SYNCS = 5
+START_SYNCS, END_SYNCS = 2, 3
 """Of a command that runs at once: what is proposed and allowed is durable before the target hears of it (database and
-head), its recording, its end and the session's before the agent does (pack, database and head)."""
+head); its recording, its end and the session's (pack, database and head) may go with the start of the next one."""
 FOLD_SYNCS = 3
 """Of tidying the store, after sixteen commits or more: the WAL, the database, and the WAL's new beginning."""
 
@@ -48,8 +49,10 @@ async def test_syncs_of_a_whitelisted_command(house: House, ana: Client, tmp_pat
         async with counted(house.pid, tmp_path / "trace") as calls:
             for _ in range(COMMANDS):
                 assert (await agent.run("echo out", check=True)).stdout == "out\n"
+            await ana.call(wire.LedgerHead, str)  # what agents have heard of is durable before that is answered
     syncs = calls["fdatasync"] + calls["fsync"]
-    assert SYNCS * COMMANDS <= syncs <= SYNCS * COMMANDS + FOLD_SYNCS, calls
+    most = (START_SYNCS + END_SYNCS) * COMMANDS + FOLD_SYNCS
+    assert START_SYNCS * COMMANDS + END_SYNCS <= syncs <= most, calls
 
 
 async def test_calls_of_a_transfer(house: House, ana: Client, tmp_path: Path) -> None:
@@ -65,5 +68,5 @@ async def test_calls_of_a_transfer(house: House, ana: Client, tmp_path: Path) ->
     assert hashlib.sha256(got).digest() == hashlib.sha256(data.read_bytes()).digest()
     # one packet of 32 KiB takes one call; beside them, windows and the ledger
     assert 32 * MIB <= calls["write"] + calls["sendto"] <= 40 * MIB, calls
-    # a packet's padding and a frame's salt
-    assert calls["getrandom"] <= 72 * MIB, calls
+    # a packet's padding and a frame's salt; frames are smaller where the target gets less of the processor
+    assert calls["getrandom"] <= 100 * MIB, calls

@@ -15,7 +15,6 @@ from bastion.admin import administering
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.e2e import test_jump
 from tests.support.house import House
@@ -106,7 +105,7 @@ async def test_held_then_bytes_both_ways_and_all_of_it_recorded(house: House, an
     assert outcome.status == 0, outcome.stderr
     assert echo == [PORT]
     assert await ended(house, info) == "closed by the far end"
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         entries = [entry for entry in reader.entries() if entry.request == info.id]
     assert [entry.type for entry in entries] == [
         "request.proposed", "request.decided", "command.started", "command.finished",
@@ -266,7 +265,7 @@ async def ended(house: House, info: wire.RequestInfo) -> str:
     notes: list[str] = []
 
     def written() -> bool:
-        with Reader.open(house.config.store) as reader:
+        with house.recorded() as reader:
             found = [entry for entry in reader.entries(types=("command.finished",)) if entry.request == info.id]
         notes[:] = [str(entry.body["note"]) for entry in found]
         return bool(notes)

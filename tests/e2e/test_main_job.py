@@ -15,7 +15,6 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.errors import Conflict, NotAllowed
 from bastion.model import Choice
-from recorder.reader import Reader
 from tests.support.house import House
 from tests.support.keys import make_key
 
@@ -120,7 +119,7 @@ async def _signed_vote(house: House, info: wire.RequestInfo, who: str) -> dict[s
     """The arguments of a vote that `who` signs, without sending it."""
     from bastion.control import signers, statements
 
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         origin = reader.entry(1).origin
     statement = statements.encode(
         statements.VoteStatement(
@@ -258,7 +257,7 @@ async def test_the_ledger_has_the_chain_from_proposal_to_end(house: House, ana: 
     ssh = await house.ssh("web-1", "exit 4")
     info = await house.decide(ana)
     await house.finish(ssh)
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         chain = {entry.type: entry for entry in reader.entries(request=info.id)}
     assert list(chain) == ["request.proposed", "request.decided", "command.started", "command.finished"]
     assert chain["request.decided"].cause == chain["request.proposed"].leaf

@@ -13,7 +13,6 @@ import pytest
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.e2e.test_certificates import register, trusting
 from tests.e2e.test_transfers import git, tool
@@ -107,7 +106,7 @@ async def test_held_with_its_refs_then_pushed(house: House, ana: Client, seed: P
     done, _ = await decided(house, ana, process, text)
     assert done.status == 0, done.stderr
     assert refs(seed) == {"refs/heads/main": new}
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         entries = [entry for entry in reader.entries() if entry.request in (info.id, info.parent)]
     assert [entry.type for entry in entries] == [
         "request.proposed", "command.started", "request.proposed", "request.decided", "stdin.sent", "command.finished",
@@ -122,7 +121,7 @@ async def test_denied_and_nothing_was_sent(house: House, ana: Client, seed: Path
     assert done.status != 0
     assert "bastion: denied by ana: because" in done.stderr
     assert refs(seed) == before
-    with Reader.open(house.config.store) as reader:
+    with house.recorded() as reader:
         (end,) = [e.body for e in reader.entries(types=("command.finished",)) if e.request == info.parent]
     assert (end["stdin_bytes"], end["note"].startswith("the push was denied")) == (0, True)
 
@@ -183,7 +182,7 @@ async def test_a_client_that_goes(house: House, ana: Client, seed: Path) -> None
     await process.wait()
 
     def over() -> bool:
-        with Reader.open(house.config.store) as reader:
+        with house.recorded() as reader:
             ended = {entry.request for entry in reader.entries(types=("request.decided", "command.finished"))}
         return {info.id, info.parent} <= ended
 

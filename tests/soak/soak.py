@@ -25,7 +25,6 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.errors import BastionError
 from bastion.model import Choice
-from recorder.reader import Reader
 from recorder.verify import Verdict, verify
 from tests.bench.load import memory, processor
 from tests.soak import kinds
@@ -237,7 +236,7 @@ class Soak:
         open_commands: set[str] = set()
         open_requests: set[str] = set()
         ends: dict[str, object] = {}
-        with Reader.open(house.config.store) as reader:
+        with house.recorded() as reader:
             for entry in reader.entries():
                 counts[entry.type] += 1
                 match entry.type:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from bastion.config import Config, load
 from bastion.control import signers, wire
 from bastion.control.client import Client
 from bastion.control.endpoints import Local, Remote
+from bastion.errors import BastionError
 from bastion.init import init
 from bastion.model import Choice
+from recorder.reader import Reader
 from tests.support.keys import make_key
 from tests.support.ports import PATIENCE, free_port, wait_until
 from tests.support.sshd import LOGIN, Sshd
@@ -122,6 +126,22 @@ class House:
         status = self._process.wait(30)
         self._process = None
         return status
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[Reader]:
+        """The record, with the end of each command of whose end an agent has heard."""
+        if self._process is not None and not self.dead:
+            asking = threading.Thread(target=asyncio.run, args=(self._settle(),))  # a loop may run here
+            asking.start()
+            asking.join()
+        with Reader.open(self.config.store) as reader:
+            yield reader
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(BastionError):  # it may be about to end by itself
+            client = await self.local()
+            await client.call(wire.LedgerHead, str)
+            await client.close()
 
     # --- people -------------------------------------------------------------------------------------------------------
 
