@@ -43,6 +43,7 @@ PARTS = (
     "recordings",
     "held",
     "storm",
+    "crowd",
     "record",
     "approved",
 )
@@ -111,6 +112,8 @@ def main(
                     rows += load.held(work, tuple(int(level) for level in levels.split(",")))
                 case "storm":
                     rows.append(load.storm(work, 200, 5))
+                case "crowd":
+                    rows += load.crowd(work, (1, 4, 16), 5)
                 case "record":
                     rows += record.table(work / part, 5)
                 case "approved":
