@@ -33,6 +33,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from recorder import patterns
 from recorder import request as requests
 from recorder.access import Access
@@ -89,8 +91,10 @@ class RowLike(Protocol):
     def body(self) -> Any: ...
 
 
-@dataclass(slots=True)
-class _Request:
+Judge = Callable[[Any, str, OpenPayload], None]
+
+
+class _Request(msgspec.Struct, gc=False):
     """What is known of one. Its sets are made when there is something in them: most requests need none."""
 
     leaf: str
@@ -166,7 +170,7 @@ class Rules:
         self._edits: dict[str, _Edit] = {}
         self._whitelist: dict[str, _Whitelisted] = {}
         self._access = Access()
-        self._table: dict[str, Callable[[RowLike, str, OpenPayload], None]] = {
+        self.table: dict[str, Judge] = {
             "identity.added": lambda row, _, __: self._people.add(row.body),
             "identity.revoked": self._identity_revoked,
             "access.configured": lambda row, _, __: self._access.configured(row.body),
@@ -192,6 +196,7 @@ class Rules:
             "command.finished": self._finished,
             "stdin.sent": self._sent,
         }
+        """What judges an entry, by type: row, leaf (hex), payloads. Each raises Violation."""
 
     @property
     def people(self) -> People:
@@ -204,15 +209,10 @@ class Rules:
         return self._access.environments
 
     def feed(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
-        """Take one entry; nothing is done with one that is of none of `types`. Raises Violation."""
-        rule = self._table.get(row.type)
+        """Take one entry; nothing is done with one of a type that `table` does not have. Raises Violation."""
+        rule = self.table.get(row.type)
         if rule is not None:
             rule(row, leaf, payload)
-
-    @property
-    def types(self) -> frozenset[str]:
-        """Of the entries that there are rules for."""
-        return frozenset(self._table)
 
     # --- whitelist --------------------------------------------------------------------------------------------
 

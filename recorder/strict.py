@@ -64,6 +64,7 @@ class _Nested(Row):
 
 _decoder = msgspec.json.Decoder(Row)
 _lines: Callable[[bytes], list[Any]] = msgspec.json.Decoder(_Nested).decode_lines
+_again: Callable[[bytes], list[Row]] = msgspec.json.Decoder(Row).decode_lines
 _encoder = msgspec.json.Encoder(order="sorted")
 _hash = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 
@@ -135,9 +136,9 @@ def forms(entries: Sequence[bytes], text: bytes) -> list[Row] | None:
     return rows
 
 
-def read(data: bytes) -> Row:
-    """An entry that `form` has accepted before, read once more."""
-    return _decoder.decode(data)
+def read_all(entries: Sequence[bytes]) -> list[Row]:
+    """Entries that `form` has accepted before, so that none has a line feed inside, read once more."""
+    return _again(b"\n".join(entries))
 
 
 def is_hash(text: object) -> bool:

@@ -8,7 +8,7 @@ with one entry is noted and the pass goes on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
 from recorder.report import PROBLEM_LIMIT, Problem
-from recorder.rules import Rules
+from recorder.rules import Judge, OpenPayload, RowLike, Rules
 from recorder.schema import PayloadRow
 from recorder.source import Source
 from recorder.tombstones import RULED, Tombstones, chunk_facts, rest_of
@@ -91,7 +91,9 @@ class Walk:
         self.recordings: dict[str, tuple[int, int, int]] = {}
         """Session to number, first frame and time that its next chunk must have."""
         self._boot, self._t, self._mono = "", 0, 0
-        self._ruled = self.rules.types | RULED | {ROTATED, ANCHORED}
+        self._last = ""
+        """Leaf (hex) of the entry before, where it can be a cause."""
+        self._judged = self._judges()
         self._index: Tree | None = None
 
     @property
@@ -106,7 +108,7 @@ class Walk:
         self._ends = ends
         if beside is not None:
             for entries, leaves in beside.pages(self._source):
-                self._page(map(strict.read, entries), leaves, entries, {})
+                self._page(strict.read_all(entries), leaves, entries, {})
             self.form = beside.form()
             self.sessions.discard("")
             return
@@ -122,52 +124,67 @@ class Walk:
             self.sessions.discard("")
 
     def _page(
-        self, rows: Iterable[strict.Row], leaves: list[bytes], entries: Sequence[bytes], odd: dict[int, str]
+        self, rows: Sequence[strict.Row], leaves: list[bytes], entries: Sequence[bytes], odd: dict[int, str]
     ) -> None:
         self.hashes += b"".join(leaves)
         if self._source.has_payloads:
             self._near = self._source.payloads(self.size - len(leaves), self.size)
-        known, sessions, bad = self.leaves, self.sessions, self._findings.bad
+        self._clocks(rows)
+        self.sessions.update({row.session for row in rows})  # the empty one is taken out at the end
+        known, judged, bad, last = self.leaves, self._judged, self._findings.bad, self._last
         for row, leaf, data in zip(rows, leaves, entries, strict=False):  # behind the last leaf it is broken
             if odd and row.seq in odd:
                 bad(row.seq, odd[row.seq])
-            if row.cause and bytes.fromhex(row.cause) not in known:
+            if row.cause and row.cause != last and bytes.fromhex(row.cause) not in known:
                 bad(row.seq, "its cause is no earlier entry")
-            sessions.add(row.session)  # the empty one is taken out at the end
-            if row.t < self._t or row.mono < self._mono or row.boot != self._boot:
-                self._clock(row)
-            self._t, self._mono = row.t, row.mono
             opened = NOTHING if b'"salt":' not in data else self._payloads(row)  # a key has one spelling only
             if row.type == "recording.chunk":
                 self._chunk(row)
-            else:
-                known.add(leaf)
-                if row.type in self._ruled:
-                    self._judge(row, leaf.hex(), opened)
+                last = ""
+                continue
+            known.add(leaf)
+            last = leaf.hex()
+            judge = judged.get(row.type)
+            if judge is not None:
+                try:
+                    judge(row, last, opened.get)
+                except (Violation, RotationError, NoteError) as error:
+                    bad(row.seq, str(error))
+        self._last = last
         if self._progress is not None:
             self._progress(self.size)
 
+    def _clocks(self, rows: Sequence[strict.Row]) -> None:
+        """Did they go on as clocks do? A note where they did not."""
+        if not rows:
+            return
+        walls, monos = [self._t, *(row.t for row in rows)], [self._mono, *(row.mono for row in rows)]
+        if walls != sorted(walls) or monos != sorted(monos) or {row.boot for row in rows} != {self._boot}:
+            for row in rows:
+                self._clock(row)
+        self._t, self._mono = walls[-1], monos[-1]
+
     def _clock(self, row: strict.Row) -> None:
-        """It did not go on as a clock does."""
         if row.t < self._t:
             self._findings.note(
                 "the wall clock was set back at some point; numbers and the monotonic clock give the order"
             )
         if row.boot == self._boot and row.mono < self._mono:
             self._findings.note("the monotonic clock went back within a boot")
-        self._boot = row.boot
+        self._t, self._mono, self._boot = row.t, row.mono, row.boot
 
-    def _judge(self, row: strict.Row, leaf: str, opened: Mapping[str, bytes | None]) -> None:
-        """May it stand where it stands?"""
-        try:
-            if row.type == ROTATED:
-                self._rotated(row)
-            elif row.type == ANCHORED:
-                self.claims.append(claim(row.seq, row.body))
-            self.rules.feed(row, leaf, opened.get)
-            self.tombs.feed(row, leaf)
-        except (Violation, RotationError, NoteError) as error:
-            self._findings.bad(row.seq, str(error))
+    def _judges(self) -> dict[str, Judge]:
+        """What says, by type, whether an entry may stand where it stands. Each raises Violation, RotationError or
+        NoteError, and the first that does is the last that is asked."""
+        steps: dict[str, list[Judge]] = {ROTATED: [self._rotated], ANCHORED: [self._anchored]}
+        for kind, rule in self.rules.table.items():
+            steps.setdefault(kind, []).append(rule)
+        for kind in RULED:
+            steps.setdefault(kind, []).append(lambda row, leaf, _: self.tombs.feed(row, leaf))
+        return {kind: each[0] if len(each) == 1 else _one_after_the_other(each) for kind, each in steps.items()}
+
+    def _anchored(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
+        self.claims.append(claim(row.seq, row.body))
 
     def root_at(self, size: int) -> bytes:
         """Root over the first `size` entries; after `read`."""
@@ -176,7 +193,7 @@ class Walk:
             self._index = Tree(lambda first, end: [bytes(hashes[at * 32 : at * 32 + 32]) for at in range(first, end)])
         return self._index.root(size)
 
-    def _rotated(self, row: strict.Row) -> None:
+    def _rotated(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         """A new key: announced as the last entry of a segment, which the old key signs."""
         self.keys.rotate(row.seq, row.origin, row.body)
         if row.seq + 1 not in self._ends:
@@ -277,3 +294,11 @@ class Walk:
         if seq not in self._lost:
             raise FrameError("what was taken out is still there")
         chunks.unseal(rest.facts, *found, origin=self.origin, session=session, gone=rest.gone)
+
+
+def _one_after_the_other(steps: Sequence[Judge]) -> Judge:
+    def judge(row: Any, leaf: str, payload: OpenPayload) -> None:
+        for step in steps:
+            step(row, leaf, payload)
+
+    return judge
