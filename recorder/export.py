@@ -29,8 +29,8 @@ from recorder.flatfiles import write_segment
 from recorder.keys import public_line
 from recorder.reader import Missing, Reader
 from recorder.readstore import ReadStore
+from recorder.schema import DELETED, TOMBSTONES
 from recorder.segments import Segments, file_name
-from recorder.tombstones import DELETED, TYPES
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}", re.ASCII)
 
@@ -88,7 +88,7 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
     Files are for their owner only. Raises RecorderError; what is written by then stays, without SHA256SUMS.
     """
     store = ReadStore.open(directory)
-    reader, stone = Reader(store), store.newest_of(TYPES)
+    reader, stone = Reader(store), store.newest_of(TOMBSTONES)
     try:
         out.mkdir(mode=0o700, exist_ok=True)
         if any(out.iterdir()):
@@ -119,7 +119,7 @@ def bundle(directory: Path, out: Path, *, content: bool = False) -> Checkpoint:
 def _shredded_since(directory: Path, stone: int) -> bool:
     store = ReadStore.open(directory)
     try:
-        return store.newest_of(TYPES) != stone
+        return store.newest_of(TOMBSTONES) != stone
     finally:
         store.close()
 

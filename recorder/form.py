@@ -45,6 +45,21 @@ class Taken:
     """Why nothing behind them can be judged."""
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a pass has come: what another one needs to go on from there. Hashes are hex."""
+
+    size: int = 0
+    prev: str = ""
+    peaks: tuple[str, ...] = ()
+    segment: int = 0
+    """Number of the open segment …"""
+    first: int = 0
+    """… of its first entry …"""
+    previous: str = ""
+    """… and SHA-256 of the one before."""
+
+
 @dataclass(slots=True)
 class Form:
     """What is known of the entries that were taken."""
@@ -57,23 +72,37 @@ class Form:
     full: int = 0
     """How many of them are full."""
 
+    def followed_by(self, other: Form) -> Form:
+        """What is known after a second pass that went on where the first had come to."""
+        segments = self.segments[: self.full] + other.segments
+        return Form(other.tree, self.roots | other.roots, segments, self.full + other.full)
+
 
 class Forming:
     """The pass. Give it the pages in order, until one is broken; then `finish`."""
 
-    def __init__(self, origin: str, ends: Iterable[int], wanted: Iterable[int]) -> None:
-        """`ends` are the sizes with which segments end, `wanted` those at which the root is to be known."""
+    def __init__(
+        self,
+        origin: str,
+        ends: Iterable[int],
+        wanted: Iterable[int],
+        state: State | None = None,
+        segment: Iterable[bytes] = (),
+    ) -> None:
+        """`ends` are the sizes with which segments end, `wanted` those at which the root is to be known. It goes on
+        from `state`, with the entries from `state.first` on as `segment`."""
+        state = state or State()
         self._origin, self._ends = origin, frozenset(ends)
         self._stops = sorted({*self._ends, *wanted}, reverse=True)
         self._wanted = frozenset(wanted)
-        self._prev = ""
-        self._form = Form()
-        self._flat = Segments(origin)
+        self._prev = state.prev
+        self._form = Form(Frontier(state.size, map(bytes.fromhex, state.peaks)))
+        self._flat = Segments(origin, state.segment, state.first, state.previous)
         self._waiting: list[bytes] = []
-        self._segment: list[bytes] = []
+        self._segment: list[bytes] = list(segment)
         self._sealed: list[Future[Segment]] = []
         self._pool = ThreadPoolExecutor(1, "segments")  # hashing lets go of the interpreter; one thread keeps the order
-        self.size = 0
+        self.size = state.size
         """Entries taken."""
 
     def take(self, page: Page) -> Taken:
@@ -208,3 +237,10 @@ class Forming:
         if self._segment:
             self._form.segments.append(self._flat.current())
         return self._form
+
+    def state(self) -> State:
+        """After `finish`: from where another pass can go on."""
+        peaks, open_ = self._form.tree.peaks, self._flat.current()
+        return State(
+            self.size, self._prev, tuple(map(bytes.hex, peaks)), open_.number, open_.first, self._flat.previous
+        )

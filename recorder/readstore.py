@@ -135,19 +135,20 @@ class ReadStore:
             left -= len(rows)
             after = int(str(rows[-1][0]))
 
-    def pages(self, end: int, page: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Rows of all entries below `end`, in order, as plain tuples: for who reads everything."""
+    def pages(self, first: int, end: int, page: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of all entries from `first` on and below `end`, in order, as plain tuples: for who reads everything.
+        With `first` of 0 also of entries whose number is negative, which nobody wrote."""
         sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"  # noqa: S608
-        after = -(1 << 62)
+        after = first - 1 if first else -(1 << 62)
         while rows := _entry_rows(self._all(sql, after, end, page)):
             yield rows
             after = rows[-1][0]
 
-    def raw_pages(self, end: int, page: int) -> Iterator[list[bytes]]:
-        """Bytes of all entries below `end`, in order: what there is where numbers are, page by page."""
+    def raw_pages(self, first: int, end: int, page: int) -> Iterator[list[bytes]]:
+        """Bytes of the entries [first, end), in order: what there is where numbers are, page by page."""
         sql = "SELECT bytes FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
-        for first in range(0, end, page):
-            yield [data for (data,) in self._typed((bytes,), sql, first, min(first + page, end))]
+        for at in range(first, end, page):
+            yield [data for (data,) in self._typed((bytes,), sql, at, min(at + page, end))]
 
     def leaves(self, first: int, end: int) -> list[bytes]:
         """The leaf column of the entries [first, end), in order."""

@@ -33,8 +33,9 @@ SCHEMA = (
 )
 """`session` and `request` are NULL where an entry has none, so that the partial indexes serve `session = ?`."""
 
-REDACTED = "recording.redacted"
-"""Type of the entry that says what was taken out of a chunk (recorder.tombstones)."""
+REDACTED, FORGOTTEN, DELETED = "recording.redacted", "content.redacted", "retention.deleted"
+"""Types of the entries that say what was taken out: of a chunk, of a request, a recording (recorder.tombstones)."""
+TOMBSTONES = (REDACTED, FORGOTTEN, DELETED)
 ENTRY_COLUMNS = "seq, type, session, request, t, leaf, bytes"
 
 

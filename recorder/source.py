@@ -18,9 +18,8 @@ from recorder import layout
 from recorder.errors import NotAStore, RecorderError, StoreDamaged
 from recorder.form import Page
 from recorder.readstore import ReadStore
-from recorder.schema import PayloadRow, SegmentRow, pending
+from recorder.schema import TOMBSTONES, PayloadRow, SegmentRow, pending
 from recorder.segments import file_name
-from recorder.tombstones import TYPES
 
 LINE_LIMIT = 16 << 20
 """Bytes of one line in a bundle: a payload of 8 MiB in base64, with room."""
@@ -49,10 +48,10 @@ class Source(Protocol):
         """While the block runs, check the file itself; what is wrong with it is in `problems` at the block's end."""
 
     def genesis(self) -> bytes | None: ...
-    def pages(self, end: int = END) -> Iterator[Page]:
-        """All entries below that number, in order."""
+    def pages(self, end: int = END, first: int = 0) -> Iterator[Page]:
+        """All entries from `first` on and below `end`, in order. With `first` of 0 also what is numbered below."""
 
-    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
+    def raw_pages(self, end: int, first: int = 0) -> Iterator[list[bytes]]:
         """Their bytes alone, in pages of the same entries, where all of them are there."""
 
     def size(self) -> int:
@@ -100,7 +99,7 @@ class StoreSource:
         self._still = not self.live and not pending(directory / layout.DATABASE)
         self._state = self._stat()
         self._store = ReadStore.open(directory, immutable=self._still)
-        self._stone = self._store.newest_of(TYPES)
+        self._stone = self._store.newest_of(TOMBSTONES)
 
     def disturbed(self) -> bool:
         """Was it read as a file that nobody writes, and somebody did?"""
@@ -109,7 +108,7 @@ class StoreSource:
     def shredded(self) -> bool:
         try:
             with closing(ReadStore.open(self._directory, immutable=False)) as store:
-                return store.newest_of(TYPES) != self._stone
+                return store.newest_of(TOMBSTONES) != self._stone
         except RecorderError:
             return False
 
@@ -140,12 +139,12 @@ class StoreSource:
         row = self._store.entry(0)
         return row.bytes if row else None
 
-    def pages(self, end: int = END) -> Iterator[Page]:
-        for rows in self._store.pages(end, PAGE):
+    def pages(self, end: int = END, first: int = 0) -> Iterator[Page]:
+        for rows in self._store.pages(first, end, PAGE):
             yield Page([row[-1] for row in rows], rows)
 
-    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
-        return self._store.raw_pages(end, PAGE)
+    def raw_pages(self, end: int, first: int = 0) -> Iterator[list[bytes]]:
+        return self._store.raw_pages(first, end, PAGE)
 
     def size(self) -> int:
         return self._store.size()
@@ -241,12 +240,12 @@ class BundleSource:
             except OSError as error:
                 raise StoreDamaged(f"{path.name} cannot be read: {error.strerror}") from None
 
-    def pages(self, end: int = END) -> Iterator[Page]:
-        for entries in self.raw_pages(end):
+    def pages(self, end: int = END, first: int = 0) -> Iterator[Page]:
+        for entries in self.raw_pages(end, first):
             yield Page(entries)
 
-    def raw_pages(self, end: int) -> Iterator[list[bytes]]:
-        entries = itertools.islice(self._entries(), end)
+    def raw_pages(self, end: int, first: int = 0) -> Iterator[list[bytes]]:
+        entries = itertools.islice(self._entries(), first, end)
         while page := list(itertools.islice(entries, PAGE)):
             yield page
 

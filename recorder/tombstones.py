@@ -32,16 +32,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from recorder import chunks, strict
+from recorder import chunks, schema, strict
 from recorder.errors import FrameError
 from recorder.schema import REDACTED
 from recorder.votes import People, Violation
 
-ORDERED, FORGOTTEN = "redaction.ordered", "content.redacted"
-CONFIGURED, DELETED = "retention.configured", "retention.deleted"
+ORDERED, FORGOTTEN = "redaction.ordered", schema.FORGOTTEN
+CONFIGURED, DELETED = "retention.configured", schema.DELETED
 HELD, LIFTED = "hold.placed", "hold.lifted"
-TYPES = (REDACTED, FORGOTTEN, DELETED)
-"""Of the tombstones themselves."""
 NAMESPACE = "redaction@agent-bastion"
 """SSHSIG namespace: a signature for a vote is none for this."""
 FIELDS = frozenset({"checkpoint", "contents", "expires", "frames", "origin", "reason", "session", "v"})

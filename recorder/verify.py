@@ -36,7 +36,7 @@ from recorder import checkpoint, layout, sshsig, strict
 from recorder.checkpoint import Checkpoint
 from recorder.cosignature import Witness, parse_verifier_key
 from recorder.errors import KeyFileError, NoteError, RecorderError, StoreDamaged
-from recorder.formprocess import WORTH, FormProcess, Order, Unclear
+from recorder.formprocess import WORTH, FormProcess, Unclear
 from recorder.keyring import Keyring
 from recorder.keys import public_bytes, public_line
 from recorder.outside import Copies, Vouched, witnessed
@@ -123,8 +123,8 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-Helper = Callable[[str, set[int], set[int]], FormProcess]
-"""Starts a process for a ledger of that origin, with sizes that end segments and those whose root is wanted."""
+Helper = Callable[[], FormProcess]
+"""Starts a process for a ledger."""
 
 
 def _helper(path: Path, source: Source, beside: bool | None) -> Helper | None:
@@ -135,8 +135,7 @@ def _helper(path: Path, source: Source, beside: bool | None) -> Helper | None:
         return None
     if not end or beside is False or (beside is None and (end < WORTH or len(os.sched_getaffinity(0)) < 2)):
         return None
-    name = str(path.absolute())
-    return lambda origin, ends, wanted: FormProcess.start(Order(name, origin, end, sorted(ends), sorted(wanted)))
+    return lambda: FormProcess.start(path)
 
 
 class _Verifier:
@@ -179,7 +178,7 @@ class _Verifier:
             stack.callback(self._damage, problems)
             # beside the reading: SQLite lets go of the interpreter
             stack.enter_context(self._source.checking(problems))
-            helper = self._helper(state.origin, ends, wanted) if self._helper is not None else None
+            helper = self._helper() if self._helper is not None else None
             if helper is not None:
                 stack.callback(helper.close)
             state.read(ends, wanted, helper)

@@ -16,6 +16,7 @@ from recorder import chunks, strict
 from recorder.errors import FrameError, NoteError, StoreDamaged
 from recorder.form import Form, Forming
 from recorder.formprocess import FormProcess
+from recorder.formworker import Order
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
@@ -103,15 +104,9 @@ class Walk:
 
     def read(self, ends: set[int], wanted: set[int], beside: FormProcess | None) -> None:
         """Read every entry. `ends` are the sizes with which segments end, `wanted` those whose root is to be known.
-        `beside` looks at the form of the entries, where that is given to another process. Raises Broken, StoreDamaged,
-        and Unclear where the other process has anything to say but that all is well."""
+        `beside` looks at the form of the entries from when it is ready, where that is given to another process. Raises
+        Broken, StoreDamaged, and Unclear where the other process has anything to say but that all is well."""
         self._ends = ends
-        if beside is not None:
-            for entries, leaves in beside.pages(self._source):
-                self._page(strict.read_all(entries), leaves, entries, {})
-            self.form = beside.form()
-            self.sessions.discard("")
-            return
         forming = Forming(self.origin, ends, wanted)
         try:
             for page in self._source.pages():
@@ -119,8 +114,19 @@ class Walk:
                 self._page(taken.rows, taken.leaves, page.entries, taken.odd)
                 if taken.broken:
                     raise self._findings.stop(forming.size, taken.broken)
+                if beside is not None and beside.ready():
+                    break
+            else:
+                beside = None
         finally:
             self.form = forming.finish()
+            self.sessions.discard("")
+        if beside is not None:
+            end = self._source.size()
+            beside.begin(Order(self.origin, end, sorted(ends), sorted(wanted), forming.state()))
+            for entries, leaves in beside.pages(self._source):
+                self._page(strict.read_all(entries), leaves, entries, {})
+            self.form = self.form.followed_by(beside.form())
             self.sessions.discard("")
 
     def _page(

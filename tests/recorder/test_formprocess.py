@@ -7,20 +7,22 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from recorder import formprocess
 from recorder.errors import RecorderError
 from recorder.form import Forming
-from recorder.formprocess import FormProcess, Order, Unclear, answer
+from recorder.formprocess import FormProcess, Unclear
+from recorder.formworker import END, READY, Order, answer, part
 from recorder.ledger import Draft, Ledger
 from recorder.report import Report, Verdict
-from recorder.source import PAGE, open_source
-from recorder.verify import verify
+from recorder.source import PAGE, Source, open_source
+from recorder.verify import _Verifier, verify
 from tests.recorder.stories import HOST, Story, ledger_key
 from tests.recorder.test_verify import ATTACKS, mutations
 
@@ -58,24 +60,61 @@ def copy(master: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
-    """The other side runs in this process, all of it before ours: hundreds of ledgers a second. What was asked."""
-    asked: list[Order] = []
-    monkeypatch.setattr("recorder.source.PAGE", 8)
+@dataclass
+class Asked:
+    """Of how many ledgers other processes were asked, and what."""
 
-    def start(order: Order) -> FormProcess:
-        asked.append(order)
-        out = io.BytesIO()
+    begun: list[Order] = field(default_factory=list)
+    verifiers: int = 0
+
+    @property
+    def again(self) -> bool:
+        """Was anything unclear?"""
+        return self.verifiers > 1
+
+
+class Here(FormProcess):
+    """The other side runs in this process, all of it before ours."""
+
+    def __init__(self, path: Path, asked: Asked) -> None:
+        self._path, self._asked, self._out = path, asked, io.BytesIO()
+        super().__init__(self._out, io.BytesIO())
+        self._ask(lambda source: part(self._out, READY))
+        self._out.seek(0)
+
+    def _ask(self, work: Callable[[Source], object]) -> None:
         try:
-            with closing(open_source(Path(order.path))) as source, source.snapshot():
-                answer(order, source, out)
+            with closing(open_source(self._path)) as source, source.snapshot():
+                work(source)
         except RecorderError:
             pass
-        return FormProcess(order, io.BytesIO(out.getvalue()))
 
-    monkeypatch.setattr(FormProcess, "start", start)
+    def begin(self, order: Order) -> None:
+        super().begin(order)
+        self._asked.begun.append(order)
+        at = self._out.tell()
+        self._ask(lambda source: answer(order, source, self._out))
+        self._out.seek(at)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Other processes are none: hundreds of ledgers a second."""
+    asked = Asked()
+    monkeypatch.setattr("recorder.source.PAGE", 2)
+    monkeypatch.setattr(FormProcess, "start", lambda path: Here(path, asked))
+    count_verifiers(monkeypatch, asked)
     return asked
+
+
+def count_verifiers(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    good = _Verifier.__init__
+
+    def counted(self: _Verifier, *given: Any) -> None:
+        asked.verifiers += 1
+        good(self, *given)
+
+    monkeypatch.setattr(_Verifier, "__init__", counted)
 
 
 def judged(path: Path, *, beside: bool, key: str | None = None, head: str | None = None) -> Report | str:
@@ -86,16 +125,16 @@ def judged(path: Path, *, beside: bool, key: str | None = None, head: str | None
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_attacked_stores(name: str, copy: Path, here: list[Order]) -> None:
+def test_attacked_stores(name: str, copy: Path, here: Asked) -> None:
     ATTACKS[name][0](copy)
     one = judged(copy, beside=False)
     assert isinstance(one, Report)
     assert one.verdict is Verdict.TAMPER
     assert judged(copy, beside=True) == one
-    assert here or name in ("first entry deleted", "trigger planted"), "which are found before"
+    assert here.begun or name in ("first entry deleted", "trigger planted"), "which are found before"
 
 
-def test_vectors(here: list[Order]) -> None:
+def test_vectors(here: Asked) -> None:
     for path in sorted(BUNDLES.iterdir()):
         expected = json.loads((path / "expected.json").read_text())
         given = {"key": expected["key"], "head": expected["head"] or None}
@@ -103,10 +142,10 @@ def test_vectors(here: list[Order]) -> None:
         assert two == judged(path, beside=False, **given), path.name
         assert isinstance(two, Report)
         assert (two.verdict, two.seq) == (expected["verdict"], expected["seq"]), path.name
-    assert len(here) > 30
+    assert len(here.begun) > 30
 
 
-def test_random_changes(copy: Path, here: list[Order]) -> None:
+def test_random_changes(copy: Path, here: Asked) -> None:
     caught = 0
     for seed in range(1000, 1025):
         for _ in mutations(copy, seed):
@@ -114,23 +153,58 @@ def test_random_changes(copy: Path, here: list[Order]) -> None:
             assert judged(copy, beside=True) == one, f"seed {seed}"
             caught += not (isinstance(one, Report) and one.good)
     assert 5 < caught < 25
-    assert len(here) > 10
+    assert len(here.begun) > 10
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has a second process waits for it, even where everything could be done meanwhile."""
+    good = FormProcess.ready
+    monkeypatch.setattr(FormProcess, "ready", lambda self: good(self, 30))
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_real_process(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = verify(large, beside=False)
     assert one.verdict is Verdict.OK
     ATTACKS["deleted"][0](shutil.copytree(large, large.with_name("other")))
     assert verify(large.with_name("other"), beside=True) == verify(large.with_name("other"), beside=False)
-    monkeypatch.setattr("recorder.walk.Forming", None)  # whoever falls back fails
+    asked, pages = Asked(), list[int]()
+    count_verifiers(monkeypatch, asked)
+    good = Forming.take
+    monkeypatch.setattr(Forming, "take", lambda self, page: pages.append(1) or good(self, page))  # type: ignore[func-returns-value]
     assert verify(large, beside=True) == one
+    assert (asked.verifiers, len(pages)) == (1, 1), "all but the first page were looked at by the other process"
 
 
-def test_a_good_ledger_is_read_once(copy: Path, here: list[Order], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_never_ready_is_not_waited_for(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, asked = verify(large, beside=False), Asked()
+    count_verifiers(monkeypatch, asked)
+    monkeypatch.setattr(FormProcess, "ready", lambda self: False)
+    assert verify(large, beside=True) == one
+    assert not asked.again
+
+
+def test_a_good_ledger_is_read_once(copy: Path, here: Asked) -> None:
     """Otherwise everything above would compare one process with itself."""
-    monkeypatch.setattr("recorder.walk.Forming", None)
     assert verify(copy, beside=True).verdict is Verdict.OK
-    assert len(here) == 1
+    assert (here.verifiers, len(here.begun)) == (1, 1)
+    assert here.begun[0].state.size == 2
+
+
+@pytest.mark.parametrize("page", range(1, 30, 3))
+def test_wherever_the_other_process_goes_on(
+    large: Path, page: int, here: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a segment, of a tree, and at their ends."""
+    monkeypatch.setattr("recorder.source.PAGE", 64)
+    one, pages = verify(large, beside=False), iter(range(100))
+    here.verifiers = 0
+    monkeypatch.setattr(Here, "ready", lambda self: next(pages) == page)
+    assert verify(large, beside=True) == one
+    size = one.entries
+    assert [each.state.size for each in here.begun] == [64 * (page + 1)] * (64 * (page + 1) < size)
+    assert not here.again
 
 
 @pytest.fixture
@@ -142,14 +216,16 @@ def made(store: Path) -> tuple[Order, bytes]:
     """What is asked about a store, and the whole answer."""
     with closing(open_source(store)) as source:
         origin = verify(store, beside=False).origin
-        order = Order(str(store), origin, source.size(), [30], [5, source.size()])
+        order = Order(origin, source.size(), [30], [5, source.size()])
         out = io.BytesIO()
+        part(out, READY)
         assert answer(order, source, out)
         return order, out.getvalue()
 
 
 def taken(order: Order, answers: bytes, store: Path) -> FormProcess:
-    ours = FormProcess(order, io.BytesIO(answers))
+    ours = FormProcess(io.BytesIO(answers), io.BytesIO())
+    ours.begin(order)
     with closing(open_source(store)) as source:
         for _ in ours.pages(source):
             pass
@@ -164,7 +240,7 @@ def test_an_answer_that_is_cut_or_changed_anywhere_is_unclear(copy: Path) -> Non
     for at in [*range(0, len(answers), 97), len(answers) - 1]:
         with pytest.raises(Unclear):
             taken(order, answers[:at], copy)
-    leaves_end = answers.index(formprocess.END) - 4
+    leaves_end = answers.index(END) - 4
     for at in range(0, leaves_end, 63):
         with pytest.raises(Unclear):
             taken(order, answers[:at] + bytes([answers[at] ^ 1]) + answers[at + 1 :], copy)
@@ -188,9 +264,10 @@ def test_more_or_fewer_entries_than_were_asked_for_are_unclear(copy: Path) -> No
 
 
 def replace_end(order: Order, end: int) -> Order:
-    return Order(order.path, order.origin, end, order.ends, order.wanted)
+    return Order(order.origin, end, order.ends, order.wanted)
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_other_side_is_killed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = verify(copy, beside=False)
     good = subprocess.Popen
@@ -217,11 +294,11 @@ def test_small_ledgers_are_looked_at_by_one(copy: Path, monkeypatch: pytest.Monk
     assert verify(copy).good
 
 
-def test_notes_are_the_same(copy: Path, here: list[Order]) -> None:
+def test_notes_are_the_same(copy: Path, here: Asked) -> None:
     report = verify(copy, beside=True)
     assert replace(report, notes=()) == replace(verify(copy, beside=False), notes=())
     assert report.notes
-    assert here
+    assert here.begun
 
 
 def test_entries_one_by_one_are_judged_as_whole_pages_are(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
