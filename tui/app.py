@@ -35,10 +35,10 @@ from tui.look import Look
 from tui.palette import Commands
 from tui.remembering import Memory, remember
 from tui.screens import Drawn
-from tui.screens.dialogs import RememberScreen
 from tui.screens.freezing import Freezing
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
+from tui.screens.remembering import RememberScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.watch import WatchScreen
 from tui.themes import THEMES

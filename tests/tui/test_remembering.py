@@ -11,7 +11,7 @@ from tests.tui.conftest import Open
 from tui.items import Item
 from tui.remembering import Memory, remember
 from tui.samples import NOW, Bastion, S, request, session
-from tui.screens.dialogs import RememberScreen
+from tui.screens.remembering import RememberScreen
 
 ID = "r-7f3a0c11"
 WEEK = 7 * 86400

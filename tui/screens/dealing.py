@@ -16,10 +16,12 @@ from tui.editing import Edit
 from tui.granting import Grant
 from tui.items import Item
 from tui.screens.bulk import BulkScreen
-from tui.screens.dialogs import DenyScreen, EscalateScreen, KillScreen, ModeScreen
 from tui.screens.editing import EditScreen
 from tui.screens.freezing import FreezeScreen
+from tui.screens.granting import ModeScreen
+from tui.screens.killing import KillScreen
 from tui.screens.naming import NameScreen
+from tui.screens.reasons import DenyScreen, EscalateScreen
 
 if TYPE_CHECKING:
     from tui.app import BastionConsole

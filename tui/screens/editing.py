@@ -7,12 +7,11 @@ only then there is a key that approves, and what it approves stands on the scree
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import TextArea
 
 from bastion.control import wire
@@ -22,21 +21,18 @@ from tui.editing import Edit, command_of, editable
 from tui.feed import words_of
 from tui.items import Item
 from tui.paper import Document, Rows
-from tui.widgets.bars import Bar, Block
+from tui.screens.dialog import Dialog, place
+from tui.widgets.bars import Block
 from tui.widgets.text import TextView
 from tui.words import cell
-
-if TYPE_CHECKING:
-    from tui.app import BastionConsole
 
 FRAME = 16
 """Rows that the dialog takes beside the shown command."""
 
 
-class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
-    """Answers with what is to be put in its place and approved, or None when it was given up."""
+class EditScreen(Dialog[Edit], inherit_bindings=False):
+    """Answers with what is to be put in its place and approved."""
 
-    app: BastionConsole
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "judge", "judge it", id="edit.judge"),
         Binding("y", "confirm", "approve it so", id="edit.confirm"),
@@ -49,19 +45,13 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         self.item = item
         self.edit: Edit | None = None
         self._judging = False
-        self._problem_told = ""
+        self._refused = ""
+        """Why the last key did nothing."""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield Bar("dialog-title")
-            yield TextArea(editable(self.item.info), id="edit-text", soft_wrap=True)
-            yield Block("edit-shown")
-            yield TextView(self.app.view, self._verdict, "edit-verdict")
-            yield Bar("dialog-keys")
-
-    def on_mount(self) -> None:
-        self.query_one(TextArea).focus()
-        self.draw()
+    def body(self) -> Iterable[Widget]:
+        yield TextArea(editable(self.item.info), id="edit-text", soft_wrap=True)
+        yield Block("edit-shown")
+        yield TextView(self.app.view, self._verdict, "edit-verdict")
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -69,14 +59,10 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
     def _verdict(self, width: int) -> Document:
         return Document([Rows(self.edit.rows(width) if self.edit else [])])
 
-    def draw(self) -> None:
-        """Draws the state that it is in."""
-        if not self.query("#dialog-keys"):
-            return
+    def fill(self) -> None:
         info, edit = self.item.info, self.edit
-        where = f"{cell(info.login, 16)}@{cell(info.target, 24)}"
-        title = f" EDIT {cell(info.id, 12)} of {cell(info.identity, 20)} on {where}"
-        self.query_one("#dialog-title", Bar).draw(((title, "strong"),))
+        title = f" EDIT {cell(info.id, 12)} of {cell(info.identity, 20)} on {place(info)}"
+        self.bar("title").draw(((title, "strong"),))
         self.query_one(TextArea).display = edit is None
         shown = self.query_one("#edit-shown", Block)
         shown.display = edit is not None
@@ -84,22 +70,19 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         verdict = self.query_one("#edit-verdict", TextView)
         verdict.display = edit is not None
         verdict.draw(edit, same=False)
-        self.query_one("#dialog-keys", Bar).draw((self._words(),))
 
-    def _words(self) -> tuple[str, str]:
-        if problem := self._problem():
-            return f" Esc closes: {problem}", "alarm"
+    def hint(self) -> tuple[str, str]:
         if self._judging:
             return " being judged ...", "quiet"
-        if self._problem_told:
-            return f" {self._problem_told}", "warning"
+        if self._refused:
+            return f" {self._refused}", "warning"
         if self.edit is None:
             return " Ctrl-S has it judged, Esc goes back", "quiet"
         if self.edit.denied:
             return " e edits on, Esc goes back", "quiet"
         return " APPROVE THIS IN ITS PLACE? y = yes, e edits on, Esc goes back", "alarm"
 
-    def _problem(self) -> str:
+    def problem(self) -> str:
         view = self.app.view
         return standing(view, view.items.get(self.item.id, self.item), self.app.feed.me)
 
@@ -113,12 +96,12 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
 
     def action_judge(self) -> None:
         command = command_of(self.query_one(TextArea).text)
-        self._problem_told = ""
+        self._refused = ""
         if command == self.item.info.command:
-            self._problem_told = "nothing was changed: Esc goes back, a approves it as it is"
+            self._refused = "nothing was changed: Esc goes back, a approves it as it is"
         elif not command.strip():
-            self._problem_told = "the command is empty: Esc goes back, d denies it"
-        elif not self._problem():
+            self._refused = "the command is empty: Esc goes back, d denies it"
+        elif not self.problem():
             self._judging = True
             self.query_one(TextArea).read_only = True
             self.run_worker(self._judge(command), name="judge", exclusive=True)
@@ -128,12 +111,12 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         try:
             tried = await self.app.feed.call(wire.TryEdit, wire.RequestInfo, request=self.item.id, command=command)
             if tried.command != command:
-                self._problem_told = "the bastion judged another command than the one that was written"
+                self._refused = "the bastion judged another command than the one that was written"
             else:
                 self.edit = Edit(self.item, command, tried)
                 self.set_focus(None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the console stays up and says it
-            self._problem_told = words_of(error)
+            self._refused = words_of(error)
         self._judging = False
         if self.edit is None:
             self.query_one(TextArea).read_only = False
@@ -142,13 +125,13 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         self.draw()
 
     def action_confirm(self) -> None:
-        refusal = self._problem() or self.app.view.guard.refusal(self.app.pressed)
+        refusal = self.problem() or self.app.view.guard.refusal(self.app.pressed)
         if self.edit is None or self.edit.denied:
             return
         if not refusal and self.query_one("#edit-shown", Block).cut:
             refusal = "it is too long to be shown whole in this window"
         if refusal:
-            self._problem_told = refusal
+            self._refused = refusal
             self.draw()
         else:
             self.dismiss(self.edit)
@@ -160,6 +143,3 @@ class EditScreen(ModalScreen[Edit | None], inherit_bindings=False):
         self.draw()
         area.focus()
         self.refresh_bindings()
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)

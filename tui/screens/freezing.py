@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widget import Widget
 
-from tui.screens.dialogs import REASON_LIMIT
+from tui.screens.reasons import Reasoned
 from tui.widgets.bars import Bar
 from tui.words import amount
-
-if TYPE_CHECKING:
-    from tui.app import BastionConsole
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +23,12 @@ class Freezing:
     """What runs is ended, too."""
 
 
-class FreezeScreen(ModalScreen[Freezing | None], inherit_bindings=False):
-    """Answers with the choice, or None when it was given up."""
+class FreezeScreen(Reasoned[Freezing], inherit_bindings=False):
+    """Answers with the choice."""
 
-    app: BastionConsole
+    ASKS = "why? everybody is told"
+    KEYS = " Enter freezes, Tab: open sessions too or not, Esc goes back"
+    EMPTY = " a few words, please: the others want to know why"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "cut", "end what runs, too", id="freeze.cut"),
         Binding("escape", "cancel", "cancel", id="freeze.cancel"),
@@ -41,54 +37,30 @@ class FreezeScreen(ModalScreen[Freezing | None], inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self.cut = False
-        self._empty = False
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield Bar("dialog-title")
-            yield Bar("dialog-subject")
-            yield Bar("dialog-choice")
-            yield Input(placeholder="why? everybody is told", id="reason", max_length=REASON_LIMIT)
-            yield Bar("dialog-keys")
+    def body(self) -> Iterable[Widget]:
+        yield Bar("dialog-subject")
+        yield Bar("dialog-choice")
+        yield self.field()
 
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
-        self.draw()
-
-    def draw(self) -> None:
-        """Draws the choice as it stands."""
-        if not self.query("#dialog-keys"):
-            return
-        self.query_one("#dialog-title", Bar).draw(((" FREEZE EVERYTHING", "alarm"),))
+    def fill(self) -> None:
+        self.bar("title").draw(((" FREEZE EVERYTHING", "alarm"),))
         words = " Nothing new runs on any target until somebody lifts it: screen 6"
-        self.query_one("#dialog-subject", Bar).draw(((words, "value"),))
+        self.bar("subject").draw(((words, "value"),))
         running = sum(not one.closed for one in self.app.view.sessions.values())
         choice = (
             (f" END the {amount(running, 'open session')} as well", "alarm")
             if self.cut
             else (f" what runs in {amount(running, 'open session')} goes on", "value")
         )
-        self.query_one("#dialog-choice", Bar).draw((choice,))
-        keys = (" Enter freezes, Tab: open sessions too or not, Esc goes back", "quiet")
-        if not self.app.link.up:
-            keys = (" Esc closes: not connected", "alarm")
-        elif self._empty:
-            keys = (" a few words, please: the others want to know why", "warning")
-        self.query_one("#dialog-keys", Bar).draw((keys,))
+        self.bar("choice").draw((choice,))
 
-    @on(Input.Submitted, "#reason")
-    def submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        reason = "".join(char for char in event.value if char.isprintable()).strip()
-        if self.app.link.up and reason:
-            self.dismiss(Freezing(reason, self.cut))
-        else:
-            self._empty = not reason
-            self.draw()
+    def problem(self) -> str:
+        return "" if self.app.link.up else "not connected"
+
+    def answer(self, reason: str) -> Freezing:
+        return Freezing(reason, self.cut)
 
     def action_cut(self) -> None:
         self.cut = not self.cut
         self.draw()
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)

@@ -6,17 +6,16 @@ behind another key does nothing, so that a paste without the terminal's marks do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from tui import deciding, outcomes
-from tui.screens.dialogs import time_left
+from tui.screens.dialog import Dialog, place, time_left
 from tui.widgets.bars import Bar
 from tui.words import amount, cell
 
@@ -46,10 +45,9 @@ class Typed(Input):
         """Nothing: what was copied here before is no typing, either."""
 
 
-class NameScreen(ModalScreen["outcomes.AskName | None"], inherit_bindings=False):
+class NameScreen(Dialog[outcomes.AskName], inherit_bindings=False):
     """Asks for the target's name."""
 
-    app: BastionConsole
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", id="dialog.cancel")]
 
     def __init__(self, asked: outcomes.AskName) -> None:
@@ -58,40 +56,26 @@ class NameScreen(ModalScreen["outcomes.AskName | None"], inherit_bindings=False)
         self._refused = ""
         """Why the last Enter did nothing."""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield Bar("dialog-title")
-            yield Bar("dialog-subject")
-            yield Typed(placeholder="the target's name", id="name", max_length=NAME_LIMIT)
-            yield Bar("dialog-keys")
+    def body(self) -> Iterable[Widget]:
+        yield Bar("dialog-subject")
+        yield Typed(placeholder="the target's name", id="name", max_length=NAME_LIMIT)
 
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
-        self.draw()
-
-    def draw(self) -> None:
-        """Says what is approved, and whether it still can be."""
-        if not self.query("#dialog-keys"):
-            return
+    def fill(self) -> None:
         info, then = self.asked.item.info, self.asked.then
-        command = then.edit.command if isinstance(then, outcomes.PutEdit) else info.command
         many = len(then.infos) if isinstance(then, outcomes.CastEach) else 1
         what = cell(info.id, 12) if many == 1 else amount(many, "identical request")
-        where = f"{cell(info.login, 16)}@{cell(info.target, NAME_LIMIT)}"
-        title = f" APPROVE {what} on {where}? {self.asked.why}"
-        self.query_one("#dialog-title", Bar).draw(((title, "alarm"),), time_left(info, self.app.daemon_time), "alarm")
-        room = max(10, self.size.width - 6)
-        self.query_one("#dialog-subject", Bar).draw(((" ", "value"), (cell(command, room), "command")))
-        words = (" type the target's name, then Enter approves; Esc goes back", "quiet")
-        if problem := self._problem():
-            words = (f" Esc closes: {problem}", "alarm")
-        elif self._refused:
-            words = (f" {self._refused}", "warning")
-        self.query_one("#dialog-keys", Bar).draw((words,))
+        title = f" APPROVE {what} on {place(info, NAME_LIMIT)}? {self.asked.why}"
+        self.bar("title").draw(((title, "alarm"),), time_left(info, self.app.daemon_time), "alarm")
+        self.draw_command(then.edit.command if isinstance(then, outcomes.PutEdit) else info.command)
 
-    def _problem(self) -> str:
+    def problem(self) -> str:
         item = self.asked.item
         return deciding.stands(self.app.view, self.app.view.items.get(item.id, item), self.app.feed.me)
+
+    def hint(self) -> tuple[str, str]:
+        if self._refused:
+            return f" {self._refused}", "warning"
+        return " type the target's name, then Enter approves; Esc goes back", "quiet"
 
     @on(Input.Changed, "#name")
     def changed(self, event: Input.Changed) -> None:
@@ -102,7 +86,7 @@ class NameScreen(ModalScreen["outcomes.AskName | None"], inherit_bindings=False)
     @on(Input.Submitted, "#name")
     def submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if not self._problem():
+        if not self.problem():
             self._refused = self.app.view.guard.refusal(self.app.pressed)
             if not self._refused and event.value != self.asked.item.info.target:
                 self._refused = "that is not the name of its target: nothing was done"
@@ -110,6 +94,3 @@ class NameScreen(ModalScreen["outcomes.AskName | None"], inherit_bindings=False)
                 self.dismiss(self.asked)
                 return
         self.draw()
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)

@@ -22,7 +22,7 @@ from tui.feed import words_of
 from tui.guard import HASTY
 from tui.live import Live
 from tui.paper import Parts
-from tui.screens.dialogs import KillScreen
+from tui.screens.killing import KillScreen
 from tui.widgets.bars import Bar
 from tui.widgets.log import LogView
 from tui.words import amount, cell, duration, state_badge
