@@ -160,7 +160,10 @@ class MainScreen(Dealing, inherit_bindings=False):
             notice.draw(((words, "alarm"),), (), "alarm")
             return
         told = self.app.told if now - self.app.told_at < self.app.TOLD_SECONDS else None
-        notice.draw(((f" {told.words}", told.style),) if told else (), right)
+        left: Parts = ((f" {told.words}", told.style),) if told else ()
+        if told and not below and sum(len(words) for words, _ in left + right) > self.size.width:
+            right = ()  # what has just happened matters more than that there is more to read about it
+        notice.draw(left, right)
 
     def armed(self) -> Item | None:
         """The request that awaits a second key."""
