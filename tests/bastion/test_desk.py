@@ -11,33 +11,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bastion.desk import HELD_BYTES, Desk
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
-from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, TtyMode, Vote
+from bastion.model import Choice, Request, RequestKind, State, TtyMode, Vote
+from tests.support.requests import REQUEST
 
 TIMEOUT, TICKET = 60.0, 600.0
 
 
 def make_request(name: str, *, identity: str = "agent-7", command: bytes = b"id", approvals: int = 1) -> Request:
-    return Request(
-        id=name,
-        kind=RequestKind.EXEC,
-        identity=identity,
-        key="SHA256:x",
-        session="s-1",
-        target="web-1",
-        host_keys=("ssh-ed25519 AAAA",),
-        login="deploy",
-        command=command,
-        environment=(),
-        stdin=StdinMode.STREAM,
-        stdin_code=b"",
-        reason="",
-        rollback="",
-        task="",
-        assessment=UNRATED,
-        approvals=approvals,
-        created=0,
-        expires=60_000_000,
-    )
+    return dataclasses.replace(REQUEST, id=name, identity=identity, command=command, approvals=approvals)
 
 
 def make_vote(request: Request, by: str = "ana", choice: Choice = Choice.APPROVE, *, digest: str = "") -> Vote:

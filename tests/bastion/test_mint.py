@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,20 @@ from bastion.gate import dispatch
 from bastion.gate.dispatch import Dispatched
 from bastion.gate.frames import nonce_of
 from bastion.mint import COMMAND_LIMIT, FORCED_LIMIT, FRESH_SECONDS, LINE_LIMIT, Mint, sources
-from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.model import Request, RequestKind
 from bastion.policy.dialects import QUESTION
 from bastion.policy.scripts import question
 from bastion.spent import Spent
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
+from tests.support.requests import REQUEST
 
 PUBLIC = cakeys.public_line(asyncssh.generate_private_key("ssh-ed25519"))
 
 
 def request(command: bytes = b"uptime", **fields: Any) -> Request:
-    values: dict[str, Any] = {
-        "id": "r-00000001", "kind": RequestKind.EXEC, "identity": "agent-7", "key": "SHA256:x", "session": "s-1",
-        "target": "web-1", "host_keys": (), "login": "deploy", "command": command, "environment": (),
-        "stdin": StdinMode.STREAM, "stdin_code": b"", "reason": "", "rollback": "", "task": "", "assessment": UNRATED,
-        "approvals": 1, "created": 1, "expires": 2,
-    }  # fmt: skip
-    return Request(**{**values, **fields})
+    return replace(REQUEST, command=command, **fields)
 
 
 class Place:

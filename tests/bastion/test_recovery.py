@@ -11,41 +11,22 @@ import pytest
 from bastion import audit
 from bastion.audit import Audit, Draft
 from bastion.history import Left, info_of
-from bastion.model import UNRATED, Choice, Request, RequestKind, State, StdinMode, Verdict, Vote
+from bastion.model import Choice, RequestKind, State, Verdict, Vote
 from bastion.policy.judge import Judgement
 from bastion.recovery import take_up
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from recorder.reader import Reader
+from tests.support.requests import REQUEST
 
-REQUEST = Request(
-    id="r-1",
-    kind=RequestKind.EXEC,
-    identity="agent-7",
-    key="SHA256:x",
-    session="s-1",
-    target="web-1",
-    host_keys=("ssh-ed25519 AAAA",),
-    login="deploy",
-    command=b"id",
-    environment=(),
-    stdin=StdinMode.STREAM,
-    stdin_code=b"",
-    reason="",
-    rollback="",
-    task="",
-    assessment=UNRATED,
-    approvals=2,
-    created=0,
-    expires=60_000_000,
-)
+WAITING = replace(REQUEST, id="r-1", approvals=2)
 START = Draft("daemon.started", audit.DAEMON, {})
 OPENED = audit.session_opened("s-1", "agent-7", "SHA256:x", "web-1", "deploy", "127.0.0.1:1")
-PROPOSED = audit.proposed(REQUEST, Judgement(Verdict.HOLD, REQUEST.digest, "default", ""))
+PROPOSED = audit.proposed(WAITING, Judgement(Verdict.HOLD, WAITING.digest, "default", ""))
 
 
 def vote(by: str, choice: Choice = Choice.APPROVE) -> Draft:
-    return audit.voted(REQUEST, Vote("r-1", REQUEST.digest, choice, by, "because", "signature"), b"{}", "")
+    return audit.voted(WAITING, Vote("r-1", WAITING.digest, choice, by, "because", "signature"), b"{}", "")
 
 
 @pytest.fixture
@@ -94,7 +75,7 @@ async def test_what_was_decided_stays_so(ledger: Ledger, tmp_path: Path, votes: 
 
 
 async def test_a_running_command_gets_an_end_that_claims_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    started = replace(audit.started(REQUEST, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
+    started = replace(audit.started(WAITING, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
     written = await recovered(ledger, tmp_path, START, OPENED, PROPOSED, vote("ana"), vote("ben"), started)
     assert written == [("command.finished", "r-1"), ("session.interrupted", "s-1")]
     with Reader.open(tmp_path / "store") as reader:
@@ -116,7 +97,7 @@ async def kept(ledger: Ledger, tmp_path: Path, *drafts: Draft, now: int, ticket:
 
 async def test_held_in_time_goes_back_with_its_votes(ledger: Ledger, tmp_path: Path) -> None:
     (left,) = await kept(ledger, tmp_path, START, OPENED, PROPOSED, vote("ana"), now=59_000_000)
-    assert left.info.to_model() == REQUEST
+    assert left.info.to_model() == WAITING
     assert ([each.by for each in left.votes], left.grounds) == (["ana"], "")
     assert not left.info.attached
 
@@ -124,7 +105,7 @@ async def test_held_in_time_goes_back_with_its_votes(ledger: Ledger, tmp_path: P
 async def test_it_goes_back_at_the_start_after_that_too(ledger: Ledger, tmp_path: Path) -> None:
     (left,) = await kept(ledger, tmp_path, START, OPENED, PROPOSED, now=1)
     (again,) = await kept(ledger, tmp_path, START, audit.restored(left.info), now=2)
-    assert again.info.to_model() == REQUEST
+    assert again.info.to_model() == WAITING
     assert await kept(ledger, tmp_path, START, audit.restored(left.info), now=LATER) == []
 
 
@@ -141,14 +122,14 @@ async def test_an_unused_approval_goes_back_until_its_ticket_is_void(ledger: Led
 
 
 async def test_a_used_approval_does_not(ledger: Ledger, tmp_path: Path) -> None:
-    started = replace(audit.started(REQUEST, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
+    started = replace(audit.started(WAITING, "s-1", ""), cause=audit.CAUSE_PREVIOUS)
     drafts = (START, OPENED, PROPOSED, vote("ana"), vote("ben"), started)
     assert await kept(ledger, tmp_path, *drafts, now=1) == []
 
 
 @pytest.mark.parametrize("kind", [RequestKind.LINE, RequestKind.STDIN, RequestKind.GRANT])
 async def test_what_belongs_to_its_session_does_not(ledger: Ledger, tmp_path: Path, kind: RequestKind) -> None:
-    made = replace(REQUEST, kind=kind)
+    made = replace(WAITING, kind=kind)
     proposed = audit.proposed(made, Judgement(Verdict.HOLD, made.digest, "default", ""))
     assert await kept(ledger, tmp_path, START, OPENED, proposed, now=1) == []
     with Reader.open(tmp_path / "store") as reader:
@@ -159,8 +140,8 @@ async def test_what_belongs_to_its_session_does_not(ledger: Ledger, tmp_path: Pa
     ("kind", "now", "choice", "told"),
     [
         (RequestKind.EXEC, LATER, "expired", ["r-1"]),
-        (RequestKind.EXEC, REQUEST.expires, "expired", ["r-1"]),
-        (RequestKind.EXEC, REQUEST.expires - 1, "", []),
+        (RequestKind.EXEC, WAITING.expires, "expired", ["r-1"]),
+        (RequestKind.EXEC, WAITING.expires - 1, "", []),
         (RequestKind.TRANSFER, LATER, "expired", ["r-1"]),
         (RequestKind.LINE, LATER, "withdrawn", []),
         (RequestKind.LINE, 1, "withdrawn", []),
@@ -170,7 +151,7 @@ async def test_time_that_ended_while_nobody_ran(
     ledger: Ledger, tmp_path: Path, kind: RequestKind, now: int, choice: str, told: list[str]
 ) -> None:
     """Whoever was told that it waits is to be told that it ended; what its session took with it is no such news."""
-    request = replace(REQUEST, kind=kind)
+    request = replace(WAITING, kind=kind)
     proposed = audit.proposed(request, Judgement(Verdict.HOLD, request.digest, "default", ""))
     ledger.append(START, OPENED, proposed).result()
     with Reader.open(tmp_path / "store") as reader:
@@ -180,8 +161,8 @@ async def test_time_that_ended_while_nobody_ran(
 
 
 async def test_who_put_it_aside_did_so_for_good(ledger: Ledger, tmp_path: Path) -> None:
-    info = audit.proposed(REQUEST, Judgement(Verdict.HOLD, REQUEST.digest, "default", ""))
-    shown = info_of(REQUEST, State.HELD, "")
+    info = audit.proposed(WAITING, Judgement(Verdict.HOLD, WAITING.digest, "default", ""))
+    shown = info_of(WAITING, State.HELD, "")
     late = 2**53 - 1
     drafts = [
         audit.snoozed(shown, "ana", late), audit.snoozed(shown, "ben", late), audit.snoozed(shown, "ana", 0),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import statistics
 import time
+from dataclasses import replace
 
 from bastion.directory import Directory
-from bastion.model import IdentityKind, Request, RequestKind, StdinMode, Tier
+from bastion.model import IdentityKind, Request, Tier
 from bastion.policy.judge import judge
 from bastion.policy.language import parse
 from bastion.policy.question import Question
 from bastion.policy.risk import assess
 from bastion.policy.rules import Policy
+from tests.support.requests import REQUEST
 
 GOALS = {"p50": 0.3, "p99": 1.0}
 """Milliseconds."""
@@ -68,28 +70,7 @@ def directory_of(entries: int) -> Directory:
 
 def request(command: bytes, number: int) -> Request:
     """As the gate makes it, before it is judged."""
-    return Request(
-        id=f"r-{number:08x}",
-        kind=RequestKind.EXEC,
-        identity="agent-7",
-        key="SHA256:x",
-        session="s-1",
-        target="web-1",
-        host_keys=("ssh-ed25519 AAAA",),
-        login="deploy",
-        command=command,
-        environment=(),
-        stdin=StdinMode.STREAM,
-        stdin_code=b"",
-        reason="",
-        rollback="",
-        task="",
-        assessment=assess(command),
-        approvals=1,
-        created=0,
-        expires=60_000_000,
-        env="env-3",
-    )
+    return replace(REQUEST, id=f"r-{number:08x}", command=command, assessment=assess(command), env="env-3")
 
 
 def measure(*, rules: int = 500, entries: int = 10_000, runs: int = 4000) -> dict[str, float]:

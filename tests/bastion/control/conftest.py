@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -15,7 +16,8 @@ from bastion.control import wire
 from bastion.control.connection import Caller, Connection
 from bastion.control.server import ControlServer
 from bastion.errors import ConfigError, Conflict
-from bastion.model import Assessment, Request, RequestKind, Role, StdinMode, Tier
+from bastion.model import Assessment, Request, Role, StdinMode, Tier
+from tests.support.requests import REQUEST
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -108,24 +110,17 @@ def session_info(name: str) -> wire.SessionInfo:
 
 
 def request() -> Request:
-    return Request(
-        id="r-00000001",
-        kind=RequestKind.EXEC,
+    return replace(
+        REQUEST,
         identity="agent",
-        key="SHA256:x",
         session="s-0000000000000001",
-        target="web-1",
-        host_keys=("ssh-ed25519 AAAA",),
         login="root",
         command=b"systemctl restart nginx \xff\x00",
         environment=(("LANG", "C"),),
         stdin=StdinMode.BUNDLED,
         stdin_code=b"echo hi\n",
         reason="r",
-        rollback="",
-        task="",
         assessment=Assessment(46, Tier.MEDIUM, ("restarts a service",)),
-        approvals=1,
         created=1,
         expires=1 << 60,
         env="production",

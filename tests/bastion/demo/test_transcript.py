@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,33 +13,14 @@ from bastion.demo import transcript
 from bastion.demo.scenarios import AGENTS, End
 from bastion.demo.transcript import Told, quoted, request_of
 from bastion.gate import notices
-from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.model import StdinMode
+from tests.support.requests import REQUEST
 
 AGENT = AGENTS[1]
 DEPLOY = AGENT.steps[1]
 LOOK = AGENT.steps[0]
 
-REQUEST = Request(
-    id="r-0a404be0",
-    kind=RequestKind.EXEC,
-    identity="deploy-bot",
-    key="SHA256:x",
-    session="s-0000000000000001",
-    target="web-1",
-    host_keys=("ssh-ed25519 AAAA",),
-    login="root",
-    command=b"sh -s",
-    environment=(),
-    stdin=StdinMode.BUNDLED,
-    stdin_code=b"",
-    reason="",
-    rollback="",
-    task="",
-    assessment=UNRATED,
-    approvals=1,
-    created=1,
-    expires=2,
-)
+ASKED = replace(REQUEST, id="r-0a404be0", identity="deploy-bot", command=b"sh -s", stdin=StdinMode.BUNDLED)
 
 
 def said(*each: notices.Notice) -> bytes:
@@ -46,23 +28,23 @@ def said(*each: notices.Notice) -> bytes:
     return b"".join(notices.line(notice, as_json=False) for notice in each)
 
 
-HELD = said(notices.held(REQUEST, 60))
-APPROVED = said(notices.approved(REQUEST, ("ana",), 0))
+HELD = said(notices.held(ASKED, 60))
+APPROVED = said(notices.approved(ASKED, ("ana",), 0))
 
 ENDS = {
     "ran": (0, b"output\n", End.RAN),
     "held, approved, ran": (0, HELD + APPROVED + b"x\n", End.RAN),
     "its own status": (3, b"web: not running\n", End.RAN),
-    "denied": (notices.EXIT_DENIED, HELD + said(notices.denied(REQUEST, "ana", "no")), End.DENIED),
+    "denied": (notices.EXIT_DENIED, HELD + said(notices.denied(ASKED, "ana", "no")), End.DENIED),
     "refused": (notices.EXIT_DENIED, said(notices.refused("the command is empty")), End.DENIED),
     "a 126 of its own": (126, b"sh: 1: ./x: Permission denied\n", End.RAN),
-    "expired": (notices.EXIT_EXPIRED, HELD + said(notices.expired(REQUEST, 60)), End.EXPIRED),
+    "expired": (notices.EXIT_EXPIRED, HELD + said(notices.expired(ASKED, 60)), End.EXPIRED),
     "timeout(1)": (124, b"", End.RAN),
     "bastion failed": (notices.EXIT_BASTION, said(notices.failed("the ledger cannot be written")), End.FAILED),
     "failed after approval": (notices.EXIT_BASTION, HELD + APPROVED + said(notices.failed("no target")), End.FAILED),
     "cut while held": (notices.EXIT_BASTION, HELD + said(notices.cut("ended from the console")), End.DENIED),
     "cut while it ran": (notices.EXIT_BASTION, HELD + APPROVED + said(notices.cut("from the console")), End.RAN),
-    "withdrawn": (notices.EXIT_BASTION, HELD + said(notices.withdrawn(REQUEST, "target removed")), End.DENIED),
+    "withdrawn": (notices.EXIT_BASTION, HELD + said(notices.withdrawn(ASKED, "target removed")), End.DENIED),
     "a 125 of its own": (125, HELD + APPROVED, End.RAN),
     "ssh failed": (255, b"ssh: connect to host 127.0.0.1 port 1: Connection refused\n", End.FAILED),
     "ssh killed": (-9, b"", End.FAILED),
@@ -84,7 +66,7 @@ def test_any_output_has_an_end(status: int, output: bytes) -> None:
 
 def test_the_request_that_is_held() -> None:
     assert request_of(HELD.strip()) == "r-0a404be0"
-    assert request_of(said(notices.still_held(REQUEST, 15, 60)).strip()) == ""
+    assert request_of(said(notices.still_held(ASKED, 15, 60)).strip()) == ""
     assert request_of(b"bastion: held") == ""
     assert request_of(b"the bastion: held r-0a404be0") == ""
 

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.directory import Directory
-from bastion.model import Assessment, IdentityKind, Request, RequestKind, StdinMode, Tier, Verdict
+from bastion.model import Assessment, IdentityKind, Request, Tier, Verdict
 from bastion.policy.judge import Judgement, judge, overruled
 from bastion.policy.language import parse
 from bastion.policy.question import Question
 from bastion.policy.risk import assess
 from bastion.policy.rules import built_in
 from bastion.policy.usage import Usage
+from tests.support.requests import REQUEST
 
 SAMPLE = """
 policy "production" {
@@ -373,10 +374,9 @@ def test_what_nobody_rated_counts_as_high_for_the_terms() -> None:
 
 
 def request_for(command: bytes) -> Request:
-    return Request(
-        id="r-1", kind=RequestKind.EXEC, identity="deployer", key="k", session="s", target="web-1", host_keys=(),
-        login="deploy", command=command, environment=(), stdin=StdinMode.STREAM, stdin_code=b"", reason="", rollback="",
-        task="", assessment=assess(command), approvals=1, created=NOW, expires=NOW + MINUTE, env="production",
+    return dataclasses.replace(
+        REQUEST, identity="deployer", command=command, assessment=assess(command), created=NOW, expires=NOW + MINUTE,
+        env="production",
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bastion.model import UNRATED, IdentityKind, Request, RequestKind, StdinMode, Verdict
+from bastion.model import IdentityKind, Request, RequestKind, StdinMode, Verdict
 from bastion.policy import ansible_modules
 from bastion.policy.ansible import decode
 from bastion.policy.ansible_modules import may_write
@@ -25,6 +25,7 @@ from bastion.policy.plays import Play, PlayError, covers, from_copy, parse
 from bastion.policy.question import Question
 from bastion.policy.rules import built_in
 from tests.support import ansible_codes
+from tests.support.requests import REQUEST
 
 ROOT = "/root/.ansible/tmp"
 TASK = f"{ROOT}/ansible-tmp-1795264660.5790527-29229-63088308765811"
@@ -77,28 +78,8 @@ def payload(bare: bytes) -> bytes:
 
 
 def asked(command: bytes, code: bytes = b"", **fields: Any) -> Request:
-    values: dict[str, Any] = {
-        "id": "r-00000001",
-        "kind": RequestKind.EXEC,
-        "identity": "agent-7",
-        "key": "SHA256:x",
-        "session": "s-1",
-        "target": "web-1",
-        "host_keys": (),
-        "login": "deploy",
-        "command": command,
-        "environment": (),
-        "stdin": StdinMode.BUNDLED if code else StdinMode.STREAM,
-        "stdin_code": code,
-        "reason": "",
-        "rollback": "",
-        "task": "",
-        "assessment": UNRATED,
-        "approvals": 1,
-        "created": 1,
-        "expires": 2,
-    }
-    return Request(**{**values, **fields})
+    stdin = StdinMode.BUNDLED if code else StdinMode.STREAM
+    return replace(REQUEST, command=command, stdin=stdin, stdin_code=code, **fields)
 
 
 def uploaded(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bastion.model import IdentityKind, Request, RequestKind, StdinMode, Verdict
@@ -11,16 +13,15 @@ from bastion.policy.question import Question
 from bastion.sftp.changes import LOOK, NOTHING, Found, Item, Kind, There, describe
 from bastion.sftp.difference import compare
 from bastion.sftp.rating import rate
+from tests.support.requests import REQUEST
 
 FILE = Found(There.FILE, 5, 0o644, (0, 0), 1000, "a" * 64)
 
 
 def request(*items: Item) -> Request:
-    return Request(
-        id="r-00000000", kind=RequestKind.TRANSFER, identity="agent-7", key="SHA256:x", session="s-0", target="web-1",
-        env="staging", host_keys=(), login="root", command=describe(items), environment=(), stdin=StdinMode.BUNDLED,
-        stdin_code=b"", reason="", rollback="", task="", assessment=rate(items), approvals=1,
-        created=0, expires=60_000_000,
+    return replace(
+        REQUEST, kind=RequestKind.TRANSFER, env="staging", login="root", command=describe(items),
+        stdin=StdinMode.BUNDLED, assessment=rate(items),
     )  # fmt: skip
 
 

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from bastion.audit import Audit, Draft, session_opened
-from bastion.model import Request, RequestKind, StdinMode
 from bastion.policy.risk import assess
 from bastion.ssh.records import Records
+from tests.support.requests import REQUEST
 
-REQUEST = Request(
-    id="r-00000001",
-    kind=RequestKind.EXEC,
-    identity="agent-7",
-    key="SHA256:x",
-    session="s-1",
-    target="web-1",
-    host_keys=("ssh-ed25519 AAAA",),
-    login="deploy",
-    command=b"true",
-    environment=(),
-    stdin=StdinMode.STREAM,
-    stdin_code=b"",
-    reason="",
-    rollback="",
-    task="",
-    assessment=assess(b"true"),
-    approvals=1,
-    created=0,
-    expires=60_000_000,
-)
+RUN = replace(REQUEST, command=b"true", assessment=assess(b"true"))
 
 
 class Written:
@@ -51,7 +32,7 @@ def records() -> tuple[Records, Written]:
 
 async def test_the_end_of_a_session_that_went_with_its_command_is_not_written_again() -> None:
     mine, written = records()
-    ending = mine.ending(REQUEST, 0, "", "", closing="exit 0")
+    ending = mine.ending(RUN, 0, "", "", closing="exit 0")
     types = [draft.type for draft in ending.drafts(None)]
     assert types == ["session.opened", "command.finished", "session.closed"]
     assert mine.ended(ending, None) == "exit 0"
@@ -61,7 +42,7 @@ async def test_the_end_of_a_session_that_went_with_its_command_is_not_written_ag
 
 async def test_what_was_refused_after_that_is_written_all_the_same() -> None:
     mine, written = records()
-    mine.ended(mine.ending(REQUEST, 0, "", "", closing="exit 0"), None)
+    mine.ended(mine.ending(RUN, 0, "", "", closing="exit 0"), None)
     mine.refused("x11-req")
     await mine.closed("exit 0")
     assert written.commits == [["channel.refused"]]
@@ -69,6 +50,6 @@ async def test_what_was_refused_after_that_is_written_all_the_same() -> None:
 
 async def test_a_session_that_goes_on_is_closed_by_itself() -> None:
     mine, written = records()
-    await mine.finished(REQUEST, None, 0, "", "")
+    await mine.finished(RUN, None, 0, "", "")
     await mine.closed("exit 0")
     assert written.commits == [["session.opened", "command.finished"], ["session.closed"]]
