@@ -8,10 +8,11 @@ retried: the ledger then refuses everything, the future raises StoreError, and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from bastion import history
@@ -24,7 +25,7 @@ from bastion.policy.secrets import overwrite
 from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import RecorderError
-from recorder.ledger import CAUSE_PREVIOUS, Draft, Ledger
+from recorder.ledger import CAUSE_PREVIOUS, Draft, Job, Ledger
 
 DAEMON = "bastion"
 """Actor of what the daemon does on its own."""
@@ -58,7 +59,16 @@ class Audit:
 
     def queue(self, *drafts: Draft) -> Awaitable[Sequence[Entry]]:
         """As `write`, with the place of the entries fixed before this returns."""
-        return self._durable(self._ledger.append(*drafts))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[tuple[Entry, ...]] = loop.create_future()
+
+        def later(tell: Callable[[Any], None], outcome: object) -> None:
+            """From the ledger's thread, which must not meet a loop that has closed meanwhile."""
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_tell, future, tell, outcome)
+
+        self._ledger.submit(Job(drafts, partial(later, future.set_result), partial(later, future.set_exception)))
+        return _durable(future)
 
     def expect(self, writing: asyncio.Future[Any]) -> None:
         """Something of which an agent hears before it is durable: the end of its command."""
@@ -71,11 +81,17 @@ class Audit:
         if self._expected:
             await asyncio.wait(self._expected, timeout=SETTLED_SECONDS)
 
-    async def _durable(self, future: Future[tuple[Entry, ...]]) -> Sequence[Entry]:
-        try:
-            return await asyncio.wrap_future(future)
-        except RecorderError as error:
-            raise StoreStopped(f"the ledger cannot be written: {error.message}", error.hint) from None
+
+def _tell(future: asyncio.Future[tuple[Entry, ...]], tell: Callable[[Any], None], outcome: object) -> None:
+    if not future.done():  # nobody gave it up
+        tell(outcome)
+
+
+async def _durable(future: asyncio.Future[tuple[Entry, ...]]) -> Sequence[Entry]:
+    try:
+        return await future
+    except RecorderError as error:
+        raise StoreStopped(f"the ledger cannot be written: {error.message}", error.hint) from None
 
 
 def session_opened(session: str, identity: str, key: str, target: str, login: str, client: str) -> Draft:
@@ -284,7 +300,18 @@ def finished(request: Request, session: str, body: Mapping[str, Any], start: str
 
 def _covered(text: str) -> str:
     """Of words that the daemon puts together from what others sent: an entry is for ever, a secret is not for it."""
+    return _covered_word(text) if len(text) <= WORD else _overwritten(text)
+
+
+WORD = 64
+"""Characters of words that say the same again and again, such as `exit 0`: what is covered of them is kept."""
+
+
+def _overwritten(text: str) -> str:
     return _short(overwrite(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace"))
+
+
+_covered_word = lru_cache(maxsize=64)(_overwritten)
 
 
 def _short(text: str) -> str:

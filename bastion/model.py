@@ -10,9 +10,12 @@ Bytes stay bytes: a command is what the client sent, undecoded. Text for people 
 from __future__ import annotations
 
 import hashlib
-import json
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 COMMAND_LIMIT = 131_071
 """Bytes in one command. Linux refuses a single argument of more than 128 KiB (MAX_ARG_STRLEN, 32 pages, with its
@@ -320,8 +323,10 @@ class Request:
             "unsigned": unsigned,
         }
         made = object.__new__(Request)
-        for name in Request.__slots__:
-            object.__setattr__(made, name, terms[name] if name in terms else getattr(self, name))
+        for put, value in zip(_PUT, _GET(self), strict=True):
+            put(made, value)
+        for name, value in terms.items():
+            object.__setattr__(made, name, value)
         object.__setattr__(made, "digest", _digest({**made._what(), **made._which()}))
         return made
 
@@ -375,17 +380,24 @@ class Request:
         }
 
 
+_GET = operator.attrgetter(*Request.__slots__)
+_PUT: tuple[Callable[[Request, object], None], ...] = tuple(
+    getattr(Request, name).__set__ for name in Request.__slots__
+)
+"""For `on_terms`: one call for all fields, and a call for each."""
+
+
 def script_hash(code: bytes) -> str:
     """SHA-256 (hex) of a script's content, as sha256sum(1) prints it."""
     return hashlib.sha256(code).hexdigest()
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def _digest(value: dict[str, object]) -> str:
     """SHA-256 over canonical JSON (RFC 8785 profile: ASCII keys, no floats, 64-bit numbers as strings)."""
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+    return hashlib.sha256(_canonical(value)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

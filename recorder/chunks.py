@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import zstandard
@@ -57,7 +57,7 @@ class Facts:
 
     def body(self) -> dict[str, Any]:
         """As it stands in the entry."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in Facts.__slots__}
 
 
 def facts_of(body: Mapping[str, Any]) -> Facts:

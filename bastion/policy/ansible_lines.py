@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bastion.policy.remembered import remembered
+
 PYTHON = r"(?:/\.?[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 """An interpreter's path."""
 ACCOUNT = r"[a-z_][a-z0-9_-]{0,31}"
@@ -86,6 +88,7 @@ class Frame:
     """With RUN: the account by sudo, with Ansible's own options; empty: the login."""
 
 
+@remembered
 def of_command(command: bytes) -> Frame | None:
     """What a command line is to a task; None for anything else."""
     return next((_frame(step, match) for step, match in _matches(command)), None)

@@ -26,8 +26,8 @@ of them names. Of several timeouts the shortest counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bastion.directory import Directory
@@ -86,9 +86,15 @@ class Judgement:
     policy: str = ""
     """SHA-256 of the policy; empty without a policy file."""
 
+    judged: tuple[Request, Mapping[str, Any], Request] | None = field(default=None, compare=False, repr=False)
+    """What `judge` was asked of, on which terms, and what it is on them, so that `settle` need not make it again."""
+
     def settle(self, request: Request) -> Request:
         """The request on these terms. Raises ValueError for another request than the one that was judged."""
-        settled = _settled(request, self)
+        settled = None
+        if self.judged is not None and self.judged[0] is request and _terms_of(self, request) == self.judged[1]:
+            settled = self.judged[2]
+        settled = settled or _settled(request, self)
         if settled.digest != self.digest:
             raise ValueError("the judgement is of another request")
         return settled
@@ -100,7 +106,9 @@ def judge(question: Question, policy: Policy, directory: Directory | None, now: 
     said = _verdict(question, policy, directory, now)
     if question.request is None:
         return said
-    return replace(said, digest=_settled(question.request, said).digest)
+    terms = _terms_of(said, question.request)
+    settled = question.request.on_terms(**terms)
+    return replace(said, digest=settled.digest, judged=(question.request, terms, settled))
 
 
 def restate(said: Judgement, request: Request, **terms: Any) -> Judgement:
@@ -127,15 +135,18 @@ def overruled(question: Question, policy: Policy, directory: Directory, now: int
 
 
 def _settled(request: Request, said: Judgement) -> Request:
-    expires = request.created + said.timeout * 1_000_000
-    return request.on_terms(
-        approvals=said.approvals,
-        expires=expires,
-        rule=said.rule,
-        approvers=said.approvers,
-        escalation=tuple((each.seconds, each.group) for each in said.escalation),
-        unsigned=said.unsigned,
-    )
+    return request.on_terms(**_terms_of(said, request))
+
+
+def _terms_of(said: Judgement, request: Request) -> dict[str, Any]:
+    return {
+        "approvals": said.approvals,
+        "expires": request.created + said.timeout * 1_000_000,
+        "rule": said.rule,
+        "approvers": said.approvers,
+        "escalation": tuple((each.seconds, each.group) for each in said.escalation),
+        "unsigned": said.unsigned,
+    }
 
 
 def _verdict(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 from bastion.policy.ansible_lines import of_command
 from bastion.policy.plays import from_copy
+from bastion.policy.remembered import remembered
 from bastion.policy.scripts import READ_FIRST, SHELLS, SYSTEM, guarded, runs_script, script_file
 from bastion.policy.shell import Block, BlockKind, Command, Parsed, parse
 from bastion.policy.words import Word
@@ -49,6 +50,7 @@ BEFORE_MAKEFILE = ("GNUmakefile", "makefile")
 """make(1): names that it looks for before Makefile."""
 
 
+@remembered
 def shown_file(command: bytes) -> str:
     """The one file that the line runs, as seen from where it starts; empty where that is not certain. Never raises."""
     frame = of_command(command)

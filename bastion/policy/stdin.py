@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bastion.policy.remembered import remembered
 from bastion.policy.shell import Command, Parsed, parse
 from bastion.policy.transfers import recognise
 from bastion.policy.visible import visible_line
@@ -63,6 +64,7 @@ DEPTH = 4
 """Nested `bash -c` that is followed; more is read first."""
 
 
+@remembered
 def reads_code(command: bytes) -> str | None:
     """The sentence why `command` may read code from stdin, or None. Never raises."""
     return None if recognise(command) is not None else _line(command, DEPTH)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bastion.policy.remembered import remembered
 from bastion.policy.shell import Command, Parsed, parse
 
 SYSTEM = frozenset(["", "/bin", "/usr/bin", "/usr/local/bin"])
@@ -98,6 +99,7 @@ def unseen(command: bytes) -> bool:
     return found is not None and found.unseen
 
 
+@remembered
 def recognise(command: bytes) -> Transfer | None:
     """The transfer that this command is, every word of it; None for anything else. Never raises."""
     parsed = parse(command)

@@ -19,10 +19,11 @@ import time
 from typing import Any
 
 import asyncssh
-from asyncssh.constants import DISC_KEY_EXCHANGE_FAILED, MSG_IGNORE, MSG_KEXINIT
+from asyncssh.constants import DISC_KEY_EXCHANGE_FAILED, MSG_KEXINIT
 from asyncssh.packet import SSHPacket
 
 from bastion.ssh.floods import KeyExchanges
+from bastion.ssh.packets import Packets, Quiet
 
 PIECE, PIECE_LEAST = 64 << 10, 2 << 10
 """Bytes that asyncssh is given at once, at most: two packets of the usual size. Less gave no more, for bulk; of the
@@ -37,7 +38,7 @@ def unlogged(*_: Any) -> None:
     """In place of a line of log for each packet, which is made to be thrown away: the daemon shows warnings only."""
 
 
-class _Lean:
+class _Lean(Packets):
     """Comes before asyncssh's class."""
 
     _left: memoryview | None = None
@@ -67,11 +68,6 @@ class _Lean:
             self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)  # type: ignore[attr-defined]
         else:
             super()._keepalive_timer_callback()  # type: ignore[misc]
-
-    def send_packet(self, pkttype: int, *args: bytes, **more: Any) -> None:
-        """Send it, unless it says nothing."""
-        if pkttype != MSG_IGNORE:
-            super().send_packet(pkttype, *args, **more)  # type: ignore[misc]
 
     def data_received(self, data: bytes, datatype: Any = None) -> None:
         """From the network."""
@@ -141,6 +137,7 @@ def lean(connection: asyncssh.SSHServerConnection | asyncssh.SSHClientConnection
     for plain, ours in ((asyncssh.SSHServerConnection, _Server), (asyncssh.SSHClientConnection, _Client)):
         if type(connection) is plain:
             connection.__class__ = ours
+    connection._logger = Quiet(connection._logger._logger, context=connection._logger._context)
     transport: Any = connection._transport
     if hasattr(transport, "set_protocol"):  # one inside another connection has none; loops remember the method
         transport.set_protocol(connection)

@@ -59,6 +59,11 @@ def test_canonical_is_rfc8785(body: dict[str, Any]) -> None:
     assert entry.canonical(body) == rfc8785.dumps(body)
 
 
+def test_every_character_is_written_as_json_writes_it() -> None:
+    text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    assert entry.canonical(text) == json.dumps(text, ensure_ascii=False).encode()
+
+
 @given(BODIES)
 def test_what_is_written_is_read_back_by_both_readers(body: dict[str, Any]) -> None:
     made = make(body=body)

@@ -1,0 +1,166 @@
+"""Binary packets of a connection that is up, with AES-GCM (RFC 4253 section 6, RFC 5647). The hot path.
+
+Theory of operation. asyncssh takes a packet apart in some forty calls and five copies: header, rest, tag, a new cipher
+for each, a new nonce, a line of log that nobody wants. Here it is one look at its length, one decryption in place, and
+the call of whoever handles it; and the other way round. Both are for a connection at rest only: keys exchanged, logged
+in, no key exchange under way, AES-GCM, no compression. Everything else is left to asyncssh, packet by packet: who
+handles a packet, what is an error, and when keys are exchanged anew stand in its code, and are the same here.
+
+What the two share is asyncssh's: the nonce in its cipher, the sequence numbers, what was received and not read yet. So
+either may take the next packet, and a key exchange, which asyncssh does, finds all as if it had done the rest.
+
+These override internal methods of asyncssh: its version is capped, and the tests drive both against real peers.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from asyncssh.constants import (
+    MSG_CHANNEL_FIRST,
+    MSG_CHANNEL_LAST,
+    MSG_IGNORE,
+    MSG_KEX_FIRST,
+    MSG_KEX_LAST,
+    MSG_UNIMPLEMENTED,
+    MSG_USERAUTH_FIRST,
+    MSG_USERAUTH_LAST,
+)
+from asyncssh.encryption import GCMEncryption
+from asyncssh.logging import SSHLogger
+from asyncssh.misc import MACError, ProtocolError
+from asyncssh.packet import PacketDecodeError, SSHPacket, UInt32
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+TAG = 16
+"""Bytes of authentication behind a packet (RFC 5647 section 6.3)."""
+PADDING = 512
+"""Random bytes that are fetched at once: a packet's padding takes 4 to 19 of them, and a system call each."""
+
+
+class Quiet(SSHLogger):
+    """asyncssh's logger, which puts each line's words together before it asks whether anybody wants the line."""
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log it, if lines of that level are shown."""
+        if self._logger.isEnabledFor(level):
+            super().log(level, msg, *args, **kwargs)
+
+    info = functools.partialmethod(log, logging.INFO)
+
+
+Crypt = Callable[[bytes, bytes | memoryview, bytes], bytes]
+"""(nonce, data, what is authenticated beside it) -> data, of AES-GCM under one key."""
+
+
+class Packets:
+    """Comes before asyncssh's class of a connection."""
+
+    _opened_by: Any = None
+    _sealed_by: Any = None
+    """The ciphers of asyncssh that the next two stand for."""
+    _opens: Crypt
+    _seals: Crypt
+    _padding = b""
+    """Random, and not used yet."""
+
+    def _recv_pkthdr(self: Any) -> bool:
+        """One packet, if it is there. Raises what asyncssh raises; its caller ends the connection with it."""
+        encryption = self._recv_encryption
+        if encryption is not self._opened_by:
+            if type(encryption) is not GCMEncryption:
+                return bool(super()._recv_pkthdr())  # type: ignore[misc]
+            self._opened_by, self._opens = encryption, AESGCM(encryption._cipher._key).decrypt
+        if self._decompressor or self._kex or self._auth or not self._auth_complete:
+            return bool(super()._recv_pkthdr())  # type: ignore[misc]
+        data = self._inpbuf
+        if len(data) < 4:
+            return False
+        header = data[:4]
+        size = int.from_bytes(header, "big")
+        if size > self._max_recv_pktlen:
+            raise ProtocolError("Max packet size exceeded")
+        end = 4 + size + TAG
+        if len(data) < end:
+            return False
+        cipher = encryption._cipher
+        try:
+            plain = self._opens(cipher._iv, memoryview(data)[4:end], header)
+        except InvalidTag:
+            plain = b""
+        cipher._iv = following(cipher._iv)
+        if not plain:
+            raise MACError("MAC verification failed")
+        self._inpbuf = data[end:]
+        return self._received_packet(SSHPacket(plain[1 : -plain[0]]))  # type: ignore[no-any-return]
+
+    def _received_packet(self: Any, packet: SSHPacket) -> bool:
+        """Hand it to whoever handles it; as the end of asyncssh's `_recv_packet`. False: read no more for now."""
+        kind, number, handler = packet.get_byte(), self._recv_seq, self
+        try:
+            if MSG_CHANNEL_FIRST <= kind <= MSG_CHANNEL_LAST:
+                channel = packet.get_uint32()
+                handler = self._channels.get(channel)
+                if handler is None:
+                    raise ProtocolError(f"Invalid channel number {channel} received")
+            elif MSG_KEX_FIRST <= kind <= MSG_KEX_LAST:
+                raise ProtocolError("Key exchange not in progress")
+            elif MSG_USERAUTH_FIRST <= kind <= MSG_USERAUTH_LAST:
+                raise ProtocolError("Authentication not in progress")
+            result = handler.process_packet(kind, number, packet)
+        except PacketDecodeError as error:
+            raise ProtocolError(str(error)) from None
+        if result is not True:
+            if inspect.isawaitable(result):  # what comes meanwhile waits
+                self._recv_handler = lambda: False
+                task = self.create_task(result)
+                task.add_done_callback(functools.partial(self._finish_recv_packet, kind, number, is_async=True))
+                return False
+            if not result:
+                self.send_packet(MSG_UNIMPLEMENTED, UInt32(number))
+        self._finish_recv_packet(kind, number)
+        return True
+
+    def send_packet(self: Any, pkttype: int, *args: bytes, **more: Any) -> None:
+        """Send it, unless it says nothing."""
+        encryption = self._send_encryption
+        if encryption is not self._sealed_by and type(encryption) is GCMEncryption:
+            self._sealed_by, self._seals = encryption, AESGCM(encryption._cipher._key).encrypt
+        if (
+            pkttype <= MSG_KEX_LAST
+            or encryption is not self._sealed_by
+            or self._compressor
+            or not (self._kex_complete and self._auth_complete)
+            or self._rekey_bytes_sent >= self._rekey_bytes
+            or (self._rekey_seconds and time.monotonic() >= self._rekey_time)
+        ):
+            if pkttype != MSG_IGNORE:
+                super().send_packet(pkttype, *args, **more)  # type: ignore[misc]
+            return
+        body = b"".join(args)
+        block = self._send_blocksize
+        padding = -(self._send_enchdrlen + 1 + len(body)) % block
+        if padding < 4:
+            padding += block
+        if len(self._padding) < padding:
+            self._padding = os.urandom(PADDING)
+        fill, self._padding = self._padding[:padding], self._padding[padding:]
+        size = 2 + len(body) + padding
+        header, cipher = size.to_bytes(4, "big"), encryption._cipher
+        sealed = self._seals(cipher._iv, b"".join((bytes((padding, pkttype)), body, fill)), header)
+        cipher._iv = following(cipher._iv)
+        self._send(header + sealed)
+        self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
+        self._rekey_bytes_sent += size
+
+
+def following(nonce: bytes) -> bytes:
+    """The nonce of the next packet (RFC 5647 section 7.1): four fixed bytes, eight that count."""
+    return nonce[:4] + ((int.from_bytes(nonce[4:], "big") + 1) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")

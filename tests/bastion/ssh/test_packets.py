@@ -1,0 +1,233 @@
+"""Packets that the bastion takes apart itself: as asyncssh does, whoever takes the next one; and broken ones end it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncssh
+import pytest
+from asyncssh.constants import (
+    MSG_CHANNEL_DATA,
+    MSG_KEX_FIRST,
+    MSG_UNIMPLEMENTED,
+    MSG_USERAUTH_FIRST,
+    MSG_USERAUTH_REQUEST,
+)
+from asyncssh.packet import String, UInt32
+
+from bastion.ssh.lean import lean
+from bastion.ssh.packets import Packets, Quiet, following
+from tests.support.sshd import Sshd
+
+GCM = "aes128-gcm@openssh.com"
+SIZE = 3 << 20
+
+
+class Server(asyncssh.SSHServer):
+    """Lets anybody in; a lean one."""
+
+    def __init__(self, ends: asyncio.Queue[Exception | None]) -> None:
+        self._ends = ends
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        lean(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ends.put_nowait(exc)
+
+    def begin_auth(self, username: str) -> bool:
+        return False
+
+
+async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    while data := await process.stdin.read(1 << 16):
+        process.stdout.write(data)
+    process.exit(0)
+
+
+@asynccontextmanager
+async def pair(*, both: bool = False, **options: Any) -> AsyncIterator[tuple[Any, asyncio.Queue[Exception | None]]]:
+    """A client, and how the lean server's connection ends."""
+    ends: asyncio.Queue[Exception | None] = asyncio.Queue()
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=lambda: Server(ends),
+        server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+        process_factory=echo,
+        encoding=None,
+        encryption_algs=[GCM],
+        **options,
+    )
+    client = await asyncssh.connect(
+        "127.0.0.1", server.get_port(), known_hosts=None, config=None, client_keys=None, **options
+    )
+    if both:
+        lean(client)
+    try:
+        yield client, ends
+    finally:
+        client.abort()
+        server.close()
+
+
+async def returned(client: Any) -> bool:
+    """Whether bytes come back as they were sent."""
+    sent = os.urandom(SIZE)
+    process = await client.create_process(encoding=None)
+
+    async def feed() -> None:
+        for at in range(0, SIZE, 1 << 17):
+            process.stdin.write(sent[at : at + (1 << 17)])
+            await process.stdin.drain()
+        process.stdin.write_eof()
+
+    feeding = asyncio.create_task(feed())
+    back = await process.stdout.read(-1)
+    await feeding
+    return hashlib.sha256(back).digest() == hashlib.sha256(sent).digest()
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one end", "both ends"])
+async def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(both: bool) -> None:
+    """Then asyncssh takes over, and gives back: under new keys, and its sequence numbers."""
+    exchanged = 0
+    plain = asyncssh.SSHServerConnection._send_kexinit
+
+    def counting(self: Any) -> None:
+        nonlocal exchanged
+        exchanged += 1
+        plain(self)
+
+    asyncssh.SSHServerConnection._send_kexinit = counting  # type: ignore[method-assign]
+    try:
+        async with asyncio.timeout(60), pair(both=both, rekey_bytes=1 << 20) as (client, _):
+            assert await returned(client)
+    finally:
+        asyncssh.SSHServerConnection._send_kexinit = plain  # type: ignore[method-assign]
+    assert exchanged >= 3
+
+
+@pytest.mark.e2e
+async def test_openssh_exchanges_keys_anew(tmp_path: Any) -> None:
+    sshd = Sshd(tmp_path, extra="RekeyLimit 1M\n")
+    sshd.start()
+    try:
+        async with asyncssh.connect(
+            "127.0.0.1",
+            sshd.port,
+            client_keys=[str(sshd.credential)],
+            known_hosts=None,
+            config=None,
+            agent_path=None,
+            encryption_algs=[GCM],
+        ) as made:
+            lean(made)
+            sent = os.urandom(SIZE)
+            done = await made.run("cat", input=sent, encoding=None, check=True)
+            assert done.stdout == sent
+    finally:
+        sshd.stop()
+
+
+async def ended(ends: asyncio.Queue[Exception | None]) -> Exception | None:
+    """How the server's connection ended."""
+    async with asyncio.timeout(20):
+        return await ends.get()
+
+
+async def test_a_changed_bit_ends_the_connection() -> None:
+    async with pair() as (client, ends):
+        process = await client.create_process(encoding=None)
+        plain = client._send
+        client._send = lambda data: plain(data[:-1] + bytes([data[-1] ^ 1]))
+        process.stdin.write(b"x")
+        assert isinstance(await ended(ends), asyncssh.MACError)
+
+
+async def test_a_length_that_is_too_large_ends_the_connection() -> None:
+    async with pair() as (client, ends):
+        await client.create_process(encoding=None)
+        client._send(b"\x7f\xff\xff\xff" + bytes(64))
+        assert isinstance(await ended(ends), asyncssh.ProtocolError)
+
+
+async def test_a_packet_of_nothing_ends_the_connection() -> None:
+    async with pair() as (client, ends):
+        await client.create_process(encoding=None)
+        header = bytes(4)
+        client._send(b"".join(client._send_encryption.encrypt_packet(0, header, b"")))
+        assert isinstance(await ended(ends), asyncssh.MACError)
+
+
+OUT_OF_TURN: dict[str, Callable[[Any], None]] = {
+    "no such channel": lambda client: client.send_packet(MSG_CHANNEL_DATA, UInt32(77), String(b"x")),
+    "half a channel": lambda client: client.send_packet(MSG_CHANNEL_DATA, b"\0\0"),
+    "key exchange": lambda client: client.send_packet(MSG_KEX_FIRST, String(b"x")),
+    "login": lambda client: client.send_packet(MSG_USERAUTH_FIRST, String(b"x")),
+}
+
+
+@pytest.mark.parametrize("what", OUT_OF_TURN)
+async def test_a_packet_out_of_turn_ends_the_connection(what: str) -> None:
+    async with pair() as (client, ends):
+        await client.create_process(encoding=None)
+        OUT_OF_TURN[what](client)
+        assert isinstance(await ended(ends), asyncssh.ProtocolError)
+
+
+async def test_who_is_logged_in_and_asks_again_is_not_heard() -> None:
+    """RFC 4252 section 5.1."""
+    async with asyncio.timeout(20), pair() as (client, _):
+        client.send_packet(MSG_USERAUTH_REQUEST, String(b"x"), String(b"ssh-connection"), String(b"none"))
+        assert await returned(client)
+
+
+async def test_a_packet_of_an_unknown_kind_is_said_to_be_one() -> None:
+    """RFC 4253 section 11.4."""
+    async with asyncio.timeout(20), pair() as (client, _):
+        told = asyncio.Event()
+        client._packet_handlers = {**client._packet_handlers, MSG_UNIMPLEMENTED: lambda *_: told.set() or True}
+        client.send_packet(199, b"x")
+        await told.wait()
+        assert await returned(client)
+
+
+async def test_what_is_at_rest_is_taken_here() -> None:
+    """Otherwise none of the above says anything."""
+    taken = 0
+    plain = Packets._received_packet
+
+    def counting(self: Any, packet: Any) -> bool:
+        nonlocal taken
+        taken += 1
+        return plain(self, packet)
+
+    Packets._received_packet = counting  # type: ignore[method-assign]
+    try:
+        async with pair() as (client, _):
+            assert await returned(client)
+    finally:
+        Packets._received_packet = plain  # type: ignore[method-assign]
+    assert taken > SIZE // (32 << 10)
+
+
+def test_the_nonce_counts() -> None:
+    """RFC 5647 section 7.1: the last eight bytes, around their end."""
+    assert following(b"abcd" + bytes(8)) == b"abcd" + bytes(7) + b"\1"
+    assert following(b"abcd" + b"\xff" * 8) == b"abcd" + bytes(8)
+
+
+def test_lines_of_log_that_are_wanted_are_made(caplog: pytest.LogCaptureFixture) -> None:
+    quiet = Quiet(logging.getLogger("asyncssh.test"), context="conn=1")
+    caplog.set_level(logging.WARNING)
+    quiet.info("not %s", b"this")
+    quiet.debug1("nor %s", b"this")
+    quiet.get_child(context="chan=2").warning("but %s", b"this")
+    assert [record.getMessage() for record in caplog.records] == ["[conn=1, chan=2] but this"]

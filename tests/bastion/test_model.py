@@ -1,0 +1,64 @@
+"""What a decision binds, as bytes that another implementation must get."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, replace
+
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastion.model import UNRATED, Request, RequestKind, StdinMode
+
+REQUEST = Request(
+    id="r-12345678",
+    kind=RequestKind.EXEC,
+    identity="agent-7",
+    key="SHA256:x",
+    session="s-1",
+    target="web-1",
+    host_keys=("ssh-ed25519 AAAA",),
+    login="deploy",
+    command=b"uptime",
+    environment=(),
+    stdin=StdinMode.STREAM,
+    stdin_code=b"",
+    reason="",
+    rollback="",
+    task="",
+    assessment=UNRATED,
+    approvals=1,
+    created=0,
+    expires=60_000_000,
+)
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+
+
+@given(TEXT, TEXT, st.binary(max_size=40), st.lists(st.tuples(TEXT, TEXT), max_size=3))
+def test_the_digest_is_over_the_canonical_form(
+    reason: str, cwd: str, command: bytes, environment: list[tuple[str, str]]
+) -> None:
+    """RFC 8785, by a library that is not ours."""
+    request = replace(REQUEST, reason=reason, cwd=cwd, command=command, environment=tuple(sorted(environment)))
+    what = request._what()
+    assert request.likeness == hashlib.sha256(rfc8785.dumps(what)).hexdigest()  # type: ignore[arg-type]
+    assert request.digest == hashlib.sha256(rfc8785.dumps({**what, **request._which()})).hexdigest()  # type: ignore[dict-item]
+
+
+def test_other_terms_change_them_and_nothing_else() -> None:
+    request = REQUEST
+    terms = {
+        "approvals": 3,
+        "expires": 77,
+        "rule": "a rule",
+        "approvers": ("dba",),
+        "escalation": ((5, "oncall"),),
+        "unsigned": ("slack",),
+    }
+    made = request.on_terms(**terms)  # type: ignore[arg-type]
+    assert made == replace(request, **terms)  # type: ignore[arg-type]
+    assert {each.name for each in fields(Request) if getattr(made, each.name) != getattr(request, each.name)} == {
+        *terms,
+        "digest",
+    }
