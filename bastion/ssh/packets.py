@@ -53,7 +53,10 @@ class Quiet(SSHLogger):
         if self._logger.isEnabledFor(level):
             super().log(level, msg, *args, **kwargs)
 
-    info = functools.partialmethod(log, logging.INFO)
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """As `log`, without two calls in between: asyncssh has some ten such lines for each channel."""
+        if self._logger.isEnabledFor(logging.INFO):
+            super().info(msg, *args, **kwargs)
 
 
 Crypt = Callable[[bytes, bytes | memoryview, bytes], bytes]
