@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.directory import Directory
-from bastion.model import Assessment, IdentityKind, Request, Tier, Verdict
+from bastion.model import Assessment, IdentityKind, Request, RequestKind, Tier, Verdict
 from bastion.policy.judge import Judgement, judge, overruled
 from bastion.policy.language import parse
 from bastion.policy.question import Question
