@@ -17,6 +17,7 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from bastion.sftp.staging import remove
 from tests.support.house import House, Outcome
+from tests.support.meddling import a_link, a_linked_directory, another_content, something_new
 from tests.support.ports import until, wait_until
 from tests.support.sftp import READS_FLOW, far
 from tests.support.sshd import Sshd, descendants
@@ -198,27 +199,7 @@ async def test_what_is_there_already_is_not_asked_about(house: House, ana: Clien
     assert done.status == 0, done.stderr
 
 
-def another_content(there: Path) -> None:
-    (there / "file").write_text("changed\n")
-
-
-def a_link(there: Path) -> None:
-    (there / "elsewhere").write_text("as it was\n")
-    (there / "file").unlink()
-    (there / "file").symlink_to("elsewhere")
-
-
-def a_linked_directory(there: Path) -> None:
-    shutil.copytree(there, there.with_name("moved"))
-    shutil.rmtree(there)
-    there.symlink_to("moved")
-
-
-def something_new_in_what_goes(there: Path) -> None:
-    (there / "old" / "new").write_text("nobody saw this\n")
-
-
-@pytest.mark.parametrize("change", [another_content, a_link, a_linked_directory, something_new_in_what_goes])
+@pytest.mark.parametrize("change", [another_content, a_link, a_linked_directory, something_new])
 async def test_changed_while_a_person_looks(
     house: House, ana: Client, there: Path, tree: Path, change: Callable[[Path], None]
 ) -> None:
@@ -229,7 +210,7 @@ async def test_changed_while_a_person_looks(
     await ana.vote(held, Choice.APPROVE, "fine")
     done = await house.finish(process)
     assert (done.status, "changes were made" in done.stderr) == (125, True), done.stderr
-    if change is something_new_in_what_goes:  # all that was shown is done, and nothing else
+    if change is something_new:  # all that was shown is done, and nothing else
         assert (there / "old" / "new").read_text() == "nobody saw this\n"
     else:
         assert "0 of " in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
+from tests.support.meddling import a_link, a_linked_directory, another_content
 from tests.support.sftp import READS_FLOW, far, scp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("nothing_is_left")]
@@ -122,22 +122,6 @@ async def test_where_policy_forbids_the_path(house: House, ana: Client, tree: Pa
     done = await house.finish(await scp(house, "-O", far(tree / "forbidden" / "x"), there / "got"))
     assert (done.status, "policy denies it" in done.stderr) == (1, True), done.stderr
     assert not (there / "got").exists()
-
-
-def another_content(there: Path) -> None:
-    (there / "file").write_text("changed\n")
-
-
-def a_link(there: Path) -> None:
-    (there / "elsewhere").write_text("as it was\n")
-    (there / "file").unlink()
-    (there / "file").symlink_to("elsewhere")
-
-
-def a_linked_directory(there: Path) -> None:
-    shutil.copytree(there, there.with_name("moved"))
-    shutil.rmtree(there)
-    there.symlink_to("moved")
 
 
 @pytest.mark.parametrize("change", [another_content, a_link, a_linked_directory])

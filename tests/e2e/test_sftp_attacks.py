@@ -17,6 +17,17 @@ from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House
+from tests.support.meddling import (
+    a_directory,
+    a_fifo,
+    a_link,
+    a_linked_directory,
+    another_content,
+    another_directory,
+    another_mode,
+    gone,
+    same_size,
+)
 from tests.support.sftp import READS_FLOW, far, scp
 from tests.support.sshd import descendants
 
@@ -45,51 +56,6 @@ async def client(house: House) -> AsyncIterator[asyncssh.SFTPClient]:
 
 
 # --- while a person looks --------------------------------------------------------------------------------------------
-
-
-def another_content(there: Path) -> None:
-    (there / "file").write_text("changed\n")
-
-
-def same_size(there: Path) -> None:
-    status = (there / "file").stat()
-    (there / "file").write_text("as it is!\n")
-    os.utime(there / "file", ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def another_mode(there: Path) -> None:
-    (there / "file").chmod(0o4755)
-
-
-def gone(there: Path) -> None:
-    (there / "file").unlink()
-
-
-def a_link(there: Path) -> None:
-    (there / "elsewhere").write_text("as it was\n")
-    (there / "file").unlink()
-    (there / "file").symlink_to("elsewhere")
-
-
-def a_directory(there: Path) -> None:
-    (there / "file").unlink()
-    (there / "file").mkdir()
-
-
-def a_fifo(there: Path) -> None:
-    (there / "file").unlink()
-    os.mkfifo(there / "file")
-
-
-def another_directory(there: Path) -> None:
-    there.rename(there.with_name("moved"))
-    there.mkdir()
-    (there / "file").write_text("as it is\n")
-
-
-def a_linked_directory(there: Path) -> None:
-    there.rename(there.with_name("moved"))
-    there.symlink_to("moved")
 
 
 @pytest.mark.parametrize(
