@@ -39,6 +39,8 @@ class Taken:
 
     rows: list[strict.Row] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
+    text: bytes = b""
+    """All entries of the page, with a line feed behind each."""
     odd: dict[int, str] = field(default_factory=dict)
     """Entries with something wrong beside them, that can be read on from."""
     broken: str = ""
@@ -109,14 +111,15 @@ class Forming:
         """Check these entries, which follow those that were taken."""
         sha256 = hashlib.sha256
         leaves = [sha256(b"\x00" + data).digest() for data in page.entries]
-        taken = self._whole(page, leaves) or self._each(page, leaves)
+        text = b"\n".join((*page.entries, b""))
+        taken = self._whole(page, leaves, text) or self._each(page, leaves, text)
         self._keep(page.entries[: len(taken.leaves)], taken.leaves)
         return taken
 
-    def _whole(self, page: Page, leaves: list[bytes]) -> Taken | None:
+    def _whole(self, page: Page, leaves: list[bytes], text: bytes) -> Taken | None:
         """All at once, where all is well: column by column, since Python's cost is that of its steps."""
         entries, first = page.entries, self.size
-        rows = strict.forms(entries, b"\n".join((*entries, b"")))
+        rows = strict.forms(entries, text)
         if not rows:
             return None
         end = first + len(rows)
@@ -140,7 +143,7 @@ class Forming:
         if not good:
             return None
         self.size, self._prev = end, hexes[-1]
-        return Taken(rows, leaves)
+        return Taken(rows, leaves, text)
 
     def _origins(self, count: int) -> list[str]:
         """Of the next entries: entry 0 has the host's name alone."""
@@ -149,9 +152,9 @@ class Forming:
             origins[0] = self._origin.partition("/")[0]
         return origins
 
-    def _each(self, page: Page, leaves: list[bytes]) -> Taken:
+    def _each(self, page: Page, leaves: list[bytes], text: bytes) -> Taken:
         """One by one, up to the first that is broken."""
-        taken = Taken()
+        taken = Taken(text=text)
         form, prev, seq, origin = strict.form, self._prev, self.size, self._origin
         columns = page.columns
         if seq == 0 and page.entries:

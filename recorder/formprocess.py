@@ -2,10 +2,10 @@
 
 Theory of operation. While the other process (recorder.formworker) starts, which takes as long as 10,000 entries, the
 verifier goes on by itself. When it is ready, it is told how far that has come, reads the same store or bundle for
-itself from there on, and runs `recorder.form` over it. For every page it writes the leaf hashes; then what it knows of
-the whole. This side reads the bytes of that page, hashes them, and takes them for checked only if the leaves are the
-same ones: so both looked at the same bytes, and this side need not trust that nobody wrote in between, nor parse what
-was not found to be in order.
+itself from there on, and runs `recorder.form` over it. For every page it writes the leaf hashes, and the very bytes
+that it hashed and found to be in order, which are parsed here again; then what it knows of the whole. Nothing is read
+from the file by both, so nobody can write in between. That process is this program, on this side of its pipe nobody
+else writes, and the leaves give the root that was signed or do not.
 
 The other process says nothing of what is wrong. Whatever is not as it should be (something is wrong with the ledger,
 the process died, the file changed) is Unclear, and the verifier then does everything itself from the beginning: what
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import select
 import subprocess
@@ -27,16 +26,16 @@ from typing import IO
 
 import msgspec
 
+from recorder import strict
 from recorder.form import Form
 from recorder.formworker import END, READY, Answer, Order
-from recorder.source import Source
 
 WORTH = 20_000
 """Entries from which on it pays: a process takes as long to start as 10,000 entries take to check."""
 PART_LIMIT = 1 << 28
 """Bytes of one part: what is known of a ledger with a million kept heads."""
 PIPE = 1 << 20
-"""Bytes that the other process may be ahead, which is 256 pages; the kernel's limit for who is not root."""
+"""Bytes that the other process may be ahead, about 12 pages; the kernel's limit for who is not root."""
 
 
 class Unclear(Exception):
@@ -89,19 +88,24 @@ class FormProcess:
         self._order = order
         self._send(msgspec.json.encode(order))
 
-    def pages(self, source: Source) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Entries whose form is good, and their leaves, a page at a time. Raises Unclear, also behind the last page
-        where the other side does not say that it was the last; and what `source` raises."""
+    def pages(self) -> Iterator[tuple[list[strict.Row], bytes, bytes]]:
+        """Entries whose form is good, their leaves, 32 bytes each, and their bytes, with a line feed behind each; a
+        page at a time. Raises Unclear, also behind the last page where the other side does not say that it was the
+        last."""
         if self._order is None:
             raise Unclear("nothing was asked")
-        sha256, size, end = hashlib.sha256, self._order.state.size, self._order.end
-        for entries in source.raw_pages(end, size):
-            leaves = [sha256(b"\x00" + data).digest() for data in entries]
-            if not leaves or self._part() != b"".join(leaves):
-                raise Unclear("the processes did not read the same")
-            yield entries, leaves
-            size += len(leaves)
-        if size != end or self._part() != END:
+        size, end = self._order.state.size, self._order.end
+        while (leaves := self._part()) != END:
+            text = self._part()
+            try:
+                rows = strict.read_all(text)
+            except msgspec.MsgspecError as error:
+                raise Unclear(str(error)) from None
+            if len(leaves) != 32 * len(rows) or [row.seq for row in rows] != list(range(size, size + len(rows))):
+                raise Unclear("other entries than are due")
+            yield rows, leaves, text
+            size += len(rows)
+        if size != end:
             raise Unclear("an end before its time")
         try:
             self._answer = msgspec.json.decode(self._part(), type=Answer)

@@ -2,7 +2,8 @@
 few, since what it takes to start is a fifth of its work on 50,000 entries.
 
     in      the path, a line; later an Order, a line of JSON
-    out     READY; for each page 32 bytes a leaf; at the end END, and an Answer. Each part behind its length, 4 bytes
+    out     READY; for each page 32 bytes a leaf, and the entries with a line feed behind each; at the end END, and an
+            Answer. Each part behind its length, 4 bytes
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 def part(out: IO[bytes], data: bytes) -> None:
     """Write one. Raises OSError."""
-    out.write(len(data).to_bytes(4, "big") + data)
-    out.flush()
+    out.write(len(data).to_bytes(4, "big"))
+    out.write(data)
 
 
 def answer(order: Order, source: Source, out: IO[bytes]) -> bool:
@@ -89,10 +90,12 @@ def answer(order: Order, source: Source, out: IO[bytes]) -> bool:
             if taken.broken or taken.odd:
                 return False
             part(out, b"".join(taken.leaves))
+            part(out, taken.text)
     finally:
         form = forming.finish()
     part(out, END)
     part(out, msgspec.json.encode(Answer.of(form)))
+    out.flush()
     return True
 
 
@@ -104,6 +107,7 @@ def main() -> int:
         path = Path(os.fsdecode(sys.stdin.buffer.readline().removesuffix(b"\n")))
         with closing(open_source(path)) as source, source.snapshot():
             part(out, READY)
+            out.flush()
             order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
             return 0 if answer(order, source, out) else 1
     except (msgspec.MsgspecError, RecorderError, OSError):

@@ -136,9 +136,10 @@ def forms(entries: Sequence[bytes], text: bytes) -> list[Row] | None:
     return rows
 
 
-def read_all(entries: Sequence[bytes]) -> list[Row]:
-    """Entries that `form` has accepted before, so that none has a line feed inside, read once more."""
-    return _again(b"\n".join(entries))
+def read_all(text: bytes) -> list[Row]:
+    """Entries with a line feed behind each, that `form` has accepted before, so that none has one inside; once more.
+    Raises msgspec.MsgspecError."""
+    return _again(text)
 
 
 def is_hash(text: object) -> bool:

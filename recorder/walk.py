@@ -111,7 +111,7 @@ class Walk:
         try:
             for page in self._source.pages():
                 taken = forming.take(page)
-                self._page(taken.rows, taken.leaves, page.entries, taken.odd)
+                self._page(taken.rows, b"".join(taken.leaves), taken.text, taken.odd)
                 if taken.broken:
                     raise self._findings.stop(forming.size, taken.broken)
                 if beside is not None and beside.ready():
@@ -124,32 +124,32 @@ class Walk:
         if beside is not None:
             end = self._source.size()
             beside.begin(Order(self.origin, end, sorted(ends), sorted(wanted), forming.state()))
-            for entries, leaves in beside.pages(self._source):
-                self._page(strict.read_all(entries), leaves, entries, {})
+            for rows, leaves, text in beside.pages():
+                self._page(rows, leaves, text, {})
             self.form = self.form.followed_by(beside.form())
             self.sessions.discard("")
 
-    def _page(
-        self, rows: Sequence[strict.Row], leaves: list[bytes], entries: Sequence[bytes], odd: dict[int, str]
-    ) -> None:
-        self.hashes += b"".join(leaves)
+    def _page(self, rows: Sequence[strict.Row], leaves: bytes, text: bytes, odd: dict[int, str]) -> None:
+        """Take these entries, with their leaves and bytes; behind the last of `rows` may be something broken."""
+        self.hashes += leaves
         if self._source.has_payloads:
-            self._near = self._source.payloads(self.size - len(leaves), self.size)
+            self._near = self._source.payloads(self.size - len(rows), self.size)
         self._clocks(rows)
         self.sessions.update({row.session for row in rows})  # the empty one is taken out at the end
-        known, judged, bad, last = self.leaves, self._judged, self._findings.bad, self._last
-        for row, leaf, data in zip(rows, leaves, entries, strict=False):  # behind the last leaf it is broken
+        known, judged, bad, last, hexes = self.leaves, self._judged, self._findings.bad, self._last, leaves.hex()
+        salted = b'"salt":' in text  # a key has one spelling only
+        for at, row in enumerate(rows):
             if odd and row.seq in odd:
                 bad(row.seq, odd[row.seq])
             if row.cause and row.cause != last and bytes.fromhex(row.cause) not in known:
                 bad(row.seq, "its cause is no earlier entry")
-            opened = NOTHING if b'"salt":' not in data else self._payloads(row)  # a key has one spelling only
+            opened = self._payloads(row) if salted else NOTHING
             if row.type == "recording.chunk":
                 self._chunk(row)
                 last = ""
                 continue
-            known.add(leaf)
-            last = leaf.hex()
+            known.add(leaves[32 * at : 32 * at + 32])
+            last = hexes[64 * at : 64 * at + 64]
             judge = judged.get(row.type)
             if judge is not None:
                 try:
@@ -205,8 +205,10 @@ class Walk:
         if row.seq + 1 not in self._ends:
             raise RotationError("a change of keys that does not end its segment")
 
-    def _payloads(self, row: strict.Row) -> dict[str, bytes | None]:
+    def _payloads(self, row: strict.Row) -> Mapping[str, bytes | None]:
         """What its body commits to, opened."""
+        if dict not in map(type, row.body.values()):
+            return NOTHING
         return {
             name: self._payload(row.seq, name, value)
             for name, value in row.body.items()

@@ -57,7 +57,7 @@ def at_once(*entries: bytes) -> list[strict.Row] | None:
 def agree(*entries: bytes) -> None:
     rows = at_once(*entries)
     if rows is not None:
-        assert [*strict.read_all(entries)] == [singly(data) for data in entries]
+        assert strict.read_all(b"\n".join((*entries, b""))) == [singly(data) for data in entries]
         assert list(map(fields_of, rows)) == [fields_of(strict.form(data)) for data in entries]
 
 
