@@ -1,4 +1,4 @@
-"""Why the system said no, in the words of strerror(3): `connection refused`.
+"""Why the other end is not to be had, in few words; of the system, in those of strerror(3): `connection refused`.
 
 asyncio writes the call and the address into the message of an OSError, which who reads it knows already, and makes one
 error without a number of several addresses that failed.
@@ -10,8 +10,10 @@ import os
 import re
 
 
-def in_words(error: OSError) -> str:
-    """In small letters, without numbers and addresses."""
+def in_words(error: Exception) -> str:
+    """On one line; of an OSError in small letters, without numbers and addresses."""
+    if not isinstance(error, OSError):
+        return str(error) or type(error).__name__
     if (error.errno or 0) < 0:  # getaddrinfo(3) numbers its own below zero
         return (error.strerror or str(error)).lower()
     if isinstance(error, TimeoutError) and error.errno is None:

@@ -42,12 +42,12 @@ NOUNS = {
     "retention": "Recordings whose time is over.",
     "stats": "How deciding goes: review times, habits, what asks most.",
     "notify": "Channels that tell people: how they stand, a test.",
-    "session": "What agents did: list, watch, replay, end.",
+    "session": "What agents did: list, watch, search, replay, end.",
     "ledger": "The signed record: list, export, verify.",
     "witness": "Another box that remembers ledgers' heads.",
     "risk": "What a command would do, and how risky that is.",
-    "policy": "Rules: lint, check, explain, test.",
-    "whitelist": "Exact commands that run without asking again.",
+    "policy": "Rules: show, lint, check, explain, test, replay.",
+    "whitelist": "Commands that run without asking again, exact or by pattern.",
     "tui": "The approver's console.",
     "preferences": "Your keys and theme for the console over ssh.",
 }
@@ -65,9 +65,11 @@ class _Nouns(click.Group):
             return None
         from importlib import import_module
 
+        from bastion.cli.examples import completed
+
         command = import_module(f"bastion.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101
-        return command
+        return completed(cmd_name, command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Nouns"):

@@ -45,7 +45,7 @@ def command(
     scopes = [("target", target or ""), ("env", env or ""), ("all", "")]
     chosen = [each for each, given in zip(scopes, (target, env, everything), strict=True) if given]
     if len(chosen) != 1:
-        raise UsageError("one of --target NAME, --env NAME, --all")
+        raise UsageError("say where: --target NAME, --env NAME or --all")
     if not reason:
         raise UsageError("--reason says why")
     scope, name = chosen[0]

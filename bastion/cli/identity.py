@@ -33,7 +33,10 @@ def command() -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="What sort of thing connects.")
 @click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, help="For humans; may be repeated.")
-@click.option("--key", "key_file", metavar="FILE.pub", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--key", "key_file", metavar="FILE.pub", type=click.Path(path_type=Path), required=True,
+    help="The public half of the key that it connects with; the private one stays where it is.",
+)  # fmt: skip
 @local_verb
 def add(settings: Settings, name: str, kind: str, roles: tuple[str, ...], key_file: Path) -> None:
     """Add an identity with one public key."""

@@ -8,6 +8,7 @@ import click
 
 from bastion.cli import output, reach
 from bastion.cli.options import Settings, remote_verb
+from bastion.errors import NotFound
 
 if TYPE_CHECKING:
     from bastion.control.wire import ChannelInfo
@@ -44,6 +45,8 @@ def test(settings: Settings, channels: tuple[str, ...]) -> int:
 
     rows = reach.run(work())
     show(settings, rows)
+    if not rows:
+        raise NotFound("there is no channel, so nobody was told", "[[notify]] in bastion.toml makes one")
     return int(any(row.state != "ok" for row in rows))
 
 

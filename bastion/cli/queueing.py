@@ -164,8 +164,8 @@ def background(settings: Settings, request: str) -> None:
         said["terminal"] = [output.structure(each) for each in info.terminal]
         output.as_json(said)
         return
-    output.fact("looked at", f"{info.looked_at} earlier requests")
-    output.fact("the same", f"approved {info.same_approved} times, denied {info.same_denied} times")
+    output.fact("earlier requests looked at", str(info.looked_at))
+    output.fact("exactly this", f"approved {_times(info.same_approved)}, denied {_times(info.same_denied)}")
     for each in info.past:
         by = f" by {', '.join(each.by)}" if each.by else ""
         why = f": {each.reason}" if each.reason else ""
@@ -176,5 +176,10 @@ def background(settings: Settings, request: str) -> None:
         until = f" until {output.when(info.access.until)}" if info.access.until else ""
         output.fact("access", f"{info.access.identity} on {info.access.target}: {info.access.access}{until}")
     for damage in info.damage:
-        needed = f", {damage.approvals} approvals" if damage.verdict == "hold" else ""
+        number = f"{damage.approvals} approval{'' if damage.approvals == 1 else 's'}"
+        needed = f", {number}" if damage.verdict == "hold" else ""
         output.fact(damage.name, f"{damage.verdict}{needed}")
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once"}.get(number, f"{number} times")

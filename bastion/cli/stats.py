@@ -129,7 +129,7 @@ def _print(info: StatsInfo) -> None:
     for asked in info.commands:
         output.say()
         place = f"{asked.identity} on {asked.login}@{asked.target}"
-        output.say(f"{asked.held} times  {asked.tier}  {output.shown(place)}")
+        output.say(f"{asked.held} time{'' if asked.held == 1 else 's'}  {asked.tier}  {output.shown(place)}")
         output.block(asked.command)
         more = f" ({asked.settles} of those counted)" if asked.settles > asked.held else ""
         output.say(f"  {output.shown(asked.line)}{more}" if asked.line else f"  no entry: {output.shown(asked.why)}")

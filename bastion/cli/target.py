@@ -29,7 +29,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--address", metavar="HOST:PORT", required=True)
+@click.option("--address", metavar="HOST:PORT", required=True, help="Of its sshd, as the bastion reaches it.")
 @click.option(
     "--login", "logins", metavar="USER[,USER]", required=True, help="Remote accounts; the first is the default."
 )
@@ -213,10 +213,7 @@ async def _fetch(address: str, accept: str | None) -> str:
         async with asyncio.timeout(FETCH_SECONDS):
             key = await asyncssh.get_server_host_key(host, port, config=None)
     except (OSError, asyncssh.Error) as error:
-        if isinstance(error, TimeoutError):
-            why = f"no answer within {FETCH_SECONDS:.0f} s"
-        else:
-            why = in_words(error) if isinstance(error, OSError) else str(error)
+        why = f"no answer within {FETCH_SECONDS:.0f} s" if isinstance(error, TimeoutError) else in_words(error)
         hint = "is it the address of its SSH server, and does a firewall let the bastion through?"
         raise Unreachable(f"{address} does not show its host key: {why}", hint) from None
     if key is None:

@@ -72,7 +72,7 @@ def add(
 
     With --ansible: modules of ansible-core, with any arguments that run nothing, for a time; docs/whitelist.md."""
     if bool(target) == bool(env):
-        raise UsageError("one of --target NAME, --env NAME")
+        raise UsageError("say where: --target NAME or --env NAME")
     if bool(text) == bool(ansible) or (ansible and pattern):
         raise UsageError("one of COMMAND, --ansible TASKS")
     expires = expiry(lasting)

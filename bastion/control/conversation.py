@@ -20,6 +20,7 @@ from bastion.control import wire
 from bastion.control.endpoints import Link
 from bastion.control.lines import LineReader, abort
 from bastion.errors import BastionError, Unreachable, UsageError
+from bastion.oserrors import in_words
 
 CALL_SECONDS = 60.0
 """For one answer. The slowest call, check-target, may take several times the 10 s of its connection."""
@@ -123,7 +124,7 @@ class Conversation:
                 self._link.writer.write(data)
                 await self._link.writer.drain()
             except (OSError, asyncssh.Error) as error:
-                self._lose(str(error) or type(error).__name__)
+                self._lose(in_words(error))
                 raise self._unreachable() from None
 
     async def _read(self) -> None:
@@ -153,7 +154,7 @@ class Conversation:
         except wire.WireError as error:
             self._lose(f"it sent no message of this protocol: {error}")
         except (OSError, EOFError, asyncssh.Error) as error:
-            self._lose(str(error) or type(error).__name__)
+            self._lose(in_words(error))
         finally:
             self._lose("the reader ended")
             abort(self._link.writer)
@@ -191,7 +192,7 @@ async def greet(link: Link, lines: LineReader, name: str) -> wire.Welcome:
     except wire.WireError as error:
         raise Unreachable(f"{name} does not speak the control protocol: {error}") from None
     except (OSError, EOFError, asyncssh.Error) as error:
-        raise Unreachable(f"{name} did not greet: {str(error) or type(error).__name__}") from None
+        raise Unreachable(f"{name} did not greet: {in_words(error)}") from None
     match answer:
         case wire.Welcome(version=wire.VERSION):
             return answer

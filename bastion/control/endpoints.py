@@ -133,7 +133,7 @@ class Remote:
                 "have the bastion's administrator add one: bastion identity add NAME --kind human --role approver",
             ) from None
         except (OSError, asyncssh.Error) as error:
-            why = in_words(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+            why = in_words(error)
             hint = "does it run, and is the address right?" if isinstance(error, OSError) else ""
             raise Unreachable(f"cannot reach the bastion at {self}: {why}", hint) from None
         session = _Session()

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import h11
 
+from bastion.oserrors import in_words
+
 SECONDS = 10.0
 """For all of it: looking the name up, connecting, sending, the answer. Standard Webhooks lets a receiver take 15 to 30;
 a person who waits for a notification does not."""
@@ -90,7 +92,7 @@ async def post(where: Address, body: bytes, headers: dict[str, str], *, seconds:
     except ssl.SSLError as error:
         raise PostError(f"TLS: {error.reason or error}") from None
     except (OSError, h11.ProtocolError, ValueError) as error:
-        raise PostError(str(error) or type(error).__name__) from None
+        raise PostError(in_words(error)) from None
     finally:
         if writer is not None:
             writer.transport.abort()

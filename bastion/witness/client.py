@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from bastion.errors import Unreachable, UsageError
+from bastion.oserrors import in_words
 from bastion.witness.request import PATH, encode
 from recorder import cosignature
 from recorder.checkpoint import Checkpoint
@@ -81,6 +82,6 @@ class WitnessClient:
             answer = connection.getresponse()
             return answer.status, answer.read(ANSWER_LIMIT).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unreachable(f"the witness at {self.url} does not answer: {error}") from None
+            raise Unreachable(f"the witness at {self.url} does not answer: {in_words(error)}") from None
         finally:
             connection.close()

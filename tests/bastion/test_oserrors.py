@@ -46,8 +46,10 @@ async def test_a_port_that_is_taken() -> None:
         (TimeoutError(errno.ETIMEDOUT, "x"), "connection timed out"),
         (FileNotFoundError(errno.ENOENT, "x", "/f"), "no such file or directory"),
         (OSError("odd"), "odd"),
+        (EOFError(), "EOFError"),
+        (ValueError("no number"), "no number"),
         (ConnectionResetError(), "ConnectionResetError"),
     ],
 )
-def test_others(error: OSError, words: str) -> None:
+def test_others(error: Exception, words: str) -> None:
     assert in_words(error) == words
