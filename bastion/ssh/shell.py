@@ -39,7 +39,7 @@ from bastion.gate.gate import Circumstances
 from bastion.gate.shell import Shell
 from bastion.gate.shell_states import State
 from bastion.ids import request_id
-from bastion.model import Assessment, Request
+from bastion.model import Assessment, Request, StdinMode
 from bastion.policy.judge import Judgement
 from bastion.ssh import nesting
 from bastion.ssh.dealings import Dealings
@@ -159,6 +159,8 @@ class ShellSession(Lines):
     async def _receive(self, event: ShellEvent) -> None:
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
+        elif isinstance(event, ev.Decided):
+            await self._look_again()
         elif isinstance(event, sv.DriverReady):
             depth = self._gate.depth + (self._gate.state is not State.OPENING)
             await self._ask(asking.set_up(event.kind), depth)
@@ -193,6 +195,14 @@ class ShellSession(Lines):
             tty = await self._driver.observe()
             if tty is not None:
                 await self._execute(self._gate.receive(tty))
+
+    async def _look_again(self) -> None:
+        """Whether a password that was held is still asked for: what nobody saw must not go to who reads lines now. A
+        terminal that cannot be looked at any more asks for none."""
+        held = self._gate.held
+        if held is not None and held.stdin is StdinMode.SECRET and self._driver is not None:
+            tty = await self._driver.observe()
+            await self._execute(self._gate.receive(tty or sv.TtyChanged(echo=True, canonical=True, owner="")))
 
     async def _fail(self, reason: str) -> None:
         """The bastion cannot do its part: end what runs, take back what is held, say so."""

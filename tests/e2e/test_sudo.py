@@ -153,6 +153,23 @@ async def test_a_password_for_a_command_with_a_terminal(ours: Ours, tmp_path: Pa
     assert not any(PASSWORD.encode() in base64.b64decode(json.loads(line)["data"]) for line in lines)
 
 
+async def test_a_password_that_nobody_asks_for_any_more_goes_to_nobody_else(ours: Ours, account: str) -> None:
+    """sudo gives up while the password is held: what reads then is a shell, and what nobody saw would be its command."""
+    canary = Path(f"/tmp/{account}-unseen")
+    typed = f"touch {canary}"
+    async with shell(ours) as sh:
+        await sh.line("timeout --foreground 2 sudo -k true; echo o''ver; sh", "assword[^\r\n]*: ")
+        sh.type(typed + "\r")
+        info = await ours.house.held(ours.ana, f"password of {len(typed)} characters for sudo".encode())
+        await sh.sees(r"over\r\n")
+        await ours.ana.vote(info, Choice.APPROVE, "")
+        await sh.sees("does not ask for a password any more")
+        sh.type("echo e''nd\r")
+        await ours.ana.vote(await ours.house.held(ours.ana, b"echo e''nd\n"), Choice.APPROVE, "")
+        await sh.sees(r"end\r\n")
+        assert not canary.exists()
+
+
 async def test_a_shell_behind_sudo_is_governed(ours: Ours, account: str) -> None:
     """With sudo's use_pty it has a terminal of its own."""
     async with shell(ours) as sh:
