@@ -21,7 +21,9 @@ MEDIUM, HIGH = 25, 60
 WHAT_WIDTH = 80
 """Characters of what a sentence names; the whole command stands beside it."""
 GAP = "<?>"
-"""In sentences, for what only run time knows. In effects it is `…`, which no path of a policy can mean."""
+"""In sentences, for what only run time knows."""
+OPEN = "…"
+"""The same in effects: no path of a policy can mean it."""
 PATH_LIMIT = 4_096
 """Characters of one of them: PATH_MAX of Linux; what is longer is no path that could be opened."""
 NOWHERE = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/1", "/dev/fd/2", "/dev/full"))
@@ -51,7 +53,7 @@ class Finding:
     @property
     def effects(self) -> tuple[Effect, ...]:
         """What it does to what it touches."""
-        things = [thing[:PATH_LIMIT].replace(UNKNOWN, "…") for thing in self.things or (self.what,)]
+        things = [thing[:PATH_LIMIT].replace(UNKNOWN, OPEN) for thing in self.things or (self.what,)]
         return tuple(Effect(kind, thing) for kind in self.action.effects for thing in things)
 
     @property

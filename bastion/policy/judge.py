@@ -276,8 +276,6 @@ def _misread(question: Question) -> Said | None:
 
 def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
     """A rule that forbids something which this could turn out to be."""
-    if question.certain and not question.walked:
-        return None
     for rule in rules:
         if rule.action in (Action.DENY, Action.NEVER) and any(may_select(each, question) for each in rule.selectors):
             return rule.where.name, _doubt(question)
@@ -285,8 +283,9 @@ def _doubtful(question: Question, rules: list[Rule]) -> Said | None:
 
 
 def _doubt(question: Question) -> str:
-    if question.certain:
-        return "it goes down into directories, and could meet what this forbids"
+    if question.certain and not question.gaps("path"):
+        walks = "it goes down into directories, and could meet what this forbids"
+        return walks if question.walked else "it names what this forbids, and what it does with that is not known"
     return "part of it is known only when it runs, and could be what this forbids"
 
 

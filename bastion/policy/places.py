@@ -116,14 +116,22 @@ def spellings(path: str, directories: tuple[str, ...]) -> Iterator[str]:
     """The paths that this one may be, normal."""
     clean = normal(path)
     yield clean
-    if clean.startswith("/proc/") and (short := _ELSEWHERE.sub("", clean)) != clean:
-        yield normal(short or "/")
+    if short := unrooted(clean):
+        yield short
     if clean.startswith(("/", "~")):
         return
     if clean.startswith("../"):
         yield "/" + clean.replace("../", "")
     for directory in directories:
         yield normal(f"{directory}/{path}")
+
+
+def unrooted(path: str) -> str:
+    """The path behind another name of the root directory (`/proc/self/root/etc`); empty for every other one."""
+    clean = normal(path)
+    if not clean.startswith("/proc/") or (short := _ELSEWHERE.sub("", clean)) == clean:
+        return ""
+    return normal(short or "/")
 
 
 def normal(path: str) -> str:

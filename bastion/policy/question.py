@@ -28,12 +28,14 @@ from bastion.model import (
 )
 from bastion.policy import moving, walking
 from bastion.policy.argv import read
+from bastion.policy.findings import OPEN
+from bastion.policy.places import unrooted
 from bastion.policy.programs import load
 from bastion.policy.rules import Subject
 from bastion.policy.shell import Block, BlockKind, Command, Node, Parsed, Pipeline, parse
 from bastion.policy.transfers import unseen
 from bastion.policy.usage import Usage
-from bastion.policy.words import Word
+from bastion.policy.words import UNKNOWN, Word
 
 _WRAPPERS = (
     "sudo doas su runuser pkexec env nice ionice chrt taskset timeout nohup setsid stdbuf time xargs parallel watch "
@@ -44,6 +46,11 @@ WRAPPERS = frozenset(_WRAPPERS.split())
 """Programs that run what stands behind them. More do; the classifier knows them, and what it says counts as well."""
 
 _TRANSFERRED = re.compile(rb"sftp: (?:read )?([0-9]{1,6}) (?:file|change)s?[:\n]")
+
+_WHEREVER = re.compile(r"/proc/[^/]+/(?:task/[^/]+/)?(?:cwd|fd|map_files)/(?![012]$)")
+"""Names of files that lie anywhere (proc(5))."""
+_REPLACES = ("-I", "-i", "-J", "--r")
+"""Options of xargs by which its input stands anywhere in a word."""
 
 WRAPPED_LIMIT = 24
 """Words behind a wrapper at which its command may begin; one with more cannot be compared with certainty."""
@@ -208,7 +215,24 @@ class Question:
                     found.update(_paths_in(word.text))
         found.update(self._redirected(constant=True))
         found.update(moving.located(tuple(found), self.directories))
+        found.update(filter(None, map(unrooted, tuple(found))))
         return tuple(found)
+
+    def gaps(self, kind: str) -> bool:
+        """Whether it does this to files that no word of the line names, such as what xargs reads (`path`: does anything).
+        What `find … -print0 | xargs -0` hands on lies below where find begins."""
+        found = {effect.what for each in self.effects if kind in ("path", each) for effect in self.effects[each]}
+        placed = any(
+            words[0].text.endswith("xargs") and any(word.text.startswith(_REPLACES) for word in words[1:])
+            for words in self.readings
+        )
+        return any(OPEN in what and (what != f"./{OPEN}" or placed or not self.walked) for what in found)
+
+    @cached_property
+    def mentioned(self) -> tuple[str, ...]:
+        """What may be read although no fact says so: every path in it that is not known to be changed."""
+        changed = {effect.what for effect in self.assessment.effects if effect.kind is not EffectKind.READS}
+        return tuple(path for path in self.touched if path not in changed)
 
     @cached_property
     def vague(self) -> tuple[str, ...]:
@@ -220,6 +244,7 @@ class Question:
                     found.update(_paths_in(word.text))
         found.update(self._redirected(constant=False))
         found.update(moving.located(tuple(found), self.directories))
+        found.update(f"{UNKNOWN}{path}" for path in self.touched if _WHEREVER.match(path))
         unclear = tuple(each for each in self.directories if moving.unclear(each))
         found.update(moving.located(self.touched, unclear) if unclear else ())
         return tuple(found)
@@ -342,6 +367,8 @@ def _plain(node: Node, found: list[tuple[str, ...]]) -> bool:
 def _paths_in(text: str) -> Iterator[str]:
     """The text, and what stands behind `=` or `:` in it (`--file=X`, `host:X`)."""
     yield text
+    if text.startswith("-") and "/" in text:
+        yield text[text.index("/") :]
     for mark in ("=", ":", "@"):
         if mark in text:
             yield text.split(mark, 1)[1]

@@ -164,7 +164,12 @@ class Runner:
         if one.option.value != "=" and value is not None and value.text == "false":
             return []  # `--dry-run=false`; but `-f false` is a file of that name
         if not action or action == "read":
-            return [] if value is None else self.finder.reading(value, where.directories)
+            if value is None:
+                return []
+            reads = action == "read" or value.text.startswith(("~/", "./", "../")) or re.match("/.", value.text)
+            return (self.finder.path("read", value, where.directories) if reads else []) or self.finder.reading(
+                value, where.directories
+            )
         if value is not None:
             return self._operand(given, action, value, where)
         if action.startswith("code:"):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from bastion.model import Effect, EffectKind, Reversible, Tier
 from bastion.policy import globs, moving
+from bastion.policy.places import unrooted
 from bastion.policy.question import Question, program
 from bastion.policy.rules import Rule, Selector
 from bastion.policy.vocabulary import Category, vocabulary
@@ -60,6 +61,8 @@ def may_select(selector: Selector, question: Question) -> bool:
             question.uncertain
             or any("\0" in path or globs.may_reach(text, path) for path in question.vague)
             or any(globs.may_lie_below(text, path) for path in question.walked)
+            or question.gaps(word)
+            or (word == "reads" and any(globs.path_reaches(text, path) for path in question.mentioned))
         )
     return question.uncertain
 
@@ -140,7 +143,7 @@ def _within(effect: Effect, selector: Selector) -> bool:
 
 
 def _is(effect: Effect, text: str, question: Question) -> bool:
-    spelled = (effect.what, *moving.located((effect.what,), question.directories))
+    spelled = (effect.what, unrooted(effect.what), *moving.located((effect.what,), question.directories))
     if effect.kind in _PATHS and any(globs.path_reaches(text, path) for path in spelled):
         return True
     return globs.text(text, effect.what)

@@ -132,6 +132,11 @@ def _pack(runner: Runner, given: Invocation, _word: Word, where: Where) -> list[
     return [found for file in files for found in runner.finder.path("create", file, where.directories)]
 
 
+def _names(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
+    """A file that names the files that are read."""
+    return runner.finder.path("read", word, where.directories) + runner.finder.path("read", Word(UNKNOWN, word.raw))
+
+
 def _url(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
     """A service of the target itself is asked, and answers: `curl localhost/health`."""
     elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
@@ -230,6 +235,7 @@ SPECIAL: Mapping[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]
     "remote-read": _remote_read,
     "assignment": _declared,
     "url": _url,
+    "names": _names,
     "pack": _pack,
     "service": _service,
     "tree": _tree,

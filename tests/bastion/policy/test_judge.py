@@ -567,3 +567,48 @@ def test_so_is_a_line_beside_a_shell_but_not_what_runs_in_it() -> None:
     assert verdict("allow low", "ls", **asked) is Verdict.ALLOW
     assert verdict("allow low", "ls", **unknown) is Verdict.HOLD
     assert verdict("allow low", "cd /srv", **unknown) is Verdict.ALLOW
+
+
+NEVER_READ = 'allow low\nnever reads "/srv/secret/**"\ndeny path "/opt/hidden"'
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        # names that no word of the line tells
+        ("xargs cat < list", Verdict.HOLD),
+        ("echo /srv/secret/a | xargs cat", Verdict.HOLD),
+        ("printf '/srv/%s/a' secret | xargs cat", Verdict.HOLD),
+        ("echo ../secret/a | xargs -I% cat ./%", Verdict.HOLD),
+        ("find . -print0 >/dev/null; echo ../secret/a | xargs -I% cat ./%", Verdict.HOLD),
+        ("sudo xargs -a list cat", Verdict.HOLD),
+        ("sort --files0-from=list", Verdict.HOLD),
+        ("wc --files0=list", Verdict.HOLD),
+        ("find -files0-from list", Verdict.HOLD),
+        ("file -bf list", Verdict.HOLD),
+        ("echo a b | xargs echo", Verdict.ALLOW),
+        # values of options
+        ("date -f /srv/secret/a", Verdict.DENY),
+        ("file -f /srv/secret/a", Verdict.DENY),
+        ("dmesg -F/srv/secret/a", Verdict.DENY),
+        ("journalctl --file=/srv/secret/a", Verdict.DENY),
+        ("git -C /srv/secret log", Verdict.DENY),
+        ("cd /srv; journalctl --file=secret/a", Verdict.HOLD),
+        ("openssl x509 -in /srv/secret/a", Verdict.HOLD),
+        ("journalctl --file=/var/log/x", Verdict.ALLOW),
+        ("ss -F/opt/hidden", Verdict.DENY),
+        # other names of the root directory, and of whatever a process has open
+        ("cat /proc/self/root/srv/secret/a", Verdict.DENY),
+        ("cat /proc/1/task/1/root/opt/hidden", Verdict.DENY),
+        ("cat /proc/self/cwd/a", Verdict.HOLD),
+        ("ls /proc/1/fd/", Verdict.HOLD),
+        ("ls /proc/1/status", Verdict.ALLOW),
+    ],
+)
+def test_what_is_never_read_is_not_read_under_other_names(command: str, expected: Verdict) -> None:
+    assert verdict(NEVER_READ, command) is expected
+
+
+@pytest.mark.parametrize("command", ["cat /proc/123/fd/4", "cat /proc/1/task/1/environ", "cat /proc/1/map_files/x"])
+def test_what_other_processes_hold_is_not_low(command: str) -> None:
+    assert assess(command.encode()).tier is not Tier.LOW
