@@ -219,7 +219,7 @@ class Question:
         return tuple(found)
 
     def gaps(self, kind: str) -> bool:
-        """Whether it does this to files that no word of the line names, such as what xargs reads (`path`: does anything).
+        """Whether it does this to files that no word of the line names, such as what xargs reads; `path`: anything.
         What `find … -print0 | xargs -0` hands on lies below where find begins."""
         found = {effect.what for each in self.effects if kind in ("path", each) for effect in self.effects[each]}
         placed = any(

@@ -137,6 +137,12 @@ def _names(runner: Runner, _given: Invocation, word: Word, where: Where) -> list
     return runner.finder.path("read", word, where.directories) + runner.finder.path("read", Word(UNKNOWN, word.raw))
 
 
+def _template_file(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
+    """`kubectl get -o go-template-file=PATH` prints what is in the file."""
+    kind, _, path = word.text.partition("=")
+    return runner.finder.path("read", Word(path, word.raw, word.glob), where.directories) if kind.endswith("-file") else []
+
+
 def _url(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
     """A service of the target itself is asked, and answers: `curl localhost/health`."""
     elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
@@ -236,6 +242,7 @@ SPECIAL: Mapping[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]
     "assignment": _declared,
     "url": _url,
     "names": _names,
+    "template-file": _template_file,
     "pack": _pack,
     "service": _service,
     "tree": _tree,

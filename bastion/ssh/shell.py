@@ -160,7 +160,7 @@ class ShellSession(Lines):
         if isinstance(event, sv.BytesTyped):
             await self._look_first()
         elif isinstance(event, ev.Decided):
-            await self._look_again()
+            await self._still_asked()
         elif isinstance(event, sv.DriverReady):
             depth = self._gate.depth + (self._gate.state is not State.OPENING)
             await self._ask(asking.set_up(event.kind), depth)
@@ -196,7 +196,7 @@ class ShellSession(Lines):
             if tty is not None:
                 await self._execute(self._gate.receive(tty))
 
-    async def _look_again(self) -> None:
+    async def _still_asked(self) -> None:
         """Whether a password that was held is still asked for: what nobody saw must not go to who reads lines now. A
         terminal that cannot be looked at any more asks for none."""
         held = self._gate.held

@@ -154,7 +154,7 @@ async def test_a_password_for_a_command_with_a_terminal(ours: Ours, tmp_path: Pa
 
 
 async def test_a_password_that_nobody_asks_for_any_more_goes_to_nobody_else(ours: Ours, account: str) -> None:
-    """sudo gives up while the password is held: what reads then is a shell, and what nobody saw would be its command."""
+    """sudo gives up while the password is held: then a shell reads, and would run what nobody saw."""
     canary = Path(f"/tmp/{account}-unseen")
     typed = f"touch {canary}"
     async with shell(ours) as sh:
