@@ -20,8 +20,9 @@ from recorder.formworker import Order
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
+from recorder.proposals import Judge, OpenPayload, RowLike
 from recorder.report import PROBLEM_LIMIT, Problem
-from recorder.rules import Judge, OpenPayload, RowLike, Rules
+from recorder.rules import Rules
 from recorder.schema import PayloadRow
 from recorder.source import Source
 from recorder.tombstones import RULED, Tombstones, chunk_facts, rest_of

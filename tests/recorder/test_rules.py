@@ -16,9 +16,9 @@ from bastion.model import UNRATED, Request, RequestKind, StdinMode
 from recorder import request as requests
 from recorder.entry import Entry
 from recorder.ledger import Draft
-from recorder.rules import DAY_US, SLACK_US
 from recorder.verify import Verdict, verify
 from recorder.votes import Violation
+from recorder.whitelist import DAY_US, SLACK_US
 from tests.recorder.stories import Person, Story
 
 Tell = Callable[[Callable[[Story], object]], Path]

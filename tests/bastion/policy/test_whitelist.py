@@ -12,8 +12,8 @@ from bastion.model import UNRATED, Assessment, Request, StdinMode, Tier
 from bastion.policy import whitelist
 from bastion.policy.pattern import PatternError
 from bastion.policy.whitelist import LONGEST, RANK, checked, find, propose, too_long
-from recorder.rules import LONGEST_US
-from recorder.rules import RANK as VERIFIER_RANK
+from recorder.whitelist import LONGEST_US
+from recorder.whitelist import RANK as VERIFIER_RANK
 from tests.bastion.control.conftest import request
 
 LOW, MEDIUM, HIGH = (Assessment(score, tier, ()) for score, tier in ((5, Tier.LOW), (40, Tier.MEDIUM), (80, Tier.HIGH)))
