@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -340,11 +341,11 @@ class Request:
         """It has a mode: an item of a shell, or a command with a terminal."""
         return self.sequence > 0 or self.terminal != ""
 
-    def _what(self) -> dict[str, object]:
-        """What would run: equal for a repeated, identical request of the same identity."""
+    def _what(self: Any) -> dict[str, object]:
+        """What would run: equal for a repeated, identical request of the same identity. `self`: see `digest_of`."""
         return {
             "v": 1,
-            "kind": self.kind.value,
+            "kind": str(self.kind),
             "identity": self.identity,
             "key": self.key,
             "target": self.target,
@@ -353,16 +354,16 @@ class Request:
             "command": hashlib.sha256(self.command).hexdigest(),
             "command_bytes": len(self.command),
             "environment": [list(pair) for pair in self.environment],
-            "stdin": self.stdin.value,
+            "stdin": str(self.stdin),
             "stdin_code": hashlib.sha256(self.stdin_code).hexdigest(),
             "stdin_bytes": len(self.stdin_code),
             "cwd": self.cwd,
-            "mode": self.mode.value,
+            "mode": str(self.mode),
             "terminal": self.terminal,
             **({"emergency": self.emergency} if self.emergency else {}),
         }
 
-    def _which(self) -> dict[str, object]:
+    def _which(self: Any) -> dict[str, object]:
         """Which asking of it: the request, its session, its words of intent and its end."""
         return {
             "id": self.id,
@@ -390,6 +391,12 @@ _PUT: tuple[Callable[[Request, object], None], ...] = tuple(
 def script_hash(code: bytes) -> str:
     """SHA-256 (hex) of a script's content, as sha256sum(1) prints it."""
     return hashlib.sha256(code).hexdigest()
+
+
+def digest_of(asked: Any) -> str:
+    """The digest that the request has whose fields these are, by the same names, with words in place of enums: as it
+    travels (control.wire.RequestInfo). Without making the request: a command waits for it."""
+    return _digest({**Request._what(asked), **Request._which(asked)})
 
 
 _canonical = msgspec.json.Encoder(order="sorted").encode

@@ -109,9 +109,13 @@ class Reader:
         row = self._store.payload(entry.seq, name)
         if row is None:
             raise Missing(f"payload {name!r} of entry {entry.seq} is not there any more")
-        if entries.commitment(row.salt, row.data).hex() != wanted["sha256"] or len(row.data) != wanted.get("bytes"):
-            raise StoreDamaged(f"payload {name!r} of entry {entry.seq} was changed", seq=entry.seq)
-        return row.data
+        return _committed(entry, name, row.salt, row.data)
+
+    def first_payload(self, kind: str, request: str, name: str) -> bytes | None:
+        """That payload of the first entry of that type and request that has it there: in one query, as for who waits.
+        Raises StoreDamaged."""
+        found = self._store.first_with_payload(kind, request, name)
+        return _committed(_decode(found[0]), name, *found[1:]) if found is not None else None
 
     def has_payload(self, entry: Entry, name: str) -> bool:
         """Is it there? Raises StoreDamaged."""
@@ -207,6 +211,18 @@ class Reader:
             except RotationError as error:
                 raise StoreDamaged(f"entry {entry.seq}: {error}", seq=entry.seq) from None
         return keys
+
+
+def _committed(entry: Entry, name: str, salt: bytes, data: bytes) -> bytes:
+    """Data that the entry commits to under that name. Raises StoreDamaged for other data."""
+    wanted = entry.body.get(name)
+    if (
+        not isinstance(wanted, dict)
+        or entries.commitment(salt, data).hex() != wanted.get("sha256")
+        or len(data) != wanted.get("bytes")
+    ):
+        raise StoreDamaged(f"payload {name!r} of entry {entry.seq} was changed", seq=entry.seq)
+    return data
 
 
 def _decode(row: EntryRow) -> Entry:

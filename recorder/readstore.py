@@ -189,6 +189,22 @@ class ReadStore:
         rows = self._typed((int, str, bytes, bytes), sql, seq, name)
         return PayloadRow(*rows[0]) if rows else None
 
+    def first_with_payload(self, kind: str, request: str, name: str) -> tuple[EntryRow, bytes, bytes] | None:
+        """The first entry of that type and request that has this payload there, with the payload's salt and bytes."""
+        columns = ", ".join(f"e.{each}" for each in ENTRY_COLUMNS.split(", "))
+        sql = (
+            f"SELECT {columns}, p.salt, p.data FROM entries e JOIN payloads p ON p.seq = e.seq AND p.name = ?"  # noqa: S608
+            " WHERE e.request = ? AND e.type = ? ORDER BY e.seq LIMIT 1"
+        )
+        rows = self._all(sql, name, request, kind)
+        if not rows:
+            return None
+        *row, salt, data = rows[0]
+        _entry_rows([tuple(row)])
+        if type(salt) is not bytes or type(data) is not bytes:
+            raise StoreDamaged("a row of the database holds other types than its table")
+        return EntryRow._make(row), salt, data
+
     def payloads(self, first: int, end: int, largest: int) -> list[PayloadRow]:
         """The opened values of the entries [first, end) of at most `largest` bytes, in order."""
         sql = "SELECT seq, name, salt, data FROM payloads WHERE seq >= ? AND seq < ? AND length(data) <= ?"

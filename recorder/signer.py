@@ -31,6 +31,7 @@ import hashlib
 import os
 import resource
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -51,7 +52,9 @@ from recorder.schema import SegmentRow
 
 MESSAGE_LIMIT = 64 << 20
 """Bytes of one message: the entries of an open segment or a group, 16 KiB each at most, with room."""
-SECONDS = 30.0
+AT_ONCE = 256 << 10
+"""Bytes that are read at once: a command's entries have two kilobytes, what it gets for them one."""
+SECONDS = 30
 """For an answer. Signing takes a millisecond; a process that does not answer is gone."""
 ENDS_SECONDS = 2.0
 """That it gets to end by itself when something has failed: it may be what failed, and nothing is lost with it."""
@@ -140,21 +143,18 @@ def _send(link: socket.socket, message: msgspec.Struct) -> None:
 
 
 def _receive(link: socket.socket) -> bytes:
-    """One message; empty at the end. Raises OSError."""
-    size = int.from_bytes(_exactly(link, 4), "big")
-    if size > MESSAGE_LIMIT:
-        raise OSError("a message that is too long")
-    return _exactly(link, size)
-
-
-def _exactly(link: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more = link.recv(min(size - len(data), 1 << 20))
+    """One message; empty at the end. Raises OSError. Each end waits for the other's, so there is never a second one."""
+    data = bytearray(link.recv(AT_ONCE))
+    while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+        if len(data) >= 4 and int.from_bytes(data[:4], "big") > MESSAGE_LIMIT:
+            raise OSError("a message that is too long")
+        more = link.recv(AT_ONCE)
         if not more:
             return b""
         data += more
-    return bytes(data)
+    if len(data) != 4 + int.from_bytes(data[:4], "big"):
+        raise OSError("a message that nobody waits for")
+    return bytes(data[4:])
 
 
 # --- the daemon's end -------------------------------------------------------------------------------------------------
@@ -177,7 +177,8 @@ class SignerProcess:
         if self._closed:
             raise StoreFailed("the signer was closed")
         ours, theirs = socket.socketpair()
-        ours.settimeout(SECONDS)
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's own timeout asks poll(2) before each call
+            ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("@ll", SECONDS, 0))
         files = [str(theirs.fileno()), str(self._key), str(self._memory), *(["make"] if self._make else [])]
         command = [sys.executable, "-P", "-m", "recorder.signer", *files]
         root = str(Path(__file__).resolve().parents[1])

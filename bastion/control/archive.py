@@ -36,6 +36,7 @@ from bastion.control.wire import (
 )
 from bastion.directory import Directory, pick
 from bastion.errors import NotFound, StoreError, UsageError
+from bastion.model import digest_of
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.prover import Prover
@@ -227,14 +228,11 @@ class Archive:
         Raises StoreError when the store holds anything else.
         """
         try:
-            proposals = self._reader.entries(types=("request.proposed",), request=request, limit=1)
-            packed = next((self._reader.payload(entry, "content") for entry in proposals), None)
+            packed = self._reader.first_payload("request.proposed", request, "content")
             info = history.unpack(packed) if packed is not None else None
-        except Missing:
-            info = None
         except (RecorderError, msgspec.MsgspecError) as error:
             raise StoreError(f"the store does not hold what was approved as {request}: {error}") from None
-        if info is None or info.digest != digest or info.to_model().digest != digest:
+        if info is None or info.digest != digest or digest_of(info) != digest:
             raise StoreError(f"the store does not hold what was approved as {request}")
         return info.command
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields, replace
 
+import msgspec
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.model import UNRATED, Request, RequestKind, StdinMode
+from bastion.history import info_of
+from bastion.model import UNRATED, Request, RequestKind, State, StdinMode, digest_of
 
 REQUEST = Request(
     id="r-12345678",
@@ -62,3 +64,13 @@ def test_other_terms_change_them_and_nothing_else() -> None:
         *terms,
         "digest",
     }
+
+
+def test_as_it_travels_it_has_the_same_digest() -> None:
+    for made in (
+        REQUEST,
+        replace(REQUEST, script="/x.sh", script_code=b"id", author="ana", edits="r-1", emergency="e"),
+    ):
+        assert digest_of(info_of(made, State.HELD, "")) == made.digest
+        assert digest_of(info_of(made, State.HELD, "")) == info_of(made, State.HELD, "").to_model().digest
+    assert digest_of(msgspec.structs.replace(info_of(REQUEST, State.HELD, ""), command=b"rm")) != REQUEST.digest
