@@ -32,6 +32,7 @@ from recorder import layout
 from recorder.checkpoint import Checkpoint
 from recorder.entry import Entry
 from recorder.errors import NotAStore, RecorderError, StoreDamaged, StoreFailed
+from recorder.keyring import TYPE as ROTATED
 from recorder.keys import sync_directory
 from recorder.notary import Sealed
 from recorder.schema import (
@@ -105,6 +106,9 @@ class Store:
         self._pack_number, self._pack_end = self._find_pack()
         self._size = int(self._db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").fetchone()[0])
         self._kept = int(self._db.execute("SELECT coalesce(max(size), 0) FROM checkpoints").fetchone()[0])
+        sql = "SELECT count(*) FROM entries WHERE seq = ? AND type = ?"
+        self._ends_a_key = bool(self._db.execute(sql, (self._kept - 1, ROTATED)).fetchone()[0])
+        """The newest kept checkpoint is the last one of a key: it proves that this key announced the next."""
         self._broken = False
         self._unfolded = 0
         self._first_commit = True
@@ -261,36 +265,31 @@ class Store:
                 for e in group.entries
             ],
         )
-        db.executemany(
-            "INSERT INTO payloads VALUES (?,?,?,?)", [(p.seq, p.name, p.salt, p.data) for p in group.payloads]
-        )
+        for p in group.payloads:
+            db.execute("INSERT INTO payloads VALUES (?,?,?,?)", (p.seq, p.name, p.salt, p.data))
         new, again = chunks[: len(group.chunks)], chunks[len(group.chunks) :]
-        db.executemany(
-            "INSERT INTO chunks VALUES (?,?,?,?,?)", [(c.seq, c.pack, c.offset, c.length, c.key) for c in new]
-        )
+        for c in new:
+            db.execute("INSERT INTO chunks VALUES (?,?,?,?,?)", (c.seq, c.pack, c.offset, c.length, c.key))
         for c in again:
             sql = "UPDATE chunks SET pack = ?, offset = ?, length = ?, key = ? WHERE seq = ?"
             if db.execute(sql, (c.pack, c.offset, c.length, c.key, c.seq)).rowcount != 1:
                 raise sqlite3.IntegrityError(f"there is no chunk {c.seq} that could be replaced")
-        db.executemany("DELETE FROM chunks WHERE seq = ?", [(seq,) for seq in group.taking.deleted])
-        db.executemany("DELETE FROM payloads WHERE seq = ? AND name = ?", group.taking.payloads)
+        if group.taking:
+            db.executemany("DELETE FROM chunks WHERE seq = ?", [(seq,) for seq in group.taking.deleted])
+            db.executemany("DELETE FROM payloads WHERE seq = ? AND name = ?", group.taking.payloads)
         sealed = group.signed()
         head = sealed.head
-        if self._kept == head.size or (self._kept // SPAN == head.size // SPAN and not self._ends_a_key()):
+        if self._kept == head.size or (self._kept // SPAN == head.size // SPAN and not self._ends_a_key):
             db.execute("DELETE FROM checkpoints WHERE size = ?", (self._kept,))
-        db.executemany(
-            "INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?)",
-            [(s.number, s.entries, s.sealed, s.sha256, s.sshsig) for s in sealed.segments],
-        )
+        for s in sealed.segments:
+            values = s.number, s.entries, s.sealed, s.sha256, s.sshsig
+            db.execute("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?)", values)
         db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (head.size, head.note, head.sshsig))
         db.execute("COMMIT")
         self._kept = head.size
+        if group.entries:
+            self._ends_a_key = group.entries[-1].type == ROTATED
         return sealed
-
-    def _ends_a_key(self) -> bool:
-        """Is the newest kept checkpoint the last one of a key? It proves that this key announced the next."""
-        sql = "SELECT count(*) FROM entries WHERE seq = ? AND type = 'key.rotated'"
-        return bool(self._db.execute(sql, (self._kept - 1,)).fetchone()[0])
 
     def write_head(self, head: Checkpoint) -> None:
         """Write the head file again (it was behind after a crash). Raises StoreFailed."""

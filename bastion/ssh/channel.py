@@ -8,6 +8,8 @@ the version is capped, and tests/e2e drives every row with real clients.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import asyncssh
@@ -88,7 +90,12 @@ class AgentChannel(Channel):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: packets of at least {PACKET_LEAST} bytes, please"
             )
-        super().process_open(send_chan, send_window, send_pktsize, session)
+        if inspect.isawaitable(session):
+            super().process_open(send_chan, send_window, send_pktsize, session)
+            return
+        self._send_chan, self._send_window, self._send_pktsize = send_chan, send_window, send_pktsize
+        with contextlib.suppress(StopIteration):  # asyncssh makes a task of it; with a session at hand nothing waits
+            self._finish_open_request(session).send(None)
 
     def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """Every channel request passes here first."""

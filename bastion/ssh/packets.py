@@ -19,10 +19,12 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncssh.constants import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_EOF,
     MSG_CHANNEL_FIRST,
     MSG_CHANNEL_LAST,
     MSG_IGNORE,
@@ -73,6 +75,8 @@ class Packets:
     _seals: Crypt
     _padding = b""
     """Random, and not used yet."""
+    _gathered: Sequence[bytes] = ()
+    """Packets that were made and go out together."""
 
     def _recv_pkthdr(self: Any) -> bool:
         """One packet, if it is there. Raises what asyncssh raises; its caller ends the connection with it."""
@@ -159,9 +163,37 @@ class Packets:
         header, cipher = size.to_bytes(4, "big"), encryption._cipher
         sealed = self._seals(cipher._iv, b"".join((bytes((padding, pkttype)), body, fill)), header)
         cipher._iv = following(cipher._iv)
-        self._send(header + sealed)
+        if self._gathered or pkttype == MSG_CHANNEL_EOF:
+            self._gather(header + sealed, last=pkttype == MSG_CHANNEL_CLOSE)
+        else:
+            self._send(header + sealed)
         self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += size
+
+    def _gather(self: Any, data: bytes, *, last: bool) -> None:
+        """A channel's end is three packets (end of output, status, close), and one system call: what follows the first
+        in this turn of the loop waits for the last, or for the turn's end."""
+        if not self._gathered:
+            self._gathered = []
+            self._loop.call_soon(self._let_go)
+        self._gathered.append(data)
+        if last:
+            self._let_go()
+
+    def _let_go(self: Any) -> None:
+        gathered, self._gathered = self._gathered, ()
+        if gathered:
+            super()._send(b"".join(gathered))  # type: ignore[misc]
+
+    def _send(self: Any, data: bytes) -> None:
+        """Whatever else is sent comes behind it."""
+        self._let_go()
+        super()._send(data)  # type: ignore[misc]
+
+    def _force_close(self: Any, exc: Exception | None) -> None:
+        """What was sent before goes out before."""
+        self._let_go()
+        super()._force_close(exc)  # type: ignore[misc]
 
 
 def following(nonce: bytes) -> bytes:

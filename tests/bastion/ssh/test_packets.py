@@ -52,7 +52,9 @@ async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 @asynccontextmanager
-async def pair(*, both: bool = False, **options: Any) -> AsyncIterator[tuple[Any, asyncio.Queue[Exception | None]]]:
+async def pair(
+    *, both: bool = False, process: Any = echo, **options: Any
+) -> AsyncIterator[tuple[Any, asyncio.Queue[Exception | None]]]:
     """A client, and how the lean server's connection ends."""
     ends: asyncio.Queue[Exception | None] = asyncio.Queue()
     server = await asyncssh.listen(
@@ -60,7 +62,7 @@ async def pair(*, both: bool = False, **options: Any) -> AsyncIterator[tuple[Any
         0,
         server_factory=lambda: Server(ends),
         server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
-        process_factory=echo,
+        process_factory=process,
         encoding=None,
         encryption_algs=[GCM],
         **options,
@@ -216,6 +218,52 @@ async def test_what_is_at_rest_is_taken_here() -> None:
     finally:
         Packets._received_packet = plain  # type: ignore[method-assign]
     assert taken > SIZE // (32 << 10)
+
+
+async def test_a_channels_end_is_one_write() -> None:
+    """End of output, status and close."""
+    written: list[bytes] = []
+    plain = asyncssh.SSHServerConnection._send
+
+    def counting(self: Any, data: bytes) -> None:
+        written.append(data)
+        plain(self, data)
+
+    async def over(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        await process.stdin.read()
+        process.stdout.write_eof()
+        process.exit(7)
+
+    async with asyncio.timeout(20), pair(process=over) as (client, _):
+        process = await client.create_process(encoding=None)
+        asyncssh.SSHServerConnection._send = counting  # type: ignore[method-assign]
+        try:
+            process.stdin.write_eof()
+            done = await process.wait()
+        finally:
+            asyncssh.SSHServerConnection._send = plain  # type: ignore[method-assign]
+        assert done.exit_status == 7
+    assert len(written) == 1, list(map(len, written))
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["goes on", "is closed by force"])
+async def test_an_end_of_output_that_nothing_follows_goes_out(close: bool) -> None:
+    ended_: asyncio.Event = asyncio.Event()
+
+    class Reader(asyncssh.SSHClientSession[bytes]):
+        def eof_received(self) -> bool:
+            ended_.set()
+            return True
+
+    async def half(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write_eof()
+        if close:
+            process.channel.get_connection()._force_close(None)
+        await process.stdin.read(1)
+
+    async with asyncio.timeout(20), pair(process=half) as (client, _):
+        await client.create_session(Reader, encoding=None)
+        await ended_.wait()
 
 
 def test_the_nonce_counts() -> None:
