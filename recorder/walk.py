@@ -68,7 +68,7 @@ class Walk:
     def __init__(
         self, origin: str, keys: Keyring, source: Source, findings: Findings, progress: Callable[[int], None] | None
     ) -> None:
-        self._source, self._findings, self._progress = source, findings, progress
+        self._source, self.findings, self._progress = source, findings, progress
         self._ends: set[int] = set()
         self.origin, self.keys = origin, keys
         self.hashes = bytearray()
@@ -95,7 +95,8 @@ class Walk:
         self._boot, self._t, self._mono = "", 0, 0
         self._last = ""
         """Leaf (hex) of the entry before, where it can be a cause."""
-        self._judged = self._judges()
+        self.judges = self._judges()
+        """What judges an entry, by its type."""
         self._index: Tree | None = None
 
     @property
@@ -112,9 +113,9 @@ class Walk:
         try:
             for page in self._source.pages():
                 taken = forming.take(page)
-                self._page(taken.rows, b"".join(taken.leaves), taken.text, taken.odd)
+                self.take(taken.rows, b"".join(taken.leaves), taken.text, taken.odd)
                 if taken.broken:
-                    raise self._findings.stop(forming.size, taken.broken)
+                    raise self.findings.stop(forming.size, taken.broken)
                 if beside is not None and beside.ready():
                     break
             else:
@@ -126,18 +127,18 @@ class Walk:
             end = self._source.size()
             beside.begin(Order(self.origin, end, sorted(ends), sorted(wanted), forming.state()))
             for rows, leaves, text in beside.pages():
-                self._page(rows, leaves, text, {})
+                self.take(rows, leaves, text, {})
             self.form = self.form.followed_by(beside.form())
             self.sessions.discard("")
 
-    def _page(self, rows: Sequence[strict.Row], leaves: bytes, text: bytes, odd: dict[int, str]) -> None:
+    def take(self, rows: Sequence[strict.Row], leaves: bytes, text: bytes, odd: dict[int, str]) -> None:
         """Take these entries, with their leaves and bytes; behind the last of `rows` may be something broken."""
         self.hashes += leaves
         if self._source.has_payloads:
             self._near = self._source.payloads(self.size - len(rows), self.size)
         self._clocks(rows)
         self.sessions.update({row.session for row in rows})  # the empty one is taken out at the end
-        known, judged, bad, last, hexes = self.leaves, self._judged, self._findings.bad, self._last, leaves.hex()
+        known, judged, bad, last, hexes = self.leaves, self.judges, self.findings.bad, self._last, leaves.hex()
         salted = b'"salt":' in text  # a key has one spelling only
         for at, row in enumerate(rows):
             if odd and row.seq in odd:
@@ -157,6 +158,8 @@ class Walk:
                     judge(row, last, opened.get)
                 except (Violation, RotationError, NoteError) as error:
                     bad(row.seq, str(error))
+                except (TypeError, ValueError, LookupError, AttributeError):  # a number where there is a list, say
+                    bad(row.seq, f"the body of {row.type} has another form")
         self._last = last
         if self._progress is not None:
             self._progress(self.size)
@@ -173,11 +176,11 @@ class Walk:
 
     def _clock(self, row: strict.Row) -> None:
         if row.t < self._t:
-            self._findings.note(
+            self.findings.note(
                 "the wall clock was set back at some point; numbers and the monotonic clock give the order"
             )
         if row.boot == self._boot and row.mono < self._mono:
-            self._findings.note("the monotonic clock went back within a boot")
+            self.findings.note("the monotonic clock went back within a boot")
         self._t, self._mono, self._boot = row.t, row.mono, row.boot
 
     def _judges(self) -> dict[str, Judge]:
@@ -226,7 +229,7 @@ class Walk:
             return None
         digest = hashlib.sha256(b"\x00" + found.salt + found.data).hexdigest()
         if digest != value["sha256"] or len(found.data) != value["bytes"] or len(found.salt) != value["salt"]:
-            self._findings.bad(seq, f"its payload {name!r} was changed")
+            self.findings.bad(seq, f"its payload {name!r} was changed")
             return None
         return found.data
 
@@ -243,7 +246,7 @@ class Walk:
                 return
         except (FrameError, Violation) as error:
             said = error.message if isinstance(error, FrameError) else str(error)
-            self._findings.bad(row.seq, f"recording of {row.session}: {said}")
+            self.findings.bad(row.seq, f"recording of {row.session}: {said}")
             return
         try:
             found = self._source.chunk(row.seq)
@@ -257,7 +260,7 @@ class Walk:
     def settle(self) -> None:
         """After `read`: what is not there, or not as it was, must be said by an entry; and what an entry says to be
         gone must be gone."""
-        tombs, bad = self.tombs, self._findings.bad
+        tombs, bad = self.tombs, self.findings.bad
         for (seq, name), message in self._missing.items():
             if (seq, name) not in tombs.forgotten:
                 bad(seq, message)
@@ -270,7 +273,7 @@ class Walk:
         self._settle_chunks()
 
     def _settle_chunks(self) -> None:
-        tombs, bad = self.tombs, self._findings.bad
+        tombs, bad = self.tombs, self.findings.bad
         for seq, stones in tombs.redacted.items():
             try:
                 self._rest(seq, stones)

@@ -24,8 +24,8 @@ from recorder.ledger import Draft, Ledger
 from recorder.report import Report, Verdict
 from recorder.source import PAGE, Source, open_source
 from recorder.verify import _Verifier, verify
+from tests.recorder.forgeries import ATTACKS, mutations
 from tests.recorder.stories import HOST, Story, ledger_key
-from tests.recorder.test_verify import ATTACKS, mutations
 
 BUNDLES = Path(__file__).parents[1] / "vectors" / "bundles"
 
