@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def command(settings: Settings) -> None:
     """The approver's console: what is held, everything about it, a key to approve, a key to deny."""
     from bastion.control.client import Client
+    from bastion.control.endpoints import Local
     from bastion.covering import visible
     from bastion.errors import BastionError
     from tui import keys
@@ -33,7 +34,8 @@ def command(settings: Settings) -> None:
     async def connect() -> Client:
         return await Client.open(endpoint, signer=signer, pins=reach.pins())
 
-    console = BastionConsole(connect, str(endpoint), theme=theme, keymap=keymap, confirm=confirm)
+    title = reach.here(settings).config.host_name if isinstance(endpoint, Local) else str(endpoint)
+    console = BastionConsole(connect, title, theme=theme, keymap=keymap, confirm=confirm)
     console.run()
     if console.failure:
         raise BastionError(f"the console failed: {visible(console.failure)}", "this is a bug")

@@ -25,6 +25,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from bastion.sftp import names
@@ -153,8 +154,13 @@ class Attributes:
         if self.owner is not None:
             parts.append(f"owner {self.owner[0]}:{self.owner[1]}")
         if self.times is not None:
-            parts.append(f"accessed {self.times[0]}, modified {self.times[1]}")
+            parts.append(f"accessed {_moment(self.times[0])}, modified {_moment(self.times[1])}")
         return ", ".join(parts)
+
+
+def _moment(seconds: int) -> str:
+    """RFC 3339; seconds since the epoch that SFTP can set have one spelling each."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 AS_IT_IS = Attributes()

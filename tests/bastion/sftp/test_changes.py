@@ -133,3 +133,12 @@ def test_content_beyond_its_room_is_said_to_be_left_out() -> None:
     assert shows(several) == [True] * 4 + [False]
     assert describe(several).count(b"too much to be shown with the rest") == 1
     assert len(describe(several)) < TEXT_LIMIT + 10_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "1970-01-01T00:00:00Z"), (1795276420, "2026-11-21T15:53:40Z"), (2**32 - 1, "2106-02-07T06:28:15Z")],
+)
+def test_times_are_said_as_dates(seconds: int, words: str) -> None:
+    """All that SFTP can set: RFC 3339 of 32 bits without a sign."""
+    assert Attributes(times=(seconds, seconds)).words == f"accessed {words}, modified {words}"
