@@ -140,7 +140,9 @@ def _names(runner: Runner, _given: Invocation, word: Word, where: Where) -> list
 def _template_file(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
     """`kubectl get -o go-template-file=PATH` prints what is in the file."""
     kind, _, path = word.text.partition("=")
-    return runner.finder.path("read", Word(path, word.raw, word.glob), where.directories) if kind.endswith("-file") else []
+    return (
+        runner.finder.path("read", Word(path, word.raw, word.glob), where.directories) if kind.endswith("-file") else []
+    )
 
 
 def _url(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
