@@ -6,8 +6,6 @@ bastion keeps, which their owner signed (bastion/control/preferring.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual import on
 
 from bastion import errors
@@ -18,33 +16,17 @@ from tui import keys, messages
 from tui.choices import check_look, typed
 from tui.feed import words_of
 from tui.screens.preferring import PreferencesScreen
-from tui.sealed import Sealed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tui.feed import Feed
-    from tui.view import View
+from tui.showing import Showing
+from tui.themes import THEMES
 
 
-class Look(Sealed, inherit_bindings=False):
+class Look(Showing, inherit_bindings=False):
     """The part of the app that is about this."""
 
-    view: View
-    feed: Feed
-    clock: Callable[[], float]
     served: bool
     """Over ssh: what the bastion keeps counts here."""
     keymap_ids: dict[str, str]
     """Keys by id, where they are mapped anew."""
-
-    def tell(self, words: str, style: str = "value") -> None:
-        """A sentence for the notice row."""
-        raise NotImplementedError
-
-    def draw(self) -> None:
-        """Draws every screen that shows something of the view."""
-        raise NotImplementedError
 
     def key_of(self, id: str) -> str:
         """The keys that do this, as they are mapped here."""
@@ -70,6 +52,12 @@ class Look(Sealed, inherit_bindings=False):
         if wanted.theme and not self.no_color:
             self.theme = wanted.theme
         self.view.guard.display_changed(self.clock())
+
+    def next_theme(self) -> None:
+        """The next of our themes; the choice lasts as long as the console runs."""
+        names = [own.name for own in THEMES] + ["ansi-dark", "ansi-light"]
+        self.theme = names[(names.index(self.theme) + 1) % len(names) if self.theme in names else 0]
+        self.tell(f"theme: {self.theme}")
 
     def edit_preferences(self) -> None:
         """Asks what is kept, and opens the dialog for it."""
