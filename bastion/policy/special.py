@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bastion.policy import languages
 from bastion.policy.argv import Invocation
 from bastion.policy.findings import Finding
-from bastion.policy.languages import Act
+from bastion.policy.languages import Act, awk, databases, files, network, sed, system, versions
 from bastion.policy.surroundings import Where
 from bastion.policy.words import UNKNOWN, Word
 
@@ -75,7 +74,7 @@ def _checkout(runner: Runner, given: Invocation, word: Word, _where: Where) -> l
     """Paths behind a branch or `--` are overwritten (git-checkout(1))."""
     if given.separated or (len(given.operands) > 1 and word is not given.operands[0]):
         return [runner.finder.find("vcs-discard", word.text)]
-    return runner.effects_of(languages.checkout(word.text))
+    return runner.effects_of(versions.checkout(word.text))
 
 
 def _restore(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
@@ -98,13 +97,13 @@ def _sudo_shell(runner: Runner, given: Invocation, _word: Word, _where: Where) -
 def _remote_copy(runner: Runner, given: Invocation, word: Word, where: Where) -> list[Finding]:
     if given.has(frozenset(("--list-only",))):
         return _remote_read(runner, given, word, where)
-    if languages.remote_path(word.text):
+    if files.remote_path(word.text):
         return [runner.finder.find("send", word.text)]
     return runner.finder.path("copy", word, where.directories)
 
 
 def _remote_read(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
-    if languages.remote_path(word.text):
+    if files.remote_path(word.text):
         return [runner.finder.find("download", word.text)]
     return runner.finder.path("read", word, where.directories)
 
@@ -126,10 +125,10 @@ def _exported(runner: Runner, _given: Invocation, word: Word, _where: Where) -> 
 
 def _pack(runner: Runner, given: Invocation, _word: Word, where: Where) -> list[Finding]:
     """`tar -c`: the archive is written, what goes into it is read (tar(1)); `-` is stdout."""
-    files = [one.value for one in given.options if one.name in ("-f", "--file") and one.value is not None]
-    if not files:
+    named = [one.value for one in given.options if one.name in ("-f", "--file") and one.value is not None]
+    if not named:
         return [runner.finder.find("create", "the default archive")]
-    return [found for file in files for found in runner.finder.path("create", file, where.directories)]
+    return [found for file in named for found in runner.finder.path("create", file, where.directories)]
 
 
 def _names(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
@@ -153,7 +152,7 @@ def _url(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[F
 
 def _service(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
     """`service NAME ACTION`: the action says what, the name of which service."""
-    return [runner.finder.find(name, given.operands[0].text) for name, _ in languages.service(word.text)]
+    return [runner.finder.find(name, given.operands[0].text) for name, _ in system.service(word.text)]
 
 
 def _tree(runner: Runner, given: Invocation, word: Word, where: Where) -> list[Finding]:
@@ -190,40 +189,40 @@ def _psql_variable(runner: Runner, _given: Invocation, word: Word, _where: Where
 
 
 LANGUAGES: Mapping[str, Callable[[str], list[Act]]] = {
-    "sed": languages.sed,
-    "awk": languages.awk,
-    "pager": languages.pager,
-    "date": languages.date,
-    "dd": languages.dd,
-    "tput": languages.tput,
-    "mongo-target": languages.mongo_target,
-    "output": languages.output,
-    "header": languages.header,
-    "curl-format": languages.curl_format,
-    "manifest": languages.manifest,
-    "response": languages.response,
-    "git-object": languages.git_object,
-    "nft": languages.nft,
-    "assigned": languages.assigned,
-    "archive": languages.archive,
-    "parted": languages.parted,
-    "set-option": languages.set_option,
-    "python": languages.code,
-    "perl": languages.code,
-    "other": languages.code,
-    "ssh-option": languages.ssh_option,
-    "git-config": languages.git_config,
-    "refspec": languages.refspec,
-    "container-mount": languages.container_mount,
-    "sysctl": languages.sysctl,
-    "kill": languages.kill,
-    "replicas": languages.replicas,
-    "http-method": languages.http_method,
-    "conninfo": languages.conninfo,
-    "tmux-format": languages.tmux_format,
-    "mysqladmin": languages.mysqladmin,
-    "yq": languages.yq,
-    "aws-parameter": languages.aws_parameter,
+    "sed": sed.sed,
+    "awk": awk.awk,
+    "pager": files.pager,
+    "date": system.date,
+    "dd": files.dd,
+    "tput": system.tput,
+    "mongo-target": databases.mongo_target,
+    "output": network.output,
+    "header": network.header,
+    "curl-format": network.curl_format,
+    "manifest": files.manifest,
+    "response": files.response,
+    "git-object": versions.git_object,
+    "nft": system.nft,
+    "assigned": system.assigned,
+    "archive": files.archive,
+    "parted": system.parted,
+    "set-option": system.set_option,
+    "python": system.code,
+    "perl": system.code,
+    "other": system.code,
+    "ssh-option": network.ssh_option,
+    "git-config": versions.git_config,
+    "refspec": versions.refspec,
+    "container-mount": system.container_mount,
+    "sysctl": system.sysctl,
+    "kill": system.kill,
+    "replicas": system.replicas,
+    "http-method": network.http_method,
+    "conninfo": databases.conninfo,
+    "tmux-format": system.tmux_format,
+    "mysqladmin": databases.mysqladmin,
+    "yq": files.yq,
+    "aws-parameter": network.aws_parameter,
 }
 """What reads text by itself."""
 
