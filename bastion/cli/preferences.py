@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastion.cli import output, reach
+from bastion.cli import clientfile, output, reach
 from bastion.cli.options import Settings, remote_verb
 from bastion.errors import UsageError
 
@@ -53,7 +53,7 @@ def set_(settings: Settings, values: tuple[str, ...], path: Path | None) -> None
         elif values:
             wanted = parse("\n".join(values))
         else:
-            theme, keymap, confirm = reach.console_look()
+            theme, keymap, confirm = clientfile.console_look()
             wanted = parse(Preferences(theme, confirm, tuple(sorted(keymap.items()))).text())
     except (PreferencesError, UnicodeDecodeError, OSError) as error:
         raise UsageError(str(error)) from None

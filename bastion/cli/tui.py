@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastion.cli import reach
+from bastion.cli import clientfile, reach
 from bastion.cli.options import Settings, reach_verb
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(settings: Settings) -> None:
     from tui import keys
     from tui.app import BastionConsole
 
-    theme, keymap, confirm = reach.console_look()
+    theme, keymap, confirm = clientfile.console_look()
     keys.checked(keymap)
     # Once before the screen is taken over: a passphrase can be asked for, and what is wrong is said in one line.
     endpoint, signer = reach.run(_first(settings))

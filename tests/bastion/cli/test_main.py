@@ -172,23 +172,23 @@ def test_the_shared_options_may_stand_on_either_side(made: Shell) -> None:
 
 
 def test_the_consoles_keys_and_theme_are_the_persons_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bastion.cli import reach
+    from bastion.cli import clientfile
     from bastion.errors import ConfigError
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert reach.console_look() == ("", {}, "")
+    assert clientfile.console_look() == ("", {}, "")
     path = tmp_path / "agent-bastion" / "client.toml"
     path.parent.mkdir()
     path.write_text('theme = "bastion-light"\nconfirm = "target"\n[keys]\n"request.approve" = "f2"\n')
-    assert reach.console_look() == ("bastion-light", {"request.approve": "f2"}, "target")
-    assert reach._client_file(path)["theme"] == "bastion-light"
+    assert clientfile.console_look() == ("bastion-light", {"request.approve": "f2"}, "target")
+    assert clientfile.read(path)["theme"] == "bastion-light"
     path.write_text('[keys]\n"request.aprove" = "f2"\n')
     with pytest.raises(ConfigError, match="unknown key"):
-        reach.console_look()
-    assert reach._client_file(path)["theme"] == ""
+        clientfile.console_look()
+    assert clientfile.read(path)["theme"] == ""
     path.write_text('confirm = "never"\n')
     with pytest.raises(ConfigError, match="key or target"):
-        reach.console_look()
+        clientfile.console_look()
 
 
 def test_plain_is_one_fact_a_line(made: Shell) -> None:
