@@ -175,8 +175,8 @@ class Reader(WordReader):
                 words += self.words(leaf, depth)
             if kind is BlockKind.ARITHMETIC:
                 evaluates = evaluates or (leaf.is_named and not leaf.named_child_count and leaf.type != "number")
-            elif double and any(child.type == "test_operator" for child in leaf.children):
-                evaluates = evaluates or self._compares(leaf)
+            elif any(child.type == "test_operator" for child in leaf.children):
+                evaluates = evaluates or (self._compares(leaf) if double else self._subscripted(leaf))
             names = names or (not leaf.named_child_count and self.text(leaf) in ("-v", "-R"))
         if names and not double:
             evaluates = any(
@@ -192,6 +192,11 @@ class Reader(WordReader):
         sides = [self.text(child) for child in node.named_children if child.type != "test_operator"]
         plain = _NAMED if operator in ("-v", "-R") else _NUMERIC
         return any(not plain.fullmatch(side) for side in sides)
+
+    def _subscripted(self, node: tree_sitter.Node) -> bool:
+        """`[ 'a[$(x)]' -eq 1 ]` is text to bash, and arithmetic to ksh."""
+        sides = [self.text(child) for child in node.named_children if child.type != "test_operator"]
+        return self._compares(node) and any("[" in side and not side.lstrip('"').startswith("$") for side in sides)
 
     def _for(self, node: tree_sitter.Node, depth: int) -> Block:
         values: list[Word] = []

@@ -21,6 +21,7 @@ _OWN_URL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(
 _DIVERTS = frozenset(("-x", "--proxy", "--resolve", "--connect-to", "-L", "--location", "--interface", "--unix-socket"))
 """Options of curl(1) by which a request goes elsewhere than its URL says."""
 _TESTS = frozenset(("-v", "-R"))
+_COUNTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
 _NAME = re.compile(r"\w+(?:\[\d+\])?")
 
 
@@ -172,6 +173,14 @@ def _tested(runner: Runner, given: Invocation, word: Word, _where: Where) -> lis
     """`test -v NAME` evaluates the name's subscript (bash(1) CONDITIONAL EXPRESSIONS)."""
     words = given.operands
     names = [after for before, after in pairwise(words) if before.text in _TESTS]
+    counted = [
+        one
+        for before, sign, after in zip(words, words[1:], words[2:], strict=False)
+        if sign.text in _COUNTS
+        for one in (before, after)
+    ]
+    if any("[" in one.text for one in counted):  # ksh takes it for arithmetic
+        return [runner.finder.find("evaluates", word.raw)] if word is words[0] else []
     unsure = any(one.splits for one in words) and any("[" in one.text[1:] for one in words)
     if (word in names and not _NAME.fullmatch(word.text)) or (unsure and word is words[0]):
         return [runner.finder.find("evaluates", word.raw)]

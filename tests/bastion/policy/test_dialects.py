@@ -49,22 +49,19 @@ LEADING = "".join(char for char in BARE if alike(f"x {char}a".encode(), UNKNOWN)
 
 
 def lines() -> list[list[str]]:
-    """Arguments as written: each character that may be, in each place; then at random."""
-    dice = random.Random(7770)
-    found = [
-        [f"'{SINGLE}'"],
-        [f'"{DOUBLE}"'],
-        [f"a{char}a" for char in BARE],
-        [f"{char}a" for char in LEADING],
-        list(BARE),
-    ]
-    for _ in range(2):
-        words = []
+    """Arguments as written: each character that may be, in each place; then at random. `[` and what is expanded do not
+    stand in one line."""
+    found = [[f"{char}a" for char in LEADING], [f"a{char}a" for char in BARE], list(BARE)]
+    for not_these in ("[", "$`"):
+        single = "".join(char for char in SINGLE if char not in not_these)
+        double = "".join(char for char in DOUBLE if char not in not_these)
+        dice = random.Random(7770)
+        words = [f"'{single}'", f'"{double}"']
         for _ in range(200):
             pieces = [dice.choice(LEADING)]
             for _ in range(dice.randrange(4)):
                 kind = dice.randrange(3)
-                text = "".join(dice.choices((BARE, SINGLE, DOUBLE)[kind], k=dice.randrange(1, 6)))
+                text = "".join(dice.choices((BARE, single, double)[kind], k=dice.randrange(1, 6)))
                 pieces.append((text, f"'{text}'", f'"{text}"')[kind])
             words.append("".join(pieces))
         found.append(words)
@@ -111,6 +108,9 @@ DIFFERENT = [
     "%1",
     "@ x = 1",
     "echo {a,b}",
+    "test 'a[$(touch X)]' -eq 1",  # ksh: arithmetic
+    "shift 'a[$(touch X)]'",
+    "test 1 -eq 'a'\"[\"'$(touch X)]'",
     "ls *",
     "cat ~root/x",
     "ls &",
@@ -131,7 +131,7 @@ def test_what_some_shell_reads_otherwise(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in DIFFERENT if "touch X" in line])
-@pytest.mark.parametrize("shell", ["tcsh", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["tcsh", "zsh", "fish", "mksh"])
 def test_what_they_make_of_it_never_runs_as_low(line: str, shell: str, tmp_path: Path) -> None:
     run(shell, line.encode(), cwd=tmp_path)
     found = told(assess(line.encode()), line.encode(), SHELLS[shell])
