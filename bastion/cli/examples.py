@@ -59,7 +59,7 @@ EXAMPLES = {
     "session kill": ('bastion session kill s-12ab --reason "wrong host"',),
     "session redact": (
         'bastion session redact s-12ab --secrets --reason "a key was shown" \\\n    --save order.json',
-        "bastion session redact s-12ab --order order.json",
+        "bastion session redact --order order.json",
     ),
     "ledger verify": (
         'bastion ledger verify --head "$ANCHOR"',

@@ -28,7 +28,7 @@ ORDER_LIMIT = 64 << 10
 
 
 @click.command("redact")
-@click.argument("session", metavar="ID", required=False)
+@click.argument("session", metavar="[ID]", required=False)
 @click.option("--at", metavar="TIME", help="From this time of the recording on: seconds, M:SS or H:MM:SS.")
 @click.option("--until", metavar="TIME", help="Up to this time.")
 @click.option("--request", metavar="ID", help="What this request put out.")

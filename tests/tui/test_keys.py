@@ -123,3 +123,15 @@ def table() -> str:
     """Rows of the document."""
     rows = (f"| `{key.id}` | `{keys.spelled(key.keys)}` | {key.help} |" for key in ALL)
     return "\n".join(rows).replace("`|`", "`\\|`") + "\n"
+
+
+@pytest.mark.parametrize("width", [12, 40, 78, 100])
+def test_the_help_is_whole_in_every_width(width: int) -> None:
+    document = help_document({}, width)
+    shown = "".join(document.row(at).text for at in range(len(document)))
+    packed = "".join(shown.split())
+    for key in ALL:
+        assert "".join(key.help.split()) in packed, key.id
+    if width >= 40:
+        for at in range(len(document)):
+            assert len(document.row(at).text) <= width

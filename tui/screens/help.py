@@ -10,8 +10,12 @@ from textual.screen import ModalScreen
 
 from tui import keys
 from tui.paper import BLANK, Document, Row, Rows, field_rows, title_row
+from tui.reading import wrap
 from tui.widgets.bars import Bar
 from tui.widgets.text import TextView
+
+LEAST_WIDTH = 10
+"""Characters of what a key does on one row, however narrow the window."""
 
 if TYPE_CHECKING:
     from tui.app import BastionConsole
@@ -33,13 +37,20 @@ def help_document(keymap: dict[str, str], width: int) -> Document:
     for title, group in keys.GROUPS:
         rows.append(title_row(title, "", width))
         for key in group:
-            spelled = keys.spelled(keymap.get(key.id, key.keys))
-            rows.append(Row(((f" {spelled:<15} ", "strong"), (key.help, "value"))))
+            rows += _key_rows(keys.spelled(keymap.get(key.id, key.keys)), key.help, width)
         rows.append(BLANK)
     rows.append(title_row("Good to know", "", width))
     for note in NOTES:
         rows += field_rows(" -", note, width)
     return Document([Rows(rows)])
+
+
+def _key_rows(spelled: str, text: str, width: int) -> list[Row]:
+    """What a key does, on as many rows as that takes."""
+    head = f" {spelled:<15} "
+    wrapped = wrap(text, max(LEAST_WIDTH, width - len(head)))
+    heads = [head] + [" " * len(head)] * (len(wrapped) - 1)
+    return [Row(((begin, "strong"), (wrapped.row(at), "value"))) for at, begin in enumerate(heads)]
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
