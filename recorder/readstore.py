@@ -208,7 +208,7 @@ class ReadStore:
     def payloads(self, first: int, end: int, largest: int) -> list[PayloadRow]:
         """The opened values of the entries [first, end) of at most `largest` bytes, in order."""
         sql = "SELECT seq, name, salt, data FROM payloads WHERE seq >= ? AND seq < ? AND length(data) <= ?"
-        return [PayloadRow(*row) for row in self._typed((int, str, bytes, bytes), sql, first, end, largest)]
+        return list(map(PayloadRow._make, self._typed((int, str, bytes, bytes), sql, first, end, largest)))
 
     def payload_names(self) -> Iterator[tuple[int, str]]:
         """Keys of all opened values, in order."""

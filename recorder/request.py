@@ -16,7 +16,6 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import msgspec
@@ -63,17 +62,19 @@ class _Plain(TypedDict):
     sequence: int
     host_keys: list[str]
     environment: list[list[str]]
-    emergency: NotRequired[bool]
+    emergency: NotRequired[str | bool]
+    """Why the glass was broken."""
     approvers: NotRequired[Any]
 
 
+EMPTY = hashlib.sha256().hexdigest()
+"""Of no bytes."""
 _decoder = msgspec.json.Decoder(_Plain)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What was asked for."""
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """What was asked for. No dataclass, since a verifier makes one of each request."""
 
     fields: Mapping[str, Any]
     command: bytes
@@ -119,41 +120,57 @@ def _parse(data: bytes) -> Content:
 
 def check(content: Content, request: str, expected: object, body: Mapping[str, Any]) -> None:
     """Does the content give this digest, and does the proposal's body say the same as the content? Raises Violation."""
+    fields = content.fields
     if digest(content) != expected:
         raise Violation("the request's content does not give its digest")
-    if content.fields["id"] != request:
+    if fields["id"] != request:
         raise Violation("the request's content is another request's")
     for name in ("kind", "identity", "key", "target", "login", "stdin", "approvals", "cwd", "mode", "parent"):
-        if name in body and body[name] != content.fields[name]:
+        if name in body and body[name] != fields[name]:
             raise Violation(f"the proposal's {name} is not that of its content")
-    if body.get("approvers", []) != content.fields.get("approvers", []):
+    if body.get("approvers", []) != fields.get("approvers", []):
         raise Violation("the proposal's approvers are not those of its content")
     for name in ("author", "edits"):
-        if body.get(name, "") != content.fields.get(name, ""):
+        if body.get(name, "") != fields.get(name, ""):
             raise Violation(f"the proposal's {name} is not that of its content")
-    if bool(body.get("emergency")) and not content.fields.get("emergency"):
+    if body.get("emergency") and not fields.get("emergency"):
         raise Violation("the proposal claims an emergency that its content does not know")
 
 
 def digest(content: Content) -> str:
     """Lower-case hex."""
     fields = content.fields
-    value = {
+    changed = {
         "v": 1,
-        **{name: fields[name] for name in (*_TEXTS, "host_keys", "environment", "approvals")},
-        "command": hashlib.sha256(content.command).hexdigest(),
+        "command": _sha256(content.command),
         "command_bytes": len(content.command),
-        "stdin_code": hashlib.sha256(content.stdin_code).hexdigest(),
+        "stdin_code": _sha256(content.stdin_code) if content.stdin_code else EMPTY,
         "stdin_bytes": len(content.stdin_code),
         "created": str(fields["created"]),
         "expires": str(fields["expires"]),
         "sequence": str(fields["sequence"]),
+    }
+    if content.plain:
+        value = {**fields, **changed}  # and from that what the digest is not over
+        value.pop("approvers", None)
+        if not value.get("emergency"):
+            value.pop("emergency", None)
+        if value.get("script"):
+            value["script_code"] = _sha256(content.script_code)
+        else:
+            value.pop("script", None)
+            value.pop("script_code", None)
+        if not value.get("author"):
+            for name in _EDITED:
+                value.pop(name, None)
+        return _sha256(_encoder.encode(value))
+    value = {
+        **changed,
+        **{name: fields[name] for name in (*_TEXTS, "host_keys", "environment", "approvals")},
         **({"emergency": fields["emergency"]} if fields.get("emergency") else {}),
         **({"script": fields["script"], "script_code": _sha256(content.script_code)} if fields.get("script") else {}),
         **({name: fields[name] for name in _EDITED} if fields.get("author") else {}),
     }
-    if content.plain:
-        return _sha256(_encoder.encode(value))
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return _sha256(text.encode(errors="surrogatepass"))
 

@@ -39,9 +39,8 @@ TOMBSTONES = (REDACTED, FORGOTTEN, DELETED)
 ENTRY_COLUMNS = "seq, type, session, request, t, leaf, bytes"
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadRow:
-    """An opened value: what an entry commits to."""
+class PayloadRow(NamedTuple):
+    """An opened value: what an entry commits to. A tuple, since a verifier makes one of each request."""
 
     seq: int
     name: str

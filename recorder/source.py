@@ -150,7 +150,7 @@ class StoreSource:
         return self._store.size()
 
     def payloads(self, first: int, end: int) -> dict[tuple[int, str], PayloadRow]:
-        return {(row.seq, row.name): row for row in self._store.payloads(first, end, SMALL)}
+        return {row[:2]: row for row in self._store.payloads(first, end, SMALL)}
 
     def payload(self, seq: int, name: str) -> PayloadRow | None:
         return self._store.payload(seq, name)

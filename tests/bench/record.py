@@ -38,10 +38,15 @@ OUTPUTS = {
 
 
 CONTENT: dict[str, object] = {
-    "v": 1, "kind": "exec", "identity": "fixer", "key": "SHA256:" + "x" * 43, "target": "web-1", "login": "root",
-    "stdin": "none", "reason": "the front page is down", "rollback": "", "task": "", "cwd": "", "parent": "",
-    "mode": "", "terminal": "", "host_keys": ["ssh-ed25519 " + "A" * 68], "environment": [["LANG", "C.UTF-8"]],
-    "approvals": 1, "created": 1_763_699_940_000_000, "expires": 1_763_700_000_000_000, "stdin_code": "",
+    "id": "", "state": "held", "kind": "exec", "identity": "fixer", "key": "SHA256:" + "x" * 43, "session": "",
+    "target": "web-1", "env": "lab", "host_keys": ["ssh-ed25519 " + "A" * 68], "login": "root", "command": "",
+    "environment": [["LANG", "C.UTF-8"]], "stdin": "none", "stdin_code": "", "reason": "the front page is down",
+    "rollback": "", "task": "", "tier": "low", "score": 3, "reasons": ["it only reads"], "approvals": 1,
+    "created": 1_763_699_940_000_000, "expires": 1_763_700_000_000_000, "digest": "5" * 64, "proposal": "", "votes": [],
+    "decided": 0, "decision_reason": "", "attached": True, "status": "", "weights": [], "reversible": "unknown",
+    "effects": [], "verbs": [], "rule": "policy p:1: allow low", "emergency": "", "approvers": [], "escalation": [],
+    "escalated": [], "cwd": "", "sequence": 0, "parent": "", "mode": "", "terminal": "", "unsigned": [], "author": "",
+    "edits": "", "answers": "", "edited": "", "snoozed": [], "context": [], "script": "", "script_code": "",
 }  # fmt: skip
 """Of a request, as a daemon keeps it."""
 

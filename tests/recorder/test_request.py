@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bastion.history import pack
 from recorder import request
 from recorder.request import Content, digest, parse
 from recorder.votes import Violation
 from tests.bench.record import CONTENT
+from tests.recorder.judging import request as made_by_a_daemon
 
 GOOD: dict[str, Any] = {**CONTENT, "id": "r-1", "session": "s-1", "sequence": 3, "command": "dXB0aW1l"}
 MORE = {
-    "script": "deploy.sh", "script_code": "Y29kZQ==", "author": "ana", "edits": "r-0", "answers": "", "emergency": True,
-    "approvers": ["ops"], "assessment": {"score": 3.5},
+    "script": "deploy.sh", "script_code": "Y29kZQ==", "author": "ana", "edits": "r-0", "answers": "",
+    "emergency": "fire", "approvers": ["ops"], "assessment": {"score": 3.5},
 }  # fmt: skip
 ODD = st.sampled_from([
     None, True, False, 0, 1.0, 1e22, -1, 2**60, 2**64, 2**70, "", "x", "dXB0aW1l", "dXB0aW1", " dXB0aW1l",
@@ -52,6 +54,14 @@ def test_the_usual_ones_are_read_quickly() -> None:
         data = json.dumps(fields).encode()
         assert parse(data).plain
         assert same(data)
+
+
+@pytest.mark.parametrize("changes", [{}, {"emergency": "fire"}, {"script": "deploy.sh", "script_code": b"id"}])
+def test_what_a_daemon_keeps_is_read_quickly(changes: dict[str, Any]) -> None:
+    made = made_by_a_daemon(**changes)
+    assert parse(pack(made)).plain
+    assert same(pack(made))
+    assert digest(parse(pack(made))) == made.digest
 
 
 @given(
