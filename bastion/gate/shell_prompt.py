@@ -24,10 +24,6 @@ from bastion.policy.visible import visible_line
 
 NO_EDITOR = "the bastion edits your lines, and the shell on the target would die of set -o vi or emacs"
 
-GOODBYES = frozenset({"exit", "logout"})
-"""Lines of a person or agent at a prompt that mean what ^D means: the bastion ends the shell, nothing is sent, and so
-there is nothing to approve. With a status they are commands, and so they are in a script, which may have set a trap."""
-
 CWD_SHOWN = 60
 """Characters of the directory in the prompt."""
 
@@ -91,8 +87,11 @@ class AtPrompt(Core):
         if isinstance(typed, Pressed):
             begun = self._item.begun
             self._item.forget()
+            if typed.key == "^D" and not begun and self._nests.depth:
+                self.state, self._nonce = State.EXITING, sd.LEAVING
+                return [sd.Echo(b"exit\r\n"), sd.LeaveShell(self._nests.depth, again=self._nests.stayed)]
             if typed.key == "^D" and not begun:
-                return self._goodbye(b"exit\r\n")
+                return self._end("the agent ended its shell", self._status)
             return self._prompt()
         more = self._item.add(typed.text)
         if self._item.size > ITEM_LIMIT:
@@ -100,14 +99,6 @@ class AtPrompt(Core):
         if more:
             return self._prompt()
         return self._whole_item()
-
-    def _goodbye(self, echo: bytes = b"") -> list[sd.Effect]:
-        """The agent wants no more of the innermost shell."""
-        if not self._nests.depth:
-            return self._end("the agent ended its shell", self._status)
-        self.state, self._nonce = State.EXITING, sd.LEAVING
-        said: list[sd.Effect] = [sd.Echo(echo)] if echo else []
-        return [*said, sd.LeaveShell(self._nests.depth, again=self._nests.stayed)]
 
     def _too_long(self) -> list[sd.Effect]:
         self._item.forget()
@@ -120,8 +111,6 @@ class AtPrompt(Core):
             return self._prompt()
         if self._script is None:
             self._editor.remember(item)
-            if item.strip(" \t") in GOODBYES:
-                return self._goodbye()
         if self.kind == "bash" and edits_lines(item.encode("utf-8", "surrogateescape")):
             return [do.Say(notices.refused(NO_EDITOR)), *self._without(notices.EXIT_DENIED)]
         self.state, self._asked = State.ASKING, item.encode("utf-8", "surrogateescape")

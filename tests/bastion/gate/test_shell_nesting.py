@@ -36,14 +36,6 @@ def inside(shell: Driven, line: str = "bash") -> sd.NestLine:
     return nest
 
 
-def test_a_goodbye_inside_leaves_the_innermost() -> None:
-    shell = Driven()
-    inside(shell, "sudo -i")
-    effects = shell.type("exit\r")
-    assert [each for each in effects if not isinstance(each, sd.Echo)] == [sd.LeaveShell(1)]
-    assert shell.shell.state is State.EXITING
-
-
 def finished(effects: list[sd.Effect]) -> list[tuple[bytes, int | None]]:
     return [(each.request.command, each.status) for each in effects if isinstance(each, do.RecordFinished)]
 

@@ -135,7 +135,7 @@ def test_comments_belong_to_the_command_behind_them() -> None:
 def test_exit_throws_type_ahead_away() -> None:
     """TA-09."""
     shell = Driven()
-    shell.type("exit 3\rtouch X\r")
+    shell.type("exit\rtouch X\r")
     shell.decide()
     shell.do(sv.CommandBegan("11111111"))
     effects = shell.do(sv.DriverFailed("the shell ended", 3))
@@ -147,32 +147,6 @@ def test_exit_throws_type_ahead_away() -> None:
 def test_end_of_input_at_the_prompt_ends_the_shell() -> None:
     shell = Driven()
     assert kinds(shell.type("\x04")) == [sd.EndShell, do.Exit]
-
-
-@pytest.mark.parametrize("line", ["exit", "logout", "  exit\t"])
-def test_a_goodbye_is_the_end_of_input(line: str) -> None:
-    """Nobody is asked whether somebody may go, and what was typed behind it is thrown away."""
-    shell = Driven()
-    effects = shell.type(f"{line}\rtouch X\r")
-    assert kinds([each for each in effects if not isinstance(each, sd.Echo)]) == [sd.EndShell, do.Exit]
-    assert shell.requests() == []
-    assert shell.shell.state is State.CLOSED
-
-
-@pytest.mark.parametrize(
-    "line", ["exit 3", "exit;", "exit & touch X", "'exit'", "exit $x", "# reason: x\rexit", "exi\\\rt"]
-)
-def test_all_else_is_held(line: str) -> None:
-    shell = Driven()
-    shell.type(f"{line}\r")
-    assert len(shell.requests()) == 1
-
-
-def test_a_goodbye_in_a_script_is_a_command() -> None:
-    """Which may have set a trap for its end."""
-    shell = Driven(terminal="")
-    shell.type("exit\n")
-    assert shell.held.command == b"exit"
 
 
 def test_a_script_is_held_command_by_command_and_ends_with_its_status() -> None:
