@@ -50,11 +50,13 @@ def request_document(item: Item, width: int, background: Background | None = Non
     blocks: list[Rows | Source] = [Rows(_head(item, width))]
     transfer = info.kind == RequestKind.TRANSFER
     colours = PLAIN if transfer else _coloured(info.command)
-    blocks += _text("transfer" if transfer else "command", info.command, "", width, 0, colours)
+    name = "push" if info.pushes else "transfer" if transfer else "command"
+    blocks += _text(name, info.command, "", width, 0, colours)
     must = len(command.text)
     blocks.append(Rows([BLANK, *_fields(item, width)]))
     if (info.stdin == StdinMode.BUNDLED and not transfer) or info.stdin_code:
-        note = f"read as code by the command, sha256 {_sha256(info.stdin_code)}"
+        what = "the list of refs as git sent it" if info.pushes else "read as code by the command"
+        note = f"{what}, sha256 {_sha256(info.stdin_code)}"
         blocks += _text("stdin", info.stdin_code, note, width, must)
         must += len(_described(info.stdin_code).text)
     if info.script:
@@ -206,12 +208,14 @@ def _shell(info: wire.RequestInfo, width: int) -> list[Row]:
     """What only an item of a governed shell has, or a command with a terminal."""
     if not info.sequence and not info.terminal:
         return []
+    if info.pushes:
+        return field_rows("pushed by", f"the command of {visible(info.parent)}", width, "strong")
     where = f"item {info.sequence}, in {visible(info.cwd) or 'a directory without a name'}"
     rows = field_rows("shell", where, width) if info.sequence else field_rows("terminal", visible(info.terminal), width)
     if info.stdin == StdinMode.SECRET:
         rows += field_rows("password", "typed with echo off; neither shown nor kept", width, "warning")
     if info.parent:
-        rows += field_rows("typed into", f"the command of {visible(info.parent)}", width, "strong")
+        rows += field_rows("input for", f"the command of {visible(info.parent)}", width, "strong")
     else:
         words = MODES.get(info.mode) or visible(info.mode)
         rows += field_rows("keys", words, width, "warning" if info.mode == "raw" else "value")

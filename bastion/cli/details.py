@@ -21,7 +21,7 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     ]
     rows += [("", reason) for reason in _reasons(info)]
     rows += [("effects", text) for text in _effects(info)]
-    name = "transfer" if info.kind == RequestKind.TRANSFER else "command"
+    name = "push" if info.pushes else "transfer" if info.kind == RequestKind.TRANSFER else "command"
     rows += [(name, output.size_of(info.command)), ("", info.command)]
     rows += [(name, text) for name, text in _shell(info)]
     if info.script:
@@ -30,7 +30,8 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
     if info.stdin in (StdinMode.GATED, StdinMode.SECRET) or info.kind in NO_STDIN:
         pass
     elif info.stdin == StdinMode.BUNDLED:
-        rows.append(("stdin", f"code, all of it: {output.size_of(info.stdin_code)}"))
+        what = "the list of refs as git sent it" if info.pushes else "code, all of it"
+        rows.append(("stdin", f"{what}: {output.size_of(info.stdin_code)}"))
         if info.stdin_code:
             rows.append(("", info.stdin_code))
     else:
@@ -72,6 +73,8 @@ def _shell(info: RequestInfo) -> list[tuple[str, str | bytes]]:
     """What only an item of a governed shell has, or a command with a terminal."""
     if not info.sequence and not info.terminal:
         return []
+    if info.pushes:
+        return [("pushed by", f"the command of {info.parent}")]
     rows: list[tuple[str, str | bytes]] = [
         ("shell", f"item {info.sequence}, in {info.cwd or 'a directory without a name'}")
         if info.sequence

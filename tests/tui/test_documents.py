@@ -265,3 +265,22 @@ def test_variables_that_the_bastion_sets_take_one_row_and_no_other_hides_among_t
 def test_an_agent_that_says_nothing_takes_one_row() -> None:
     assert "reason    no reason, task or rollback given" in text_of(shown(reason="", task="", rollback=""))
     assert "rollback  none given" in text_of(shown(rollback=""))
+
+
+def test_a_push_is_no_item_of_a_shell() -> None:
+    """It is asked for as the stdin of a command, and there is no shell."""
+    push = {"kind": "stdin", "sequence": 1, "parent": "r-9add8d93", "mode": "none"}
+    document = shown(command=b"create refs/heads/x 7d1a", stdin="bundled", stdin_code=b"0000", **push)
+    text = text_of(document)
+    assert "pushed by the command of r-9add8d93" in text
+    assert "the list of refs as git sent it" in text
+    assert {"push", "pushed by"} <= {label.split(" -")[0] for label in labels(document)}
+    assert not {"shell", "input for"} & labels(document)
+    line = shown(command=b"y\n", stdin="gated", stdin_code=b"", **push)
+    assert "input for the command of r-9add8d93" in text_of(line)
+
+
+def test_labels_leave_room_behind_them() -> None:
+    for kind, stdin in (("line", "stream"), ("stdin", "gated"), ("stdin", "secret"), ("stdin", "bundled")):
+        for row in rows_of(shown(kind=kind, stdin=stdin, sequence=2, parent="r-1", context=[("PATH", "/x")])):
+            assert len(row) <= LABEL or not row[:LABEL].strip().isalpha() or row[LABEL - 1] == " ", row

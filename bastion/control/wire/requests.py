@@ -87,6 +87,11 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What it held."""
     """(name, text): what the governed shell said of the item's words."""
 
+    @property
+    def pushes(self) -> bool:
+        """It is the list of refs of a `git push` (ssh/push.py): the only stdin of a command that is held whole."""
+        return self.kind == RequestKind.STDIN and self.stdin == StdinMode.BUNDLED
+
     def to_model(self) -> Request:
         """The request as the approver's own client understands it; its `digest` is computed afresh, here."""
         return Request(

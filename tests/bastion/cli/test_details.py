@@ -26,3 +26,13 @@ def test_what_is_no_command_reads_nothing() -> None:
     for kind in ("grant", "forward"):
         names = [name for name, _ in request_rows(request(kind=kind, command=b"request-access web-1 --for 1800s"))]
         assert "stdin" not in names
+
+
+def test_a_push_is_no_item_of_a_shell() -> None:
+    push = {"kind": "stdin", "stdin": "bundled", "sequence": 1, "mode": "none"}
+    rows = dict(
+        request_rows(request(command=b"create refs/heads/x 7d1a\n", stdin_code=b"0000", parent="r-9add8d93", **push))
+    )
+    assert rows["pushed by"] == "the command of r-9add8d93"
+    assert str(rows["stdin"]).startswith("the list of refs as git sent it: 4 bytes")
+    assert not {"shell", "typed into", "command"} & set(rows)
