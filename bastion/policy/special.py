@@ -228,6 +228,7 @@ LANGUAGES: Mapping[str, Callable[[str], list[Act]]] = {
     "replicas": system.replicas,
     "http-method": network.http_method,
     "conninfo": databases.conninfo,
+    "database-host": databases.host,
     "tmux-format": system.tmux_format,
     "mysqladmin": databases.mysqladmin,
     "yq": files.yq,

@@ -43,6 +43,8 @@ class Variables:
             return "evaluates"
         if _LOCALES.fullmatch(base):
             return "" if base == name and LOCALE.fullmatch(value) else "environment-code"
+        if base == "LANGUAGE" and "/" in value:
+            return "environment-code"  # a file of messages, which programs take for formats
         if (base == name and self._harmless.fullmatch(base)) or f"{name}={value}" in self._plain:
             return ""
         if self._code.fullmatch(base):
