@@ -27,6 +27,7 @@ the wall clock in the entries may have been set.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from recorder import request as requests
@@ -247,6 +248,7 @@ WIDTH = ("", "none", "view", "line", "raw")
 """Modes, the narrowest first."""
 
 
+@lru_cache(maxsize=256)
 def _narrowest(modes: tuple[str, ...]) -> str:
     """The mode that all of these grant. Raises Violation."""
     if any(mode not in WIDTH for mode in modes):

@@ -31,6 +31,8 @@ from recorder.votes import Violation
 
 ANCHORED = "checkpoint.anchored"
 NOTHING: Mapping[str, bytes | None] = {}
+COMMITMENT = frozenset({"sha256", "bytes", "salt"})
+"""Keys of what stands in a body for a payload."""
 
 
 class Broken(Exception):
@@ -168,8 +170,9 @@ class Walk:
         """Did they go on as clocks do? A note where they did not."""
         if not rows:
             return
-        walls, monos = [self._t, *(row.t for row in rows)], [self._mono, *(row.mono for row in rows)]
-        if walls != sorted(walls) or monos != sorted(monos) or {row.boot for row in rows} != {self._boot}:
+        walls, monos = [row.t for row in rows], [row.mono for row in rows]
+        steady = walls[0] >= self._t and walls == sorted(walls) and monos[0] >= self._mono and monos == sorted(monos)
+        if not steady or {row.boot for row in rows} != {self._boot}:
             for row in rows:
                 self._clock(row)
         self._t, self._mono = walls[-1], monos[-1]
@@ -211,21 +214,25 @@ class Walk:
 
     def _payloads(self, row: strict.Row) -> Mapping[str, bytes | None]:
         """What its body commits to, opened."""
-        if dict not in map(type, row.body.values()):
-            return NOTHING
-        return {
-            name: self._payload(row.seq, name, value)
-            for name, value in row.body.items()
-            if isinstance(value, dict) and value.keys() == {"sha256", "bytes", "salt"}
-        }
+        body = row.body
+        return (
+            {
+                name: self._payload(row.seq, name, value)
+                for name, value in body.items()
+                if type(value) is dict and value.keys() == COMMITMENT
+            }
+            if dict in map(type, body.values())
+            else NOTHING
+        )
 
     def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
         if not self._source.has_payloads:
             return None
-        found = self._near.get((seq, name)) or self._source.payload(seq, name)
-        self.payloads.add((seq, name))
+        at = seq, name
+        found = self._near.get(at) or self._source.payload(seq, name)
+        self.payloads.add(at)
         if found is None:
-            self._missing[seq, name] = f"its payload {name!r} is missing"
+            self._missing[at] = f"its payload {name!r} is missing"
             return None
         digest = hashlib.sha256(b"\x00" + found.salt + found.data).hexdigest()
         if digest != value["sha256"] or len(found.data) != value["bytes"] or len(found.salt) != value["salt"]:
