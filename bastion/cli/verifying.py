@@ -77,13 +77,20 @@ def _print(report: Report) -> None:
         torn = f" ({output.shown(report.message)})" if report.verdict == "TORN" else ""
         output.say(f"{report.verdict.lower()}: {counts}, head {root[:12]}…, signed by {host}{torn}")
     else:
-        where = f"entry {report.seq}: " if report.seq is not None else ""
-        output.say(f"{report.verdict}: {where}{output.shown(report.message)}")
+        output.say(f"{report.verdict}: {_placed(report.seq, report.message)}")
         for problem in report.problems[1:]:
-            where = f"entry {problem.seq}: " if problem.seq is not None else ""
-            output.say(f"  {where}{output.shown(problem.message)}")
+            output.say(f"  {_placed(problem.seq, problem.message)}")
     for note in report.notes:
         output.say(f"note: {output.shown(note)}")
+
+
+def _placed(seq: int | None, message: str) -> str:
+    """With the entry that it is about, once: many messages begin with that themselves."""
+    if seq is None:
+        return output.shown(message)
+    where = f"entry {seq}"
+    rest = message.removeprefix(where) if message.startswith((f"{where} ", f"{where}:")) else message
+    return output.shown(f"{where}: {rest.lstrip(': ')}")
 
 
 def _report(report: Report) -> dict[str, Any]:

@@ -46,13 +46,13 @@ def introduction(facts: Facts) -> list[str]:
         f"  target     web-1: {facts.target}",
         f"  bastion    {facts.bastion}",
         f"  agents     {agents}",
-        "             fixed scripts, not models; each has a stock ssh client and its own key",
+        "             fixed scripts, not models; each has a stock ssh and its own key",
         f"  approver   {', '.join(facts.people)}; each decision is signed with {'your' if asks else 'their'} key",
         f"  free       {free} is whitelisted; everything else is held",
         f"  files      {facts.directory}, {'kept' if facts.stays else 'removed at the end'}",
         "",
         f"What {'you approve' if asks else 'is approved'} runs on this machine, as {facts.account}, in",
-        f"{facts.home}. Nothing fences it in; the scripts only use paths inside.",
+        f"{facts.home}. Nothing fences it in; the scripts stay there.",
     ]
     return [*lines, *_guide(facts.patience)] if asks else lines
 

@@ -36,7 +36,7 @@ def test_what_a_person_must_know() -> None:
 
 
 def test_it_fits_a_terminal() -> None:
-    assert max(map(len, texts.introduction(FACTS))) <= texts.RULE + 10  # the line with two paths
+    assert max(map(len, texts.introduction(FACTS))) <= 80
     assert len(texts.introduction(FACTS)) <= 24 - 3  # with the question below it
 
 
