@@ -99,7 +99,7 @@ class FormProcess:
             text = self._part()
             try:
                 rows = strict.read_all(text)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, ValueError) as error:
                 raise Unclear(str(error)) from None
             if len(leaves) != 32 * len(rows) or [row.seq for row in rows] != list(range(size, size + len(rows))):
                 raise Unclear("other entries than are due")
@@ -116,7 +116,10 @@ class FormProcess:
         """What it knows; after `pages`. Raises Unclear."""
         if self._answer is None or self._order is None or self._answer.size != self._order.end:
             raise Unclear("no answer")
-        return self._answer.form()
+        try:
+            return self._answer.form()
+        except ValueError as error:
+            raise Unclear(str(error)) from None
 
     def _send(self, line: bytes) -> None:
         try:

@@ -44,6 +44,10 @@ Judge = Callable[[Any, str, OpenPayload], None]
 """Takes an entry: its row, a RowLike, its leaf (hex), its payloads. Raises Violation."""
 
 
+TERMS = 1024
+"""Of which the last ones are kept to be used again; 16 MiB, should each fill its entry."""
+
+
 class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a proposal asks for, apart from the command."""
 
@@ -132,7 +136,7 @@ def terms_of(row: RowLike, author: str, groups: tuple[str, ...], chats: tuple[st
         return _terms.__wrapped__(*said)
 
 
-@lru_cache(maxsize=4096, typed=True)
+@lru_cache(maxsize=TERMS, typed=True)
 def _terms(
     actor: str, author: str, groups: tuple[str, ...], chats: tuple[str, ...], identity: Any, verdict: Any,
     approvals: Any, kind: Any, target: Any, mode: Any, tier: Any, emergency: Any,

@@ -234,12 +234,34 @@ def taken(order: Order, answers: bytes) -> FormProcess:
 
 
 @pytest.mark.usefixtures("pages_of_8")
-def test_an_answer_that_is_cut_or_changed_anywhere_is_unclear(copy: Path) -> None:
+def test_an_answer_that_is_cut_anywhere_is_unclear(copy: Path) -> None:
     order, answers = made(copy)
     taken(order, answers)
     for at in [*range(0, len(answers), 97), len(answers) - 1]:
         with pytest.raises(Unclear):
             taken(order, answers[:at])
+
+
+@pytest.mark.usefixtures("pages_of_8")
+def test_an_answer_that_makes_no_sense_is_unclear(copy: Path) -> None:
+    order, answers = made(copy)
+    whole = answers.replace(b'"peaks":["', b'"peaks":["00","')
+    length = answers.index(b'{"size"') - 4  # of the last part
+    whole = (
+        whole[:length]
+        + (int.from_bytes(answers[length : length + 4], "big") + 5).to_bytes(4, "big")
+        + whole[length + 4 :]
+    )
+    for bad in (
+        whole,  # another number of peaks
+        answers.replace(b'"seq":9,', b'"seq":8,'),
+        answers.replace(b'"v":1}', b'"v":1]'),
+        answers.replace(b"ready", b"Ready"),
+        answers.replace(b'{"size"', b'["size"'),
+    ):
+        assert bad != answers
+        with pytest.raises(Unclear):
+            taken(order, bad)
 
 
 @pytest.mark.usefixtures("here")
