@@ -221,12 +221,20 @@ class Question:
     def gaps(self, kind: str) -> bool:
         """Whether it does this to files that no word of the line names, such as what xargs reads; `path`: anything.
         What `find … -print0 | xargs -0` hands on lies below where find begins."""
-        found = {effect.what for each in self.effects if kind in ("path", each) for effect in self.effects[each]}
+        return bool(self._gaps) if kind == "path" else kind in self._gaps
+
+    @cached_property
+    def _gaps(self) -> frozenset[str]:
+        """Kinds of effects of which that is true."""
         placed = any(
             words[0].text.endswith("xargs") and any(word.text.startswith(_REPLACES) for word in words[1:])
             for words in self.readings
         )
-        return any(OPEN in what and (what != f"./{OPEN}" or placed or not self.walked) for what in found)
+        return frozenset(
+            effect.kind.value
+            for effect in self.assessment.effects
+            if OPEN in effect.what and (effect.what != f"./{OPEN}" or placed or not self.walked)
+        )
 
     @cached_property
     def mentioned(self) -> tuple[str, ...]:

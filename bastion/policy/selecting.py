@@ -18,6 +18,7 @@ from bastion.policy.rules import Rule, Selector
 from bastion.policy.vocabulary import Category, vocabulary
 
 _PATHS = frozenset((EffectKind.READS, EffectKind.WRITES, EffectKind.DELETES, EffectKind.EXECUTES, EffectKind.SECRET))
+_PATH_WORDS = frozenset(("path", *(kind.value for kind in _PATHS)))
 
 
 def selects(selector: Selector, question: Question) -> bool:
@@ -56,7 +57,7 @@ def may_select(selector: Selector, question: Question) -> bool:
             or (globs.text(head, program(words[0])) and any(not word.constant for word in words[1:]))
             for words in question.readings
         )
-    if word in ("path", *(kind.value for kind in _PATHS)):
+    if word in _PATH_WORDS:
         return (
             question.uncertain
             or any("\0" in path or globs.may_reach(text, path) for path in question.vague)
