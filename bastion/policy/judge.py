@@ -89,6 +89,13 @@ class Judgement:
     judged: tuple[Request, Mapping[str, Any], Request] | None = field(default=None, compare=False, repr=False)
     """What `judge` was asked of, on which terms, and what it is on them, so that `settle` need not make it again."""
 
+    def of(self, digest: str, judged: tuple[Request, Mapping[str, Any], Request]) -> Judgement:
+        """It, of that request. As dataclasses.replace, which looks at every field twice."""
+        return Judgement(
+            self.verdict, digest, self.rule, self.reason, self.approvals, self.approvers, self.timeout,
+            self.escalation, self.unsigned, self.recording, self.emergency, self.policy, judged,
+        )  # fmt: skip
+
     def settle(self, request: Request) -> Request:
         """The request on these terms. Raises ValueError for another request than the one that was judged."""
         settled = None
@@ -108,7 +115,7 @@ def judge(question: Question, policy: Policy, directory: Directory | None, now: 
         return said
     terms = _terms_of(said, question.request)
     settled = question.request.on_terms(**terms)
-    return replace(said, digest=settled.digest, judged=(question.request, terms, settled))
+    return said.of(settled.digest, (question.request, terms, settled))
 
 
 def restate(said: Judgement, request: Request, **terms: Any) -> Judgement:
@@ -121,7 +128,7 @@ def overruled(question: Question, policy: Policy, directory: Directory, now: int
     """Why what was approved shall not start any more; empty while it may. Policy, freezes and grants can have changed
     since it was held, and what they forbid no approval lifts. Counted limits are not asked again: it was counted."""
     clauses = policy.concerning(question.subject)
-    rules = [rule for rule in clauses.rules if _holds(rule.where, question)]
+    rules = [rule for rule in clauses.rules if not rule.where.asks or _holds(rule.where, question)]
     blocked = _obstacle(question, directory, now)
     refusal = (
         _forbidden(question, rules, Action.NEVER, "policy never lets this run")
@@ -151,7 +158,7 @@ def _terms_of(said: Judgement, request: Request) -> dict[str, Any]:
 
 def _verdict(question: Question, policy: Policy, directory: Directory | None, now: int) -> Judgement:
     clauses = policy.concerning(question.subject)
-    rules = [rule for rule in clauses.rules if _holds(rule.where, question)]
+    rules = [rule for rule in clauses.rules if not rule.where.asks or _holds(rule.where, question)]
     glass = _broken_glass(question, policy, clauses)
     terms = _terms(question, policy, clauses)
     blocked = _obstacle(question, directory, now)
@@ -194,6 +201,8 @@ def masked(question: Question, policy: Policy) -> bool:
 
 def _holds(where: Where, question: Question) -> bool:
     """Its sections and its conditions on the task; those on who and where were looked at before."""
+    if not where.asks:
+        return True
     for section in where.sections:
         if not selects(section, question):
             return False

@@ -128,6 +128,8 @@ def spellings(path: str, directories: tuple[str, ...]) -> Iterator[str]:
 
 def unrooted(path: str) -> str:
     """The path behind another name of the root directory (`/proc/self/root/etc`); empty for every other one."""
+    if "proc" not in path:
+        return ""
     clean = normal(path)
     if not clean.startswith("/proc/") or (short := _ELSEWHERE.sub("", clean)) == clean:
         return ""

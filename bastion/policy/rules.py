@@ -80,6 +80,12 @@ class Where:
     place: Place
     text: str
     """The statement as written, for people."""
+    asks: bool = field(init=False, default=True, compare=False, repr=False)
+    """It holds for some commands or tasks only; of most clauses there is nothing to ask but who and where."""
+
+    def __post_init__(self) -> None:
+        asks = bool(self.sections) or any(condition.field is Field.TASK for condition in self.conditions)
+        object.__setattr__(self, "asks", asks)
 
     @property
     def name(self) -> str:

@@ -60,8 +60,8 @@ def may_select(selector: Selector, question: Question) -> bool:
     if word in _PATH_WORDS:
         return (
             question.uncertain
-            or any("\0" in path or globs.may_reach(text, path) for path in question.vague)
-            or any(globs.may_lie_below(text, path) for path in question.walked)
+            or (question.vague and any("\0" in path or globs.may_reach(text, path) for path in question.vague))
+            or (question.walked and any(globs.may_lie_below(text, path) for path in question.walked))
             or question.gaps(word)
             or (word == "reads" and any(globs.path_reaches(text, path) for path in question.mentioned))
         )

@@ -12,8 +12,8 @@ under the name of a listed one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import translate
 from typing import Any
 
 from bastion.policy.languages import Act
@@ -33,8 +33,8 @@ class Sql:
         self._first: dict[str, str] = {word: action for action, words in tables["first"].items() for word in words}
         self._functions: list[str] = list(tables["functions"])
         self._exact = frozenset(name for name in self._functions if "*" not in name)
-        self._wild = [name for name in self._functions if "*" in name]
-        self._never: list[str] = list(tables["never"])
+        self._wild = _any_of(name for name in self._functions if "*" in name)
+        self._never = _any_of(tables["never"])
         self._meta: Mapping[str, list[str]] = tables["meta"]
         self._pragmas = frozenset(tables["pragmas"])
 
@@ -158,7 +158,7 @@ class Sql:
         if whole := re.fullmatch(r"\s*TABLE\s+([\w.\"`]+)\s*", text, re.IGNORECASE):
             text = f"SELECT * FROM {whole[1]}"  # noqa: S608 - parsed, never run (PostgreSQL, "TABLE Command")
         for name in re.findall(r"(\w+)\s*\(", _bare(text)):  # whatever the parser takes it for
-            if any(fnmatchcase(name.lower(), pattern) for pattern in self._never):
+            if self._never.match(name.lower()):
                 yield "database-unread", f"function {name}"
         tree = sqlglot.parse_one(text, read=dialect)
         writes = {exp.Insert: "database-write", exp.Update: "database-write", exp.Delete: "database-delete"}
@@ -189,13 +189,16 @@ class Sql:
 
     def _reads(self, node: Any, exp: Any) -> bool:
         name = _name(node).lower()
-        if any(fnmatchcase(name, pattern) for pattern in self._never):
+        if self._never.match(name):
             return False
         if not isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
             return True
-        if name in self._exact:
-            return True
-        return any(fnmatchcase(name, pattern) for pattern in self._wild)
+        return name in self._exact or self._wild.match(name) is not None
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """What fnmatchcase finds for one of these names with stars; a test of each took a sixth of the time of a query."""
+    return re.compile("|".join(map(translate, patterns)) or "(?!)")
 
 
 _TYPED = re.compile(

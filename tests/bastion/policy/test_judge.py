@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from bastion.directory import Directory
 from bastion.model import Assessment, IdentityKind, Request, RequestKind, Tier, Verdict
-from bastion.policy.judge import Judgement, judge, overruled
+from bastion.policy.judge import Escalation, Judgement, judge, overruled
 from bastion.policy.language import parse
 from bastion.policy.question import Question
 from bastion.policy.risk import assess
@@ -612,3 +613,34 @@ def test_what_is_never_read_is_not_read_under_other_names(command: str, expected
 @pytest.mark.parametrize("command", ["cat /proc/123/fd/4", "cat /proc/1/task/1/environ", "cat /proc/1/map_files/x"])
 def test_what_other_processes_hold_is_not_low(command: str) -> None:
     assert assess(command.encode()).tier is not Tier.LOW
+
+
+def test_a_judgement_of_a_request_is_the_same_judgement() -> None:
+    """Field by field: `of` names each."""
+    different = {
+        "approvals": 2,
+        "approvers": ("dba",),
+        "timeout": 7,
+        "escalation": (Escalation(3, "oncall"),),
+        "unsigned": ("slack",),
+        "recording": True,
+        "emergency": True,
+        "policy": "p",
+    }
+    said = Judgement(Verdict.ALLOW, "", "a rule", "a reason", **different)  # type: ignore[arg-type]
+    asked = request_for(b"ls")
+    made = said.of("d", (asked, {}, asked))
+    assert made == replace(said, digest="d")
+    assert made.judged == (asked, {}, asked)
+
+
+def test_what_was_judged_is_not_settled_on_other_terms() -> None:
+    """What `judge` had made of it is for the terms that it was made on."""
+    said = judge(Question.of(request_for(b"ls"), IdentityKind.AGENT), parse('policy "p" {\n version 1\n}\n'), None, 0)
+    assert said.judged is not None
+    asked = said.judged[0]
+    assert said.settle(asked) is said.judged[2]
+    assert said.settle(replace(asked)) == said.judged[2]
+    with pytest.raises(ValueError, match="another request"):
+        replace(said, approvals=3).settle(asked)
+    assert replace(said, rule="another").settle(asked).rule == "another"
