@@ -18,6 +18,7 @@ import functools
 import inspect
 import logging
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ from asyncssh.packet import PacketDecodeError, SSHPacket, UInt32
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_NONCE = struct.Struct(">4sQ")
 TAG = 16
 """Bytes of authentication behind a packet (RFC 5647 section 6.3)."""
 PADDING = 512
@@ -59,6 +61,28 @@ class Quiet(SSHLogger):
         """As `log`, without two calls in between: asyncssh has some ten such lines for each channel."""
         if self._logger.isEnabledFor(logging.INFO):
             super().info(msg, *args, **kwargs)
+
+
+class Packet(SSHPacket):
+    """asyncssh's packet, whose values are cut out in one call each."""
+
+    def get_uint32(self) -> int:
+        """RFC 4251 section 5."""
+        at = self._idx
+        self._idx = end = at + 4
+        if end > self._len:
+            self._idx = at
+            raise PacketDecodeError("Incomplete packet")
+        return int.from_bytes(self._packet[at:end], "big")
+
+    def get_string(self) -> bytes:
+        """RFC 4251 section 5: a length, and so many bytes."""
+        at = self._idx + 4
+        end = at + int.from_bytes(self._packet[at - 4 : at], "big")
+        if at > self._len or end > self._len:
+            raise PacketDecodeError("Incomplete packet")
+        self._idx = end
+        return self._packet[at:end]
 
 
 Crypt = Callable[[bytes, bytes | memoryview, bytes], bytes]
@@ -106,7 +130,7 @@ class Packets:
         if not plain:
             raise MACError("MAC verification failed")
         self._inpbuf = data[end:]
-        return self._received_packet(SSHPacket(plain[1 : -plain[0]]))  # type: ignore[no-any-return]
+        return self._received_packet(Packet(plain[1 : -plain[0]]))  # type: ignore[no-any-return]
 
     def _received_packet(self: Any, packet: SSHPacket) -> bool:
         """Hand it to whoever handles it; as the end of asyncssh's `_recv_packet`. False: read no more for now."""
@@ -198,4 +222,5 @@ class Packets:
 
 def following(nonce: bytes) -> bytes:
     """The nonce of the next packet (RFC 5647 section 7.1): four fixed bytes, eight that count."""
-    return nonce[:4] + ((int.from_bytes(nonce[4:], "big") + 1) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")
+    fixed, count = _NONCE.unpack(nonce)
+    return _NONCE.pack(fixed, (count + 1) & 0xFFFFFFFFFFFFFFFF)

@@ -19,10 +19,12 @@ from asyncssh.constants import (
     MSG_USERAUTH_FIRST,
     MSG_USERAUTH_REQUEST,
 )
-from asyncssh.packet import String, UInt32
+from asyncssh.packet import PacketDecodeError, SSHPacket, String, UInt32
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bastion.ssh.lean import lean
-from bastion.ssh.packets import Packets, Quiet, following
+from bastion.ssh.packets import Packet, Packets, Quiet, following
 from tests.support.sshd import Sshd
 
 GCM = "aes128-gcm@openssh.com"
@@ -264,6 +266,22 @@ async def test_an_end_of_output_that_nothing_follows_goes_out(close: bool) -> No
     async with asyncio.timeout(20), pair(process=half) as (client, _):
         await client.create_session(Reader, encoding=None)
         await ended_.wait()
+
+
+@given(st.binary(max_size=24), st.lists(st.sampled_from(["get_uint32", "get_string", "get_byte", "get_boolean"])))
+def test_values_are_cut_out_as_asyncssh_does(data: bytes, calls: list[str]) -> None:
+    """The same values, and the same end; a failed one ends the connection, so what comes after it is of no interest."""
+
+    def taken(packet: SSHPacket) -> list[object]:
+        found: list[object] = []
+        for call in calls:
+            try:
+                found.append(getattr(packet, call)())
+            except PacketDecodeError as error:
+                return [*found, str(error)]
+        return [*found, packet.get_remaining_payload()]
+
+    assert taken(Packet(data)) == taken(SSHPacket(data))
 
 
 def test_the_nonce_counts() -> None:
