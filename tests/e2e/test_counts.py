@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not can_trace(), reason="needs
 COMMANDS = 10
 MIB = 8
 WRITES = 6
-"""Of a command without output, each a system call: its channel, its start, and its end (three packets) to the agent; its
-channel, its command, and the channel's close to the target."""
+"""Of a command without output, each a system call. To the agent: its channel, its start, and its end (three packets).
+To the target: the channel, the command, and the channel's close."""
 WAKES = 2
 """A thread wakes the loop, by a write too: what is started is durable, and what has ended."""
 START_SYNCS, END_SYNCS = 2, 3
