@@ -34,10 +34,13 @@ class Piece:
     client: bool = False
 
 
-@functools.lru_cache(maxsize=16)
-def pieces(text: str, language: str) -> tuple[Piece, ...]:
-    """The statements and client commands of a text; `language` as in sql.py. Raises Unfollowed. Two ask for the same
-    one after the other; the longest has 20,000 characters."""
+def pieces(text: str, language: str) -> list[Piece]:
+    """The statements and client commands of a text; `language` as in sql.py. Raises Unfollowed."""
+    return list(_pieces(text, language))
+
+
+@functools.lru_cache(maxsize=16)  # two ask for the same one after the other; the longest has 20,000 characters
+def _pieces(text: str, language: str) -> tuple[Piece, ...]:
     if "\r" in text:
         raise Unfollowed("a carriage return")
     scan = _Scan(text, language)

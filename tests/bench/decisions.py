@@ -8,6 +8,7 @@ import time
 from dataclasses import fields
 
 from bastion.directory import Directory
+from bastion.interpreter import spare_what_stays
 from bastion.model import IdentityKind, Request, Tier
 from bastion.policy.judge import judge
 from bastion.policy.language import parse
@@ -78,6 +79,7 @@ def request(command: bytes, number: int) -> Request:
 def measure(*, rules: int = 500, entries: int = 10_000, runs: int = 4000) -> dict[str, float]:
     """Milliseconds. Every other time a command is new, so that nothing is remembered of it."""
     policy, directory = policy_of(rules), directory_of(entries)
+    spare_what_stays()  # as the daemon does when all is there
     taken: list[float] = []
     for number in range(runs + 100):
         turn, which = divmod(number, len(COMMANDS))
