@@ -28,7 +28,7 @@ from tui.feed import Connect
 from tui.guard import CHANGED, SETTLE
 from tui.hearing import Hearing
 from tui.look import Look
-from tui.palette import Commands
+from tui.palette import Commands, Palette
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.themes import THEMES
@@ -137,6 +137,10 @@ class BastionConsole(Look, Hearing, Doing, inherit_bindings=False):
 
     def show_help(self) -> None:
         self.push_screen(HelpScreen())
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_how_to_quit(self) -> None:
         self.tell("q quits; held requests stay held", "warning")

@@ -1,14 +1,16 @@
 """The command palette: every key of the main screen by what it does, for whoever does not know the key yet.
 
-Textual's own palette, with nothing of its own in it: its system commands write screenshots. What is chosen does exactly
+Textual's own palette, with none of its own commands in it: they write screenshots. What is chosen does exactly
 what its key does, with the same guards, except that the second key of an approval is no command.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from tui import keys
 
@@ -43,3 +45,10 @@ class Commands(Provider):
 
     async def _run(self, action: str) -> None:
         await self.app.run_action(action, self.screen)
+
+
+class Palette(CommandPalette):
+    """Textual's, closed once: of Enter and Esc in one go the second would close the screen under it, too."""
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_active else AwaitComplete()

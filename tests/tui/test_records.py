@@ -14,6 +14,7 @@ from bastion.control import wire
 from tests.tui.conftest import Console, Open
 from tui import records
 from tui.figures import stats_document
+from tui.palette import Palette
 from tui.samples import NOW, Bastion, request
 from tui.screens.main import MainScreen
 from tui.screens.records import PolicyScreen, RecordsScreen
@@ -219,7 +220,7 @@ def test_the_newest_page(note: str, after: int) -> None:
 async def test_the_palette_does_what_a_key_does(console: Open) -> None:
     async with console() as it:
         await it.press("colon")
-        await it.until(lambda: "CommandPalette" in type(it.app.screen).__name__)
+        await it.until(lambda: isinstance(it.app.screen, Palette))
         await it.press(*"whitelist")
         await it.told("the whitelist: what runs without asking")
         await it.press("enter")
@@ -229,7 +230,7 @@ async def test_the_palette_does_what_a_key_does(console: Open) -> None:
 async def test_the_palette_has_nothing_of_textuals_own(console: Open) -> None:
     async with console() as it:
         await it.press("ctrl+p")
-        await it.until(lambda: "CommandPalette" in type(it.app.screen).__name__)
+        await it.until(lambda: isinstance(it.app.screen, Palette))
         await it.press(*"screenshot")
         await it.pilot.pause(0.3)
         assert "Save" not in it.screen
@@ -240,7 +241,7 @@ async def test_the_palette_has_nothing_of_textuals_own(console: Open) -> None:
 async def test_the_palette_approves_by_the_same_guards(console: Open) -> None:
     async with console(Bastion([request("r-00000001", tier="high", score=90)], [])) as it:
         await it.press("colon")
-        await it.until(lambda: "CommandPalette" in type(it.app.screen).__name__)
+        await it.until(lambda: isinstance(it.app.screen, Palette))
         await it.press(*"approve the request on")
         await it.told("approve the request on display")
         await it.press("enter")

@@ -21,6 +21,7 @@ from textual.widget import Widget
 from bastion.control import wire
 from bastion.model import State
 from tui.paper import Parts
+from tui.screens import leave
 from tui.widgets.bars import Bar
 from tui.words import cell, countdown
 
@@ -74,7 +75,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self.bar("keys").draw(((f" Esc closes: {problem}", "alarm") if problem else self.hint(),))
 
     def action_cancel(self) -> None:
-        self.dismiss(None)
+        leave(self, None)
 
     # --- for those that draw
 
@@ -112,7 +113,7 @@ class Confirmed(Dialog[Answer], inherit_bindings=False):
         if refusal:
             self.draw()
         else:
-            self.dismiss(self.answer())
+            leave(self, self.answer())
 
 
 def place(one: wire.RequestInfo | wire.SessionInfo, width: int = 24) -> str:

@@ -21,6 +21,7 @@ from tui.editing import Edit, command_of, editable
 from tui.feed import words_of
 from tui.items import Item
 from tui.paper import Document, Rows
+from tui.screens import leave
 from tui.screens.dialog import Dialog, place
 from tui.widgets.bars import Block
 from tui.widgets.text import TextView
@@ -134,7 +135,7 @@ class EditScreen(Dialog[Edit], inherit_bindings=False):
             self._refused = refusal
             self.draw()
         else:
-            self.dismiss(self.edit)
+            leave(self, self.edit)
 
     def action_go_on(self) -> None:
         self.edit = None

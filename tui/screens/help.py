@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from tui import keys
 from tui.paper import BLANK, Document, Row, Rows, field_rows, title_row
 from tui.reading import wrap
+from tui.screens import leave
 from tui.widgets.bars import Bar
 from tui.widgets.text import TextView
 
@@ -82,7 +83,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         self.query_one(TextView).draw("help", same=True)
 
     def action_close(self) -> None:
-        self.dismiss()
+        leave(self)
 
     def action_page(self, pages: int) -> None:
         self.query_one(TextView).page(pages)

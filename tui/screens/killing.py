@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from bastion.control import wire
 from tui.granting import badge
+from tui.screens import leave
 from tui.screens.dialog import Dialog, place
 from tui.widgets.bars import Bar
 from tui.words import cell
@@ -53,8 +54,8 @@ class KillScreen(Dialog[str], inherit_bindings=False):
         if self.problem() or self.app.view.guard.hasty:
             self.draw()
         else:
-            self.dismiss("session")
+            leave(self, "session")
 
     def action_keys(self) -> None:
         if self._window():
-            self.dismiss("keys")
+            leave(self, "keys")

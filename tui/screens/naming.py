@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui import deciding, outcomes
+from tui.screens import leave
 from tui.screens.dialog import Dialog, place, time_left
 from tui.widgets.bars import Bar
 from tui.words import amount, cell
@@ -91,6 +92,6 @@ class NameScreen(Dialog[outcomes.AskName], inherit_bindings=False):
             if not self._refused and event.value != self.asked.item.info.target:
                 self._refused = "that is not the name of its target: nothing was done"
             if not self._refused:
-                self.dismiss(self.asked)
+                leave(self, self.asked)
                 return
         self.draw()

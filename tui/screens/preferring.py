@@ -15,6 +15,7 @@ from textual.widgets import TextArea
 from bastion.control.preferences import Preferences, PreferencesError, parse
 from bastion.errors import UsageError
 from tui.choices import check_look
+from tui.screens import leave
 from tui.screens.dialog import Dialog
 from tui.widgets.bars import Bar
 
@@ -62,4 +63,4 @@ class PreferencesScreen(Dialog[Preferences], inherit_bindings=False):
             self._wrong = str(error)
             self.draw()
         else:
-            self.dismiss(wanted)
+            leave(self, wanted)

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tui.deciding import standing, stands
 from tui.items import Item
+from tui.screens import leave
 from tui.screens.dialog import Answer, Dialog, place, time_left
 from tui.widgets.bars import Bar
 from tui.words import cell
@@ -51,7 +52,7 @@ class Reasoned(Dialog[Answer], inherit_bindings=False):
         event.stop()
         reason = "".join(char for char in event.value if char.isprintable()).strip()
         if reason and not self.problem():
-            self.dismiss(self.answer(reason))
+            leave(self, self.answer(reason))
         else:
             self._empty = self._empty or not reason
             self.draw()

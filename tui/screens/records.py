@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen, Screen
+from textual.binding import BindingType
+from textual.screen import Screen
 from textual.widgets import Footer
 
 from bastion.control import wire
 from tui import figures, keys, records
 from tui.feed import words_of
 from tui.paper import Document, Parts
+from tui.screens import leave
+from tui.screens.confirming import ConfirmScreen
 from tui.widgets.bars import Bar
 from tui.widgets.table import Table
 from tui.widgets.text import TextView
@@ -77,7 +78,7 @@ class Looking(Screen[None], inherit_bindings=False):
         self.query_one("#look-title", Bar).draw(((f" {self.heading} ", "title"), *left), right)
 
     def action_back(self) -> None:
-        self.dismiss()
+        leave(self)
 
     def action_help(self) -> None:
         self.app.show_help()
@@ -262,36 +263,6 @@ class StatsScreen(Looking, inherit_bindings=False):
         self.span = (self.span + 1) % len(figures.SPANS)
         self.problem = "asking the bastion ..."
         self.action_reload()
-
-
-class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
-    """Asks whether something shall end."""
-
-    app: BastionConsole
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "yes", "yes", id="confirm.yes"),
-        Binding("escape,n", "no", "no", id="confirm.no"),
-    ]
-
-    def __init__(self, words: str) -> None:
-        super().__init__()
-        self.words = words
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield Bar("dialog-title")
-            yield Bar("dialog-keys")
-
-    def on_mount(self) -> None:
-        self.query_one("#dialog-title", Bar).draw(((f" {self.words}", "alarm"),))
-        self.query_one("#dialog-keys", Bar).draw(((" y = yes, Esc goes back", "quiet"),))
-
-    def action_yes(self) -> None:
-        if not self.app.view.guard.hasty:
-            self.dismiss(True)
-
-    def action_no(self) -> None:
-        self.dismiss(False)
 
 
 SCREENS: dict[str, Callable[[], Screen[None]]] = {

@@ -28,6 +28,7 @@ from recorder.player import CHANGES, MOVES, Goal
 from tui import keys
 from tui.feed import Feed, words_of
 from tui.paper import Parts
+from tui.screens import leave
 from tui.widgets.bars import Bar
 from tui.widgets.cells import CellsView
 from tui.widgets.commands import CommandList
@@ -306,7 +307,7 @@ class ReplayScreen(Screen[None], inherit_bindings=False):
         if self._asking:
             self._close_input()
         else:
-            self.dismiss()
+            leave(self)
 
     def action_help(self) -> None:
         self.app.show_help()

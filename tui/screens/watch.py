@@ -22,6 +22,7 @@ from tui.feed import words_of
 from tui.guard import HASTY
 from tui.live import Live
 from tui.paper import Parts
+from tui.screens import leave
 from tui.screens.killing import KillScreen
 from tui.widgets.bars import Bar
 from tui.widgets.log import LogView
@@ -185,7 +186,7 @@ class WatchScreen(Screen[None], inherit_bindings=False):
     def action_back(self) -> None:
         if self.app.link.up:
             self.app.run_worker(self._end(), name="unwatch")
-        self.dismiss()
+        leave(self)
 
     async def _end(self) -> None:
         try:
