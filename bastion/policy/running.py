@@ -37,6 +37,10 @@ TEXT_LIMIT = 8_000
 DATABASES = frozenset(("psql", "mysql", "sqlite", "ansi", "redis", "mongo"))
 _RESTS = frozenset(("xargs", "parallel", "flock"))
 _SENDS = frozenset(("send", "connect", "listen", "download", "download-file", "remote"))
+_FETCHERS = frozenset("pip pip2 pip3 npm yarn pnpm gem helm cargo dnf yum zypper skopeo xmllint".split())  # noqa: SIM905
+"""Programs whose reads go to whichever place a word names."""
+_AWAY = re.compile(r"(?:[\w.-]+[=,])?(?:[a-z][a-z0-9+.-]*://|git[+@]|(?:github|gitlab|bitbucket|gist):)", re.IGNORECASE)
+_REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/", re.IGNORECASE)
 _STDIN = frozenset(("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
 _HELP = frozenset(("--help", "--version"))
 _STRINGS = frozenset(("sed", "awk", "perl", "python", "other"))
@@ -111,6 +115,7 @@ class Runner:
         found += [find("unknown-argument", word.raw) for word in given.unsure]
         found += [find(_less(action, given), given.path) for action in program.adds]
         found += self._itself(given, found, where, lists=lists)
+        found += self._fetched(given)
         if any(one.option.action == "code:rehearsal" and _is_set(one.value) for one in given.options):
             found = [find("rehearsal", given.path) if _plain(finding) else finding for finding in found]
         found += self._clauses(given, where)
@@ -147,6 +152,17 @@ class Runner:
         if base == "session-change":  # its words are numbers, masks and signals, and no files
             return [self.finder.find(base, " ".join(things) or given.path, ("this shell",))]
         return [self.finder.find(base, " ".join(things) or given.path, hosts or things)]
+
+    def _fetched(self, given: Invocation) -> list[Finding]:
+        """A place in the network that a word names, for a program that goes there with what only looks like a query."""
+        asks = given.program.action == "package-query"
+        if not asks and given.path.split()[0] not in _FETCHERS:
+            return []
+        words = [*given.operands, *(one.value for one in given.options if one.value is not None)]
+        away = [word.text for word in words if _AWAY.match(word.text) or (asks and _REGISTRY.match(word.text))]
+        if asks and given.path.startswith("npm "):  # `USER/NAME` is a repository, whose scripts run
+            away += [word.text for word in given.operands if "/" in word.text and word.text[0] not in "@./~"]
+        return [self.finder.find("connect", text) for text in dict.fromkeys(away)]
 
     def _clauses(self, given: Invocation, where: Where) -> list[Finding]:
         """The commands of `find -exec`."""

@@ -145,6 +145,19 @@ def _template_file(runner: Runner, _given: Invocation, word: Word, where: Where)
     )
 
 
+def _assigned_files(runner: Runner, _given: Invocation, word: Word, where: Where) -> list[Finding]:
+    """`helm --set-file a=FILE,b=FILE`."""
+    files = [each.partition("=")[2] for each in word.text.split(",")]
+    return [found for file in files for found in runner.finder.path("read", Word(file, word.raw), where.directories)]
+
+
+def _looked_up(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
+    """`getent hosts NAME` asks name servers, where the name is none of this network's."""
+    asks = given.operands[0].text in ("hosts", "ahosts", "ahostsv4", "ahostsv6") and word is not given.operands[0]
+    away = [what for action, what in databases.host(word.text) if action == "connect"] if asks else []
+    return [runner.finder.find("lookup", what) for what in away]
+
+
 def _url(runner: Runner, given: Invocation, word: Word, _where: Where) -> list[Finding]:
     """A service of the target itself is asked, and answers: `curl localhost/health`."""
     elsewhere = given.has(_DIVERTS) or _OWN_URL.fullmatch(word.text) is None
@@ -253,6 +266,8 @@ SPECIAL: Mapping[str, Callable[[Runner, Invocation, Word, Where], list[Finding]]
     "assignment": _declared,
     "url": _url,
     "names": _names,
+    "assigned-files": _assigned_files,
+    "looked-up": _looked_up,
     "template-file": _template_file,
     "pack": _pack,
     "service": _service,
