@@ -3,13 +3,12 @@
 Theory of operation. Policy reads a line as a POSIX shell does (policy/dialects.py). Where it would let one run without
 a person, and another shell could read that line differently, the target is asked first. Nobody goes there for this who
 would not go there anyway, right after it. What was learnt holds for logins.AGE_SECONDS, and goes into the ledger when
-it is new. A target that does not answer so is asked again the next time, and its line waits for a person.
+it is new. A target that does not answer so is asked again a minute later, and its lines wait for a person.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
 
 import asyncssh
 
@@ -21,7 +20,7 @@ from bastion.policy import dialects
 from bastion.policy.aside import aside
 from bastion.policy.rules import Action
 from bastion.ssh.dealings import Dealings
-from bastion.ssh.upstream import FORCED, Pool
+from bastion.ssh.upstream import FORCED, Pool, answered
 
 ASK_SECONDS = 10.0
 """Until the answer; as for a script (upstream.py)."""
@@ -51,11 +50,13 @@ async def login_shell_beside(dealings: Dealings, item: bytes, depth: int) -> Non
 async def _ask(dealings: Dealings, login: str) -> str:
     services, target = dealings.services, dealings.target
     async with services.logins.asking(target, login):
-        if shell := services.logins.known(target, login):
+        shell = services.logins.known(target, login)
+        if shell or services.logins.silent(target, login):
             return shell
         shell = dialects.understood(await _answer(services.pool, target, login))
-        if shell and services.logins.learn(target, login, shell):
+        if services.logins.is_news(target, login, shell):
             await dealings.records.announced(audit.login_shell(dealings.id, target.name, login, shell))
+        services.logins.learn(target, login, shell)
         return shell
 
 
@@ -67,10 +68,7 @@ async def _answer(pool: Pool, target: Target, login: str) -> bytes:
             asyncio.timeout(ASK_SECONDS),
             pool.lend(target, login, pool.minting.for_probe(login)) as connection,
         ):
-            done = await connection.run(
-                cast(Any, asked), encoding=None, check=False, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
-            )
+            said, _ = await answered(connection, asked, dialects.ANSWER_LIMIT)
+            return said
     except (BastionError, asyncssh.Error, OSError, TimeoutError):
         return b""
-    said = done.stdout if isinstance(done.stdout, bytes) else b""
-    return said if len(said) <= dialects.ANSWER_LIMIT else b""

@@ -12,6 +12,9 @@ from bastion.policy.dialects import UNKNOWN
 AGE_SECONDS = 3600.0
 """How long an answer holds: an account's shell changes once in years."""
 
+SILENT_SECONDS = 60.0
+"""How long nobody asks again who did not answer: each line of a shell would wait for it."""
+
 SHELLS_LIMIT = 4096
 """Answers that are kept. There is one for each login of each target."""
 
@@ -30,13 +33,21 @@ class Logins:
         at, shell = self._known.get((target, login), (0.0, "")) if target is not None else (0.0, "")
         return shell if shell and time.monotonic() - at < AGE_SECONDS else UNKNOWN
 
-    def learn(self, target: Target, login: str, shell: str) -> bool:
-        """It answered; whether that is news."""
+    def silent(self, target: Target, login: str) -> bool:
+        """It was asked a moment ago, and did not answer."""
+        at, shell = self._known.get((target, login), (0.0, UNKNOWN))
+        return not shell and at > 0 and time.monotonic() - at < SILENT_SECONDS
+
+    def is_news(self, target: Target, login: str, shell: str) -> bool:
+        """Another answer than the last one."""
+        return shell not in (UNKNOWN, self._known.get((target, login), (0.0, UNKNOWN))[1])
+
+    def learn(self, target: Target, login: str, shell: str) -> None:
+        """It answered; UNKNOWN: it did not."""
         while len(self._known) >= SHELLS_LIMIT:
             del self._known[next(iter(self._known))]
-        before = self._known.pop((target, login), (0.0, ""))[1]
+        self._known.pop((target, login), None)
         self._known[target, login] = time.monotonic(), shell
-        return before != shell
 
     def asking(self, target: Target, login: str) -> asyncio.Lock:
         """One asks at a time."""

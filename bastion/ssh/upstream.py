@@ -174,19 +174,18 @@ class Pool:
                         return b""
                     connection = await self.dial(target, login, await certify())
                     try:
-                        done = await _answer(connection, FORCED)
+                        said, status = await answered(connection, FORCED, limit)
                     finally:
                         connection.abort()
                 else:
                     link = await self._link(target, login, fresh=False)
                     try:
-                        done = await _answer(link.connection, question)
+                        said, status = await answered(link.connection, question, limit)
                     finally:
                         self._release(target, login, link)
         except (BastionError, asyncssh.Error, OSError, TimeoutError):
             return b""
-        said = done.stdout if isinstance(done.stdout, bytes) else b""
-        return said if done.exit_status == 0 and len(said) <= limit else b""
+        return said if status == 0 else b""
 
     async def dial(
         self, target: Target, login: str, certify: Certify | None = None, held: str = ""
@@ -371,7 +370,17 @@ def _route(target: Target, login: str) -> Route:
     return target.name, target.host, target.port, login, target.host_keys, target.credential
 
 
-async def _answer(connection: asyncssh.SSHClientConnection, question: bytes) -> asyncssh.SSHCompletedProcess:
-    return await connection.run(
-        cast(Any, question), encoding=None, check=False, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
+async def answered(connection: asyncssh.SSHClientConnection, question: bytes, limit: int) -> tuple[bytes, int | None]:
+    """What a command of the bastion's own prints, and its exit status; nothing if that is more than `limit` bytes, and
+    then no more of it is taken. Raises as asyncssh does."""
+    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
+        cast(Any, question), encoding=None, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL
     )
+    try:
+        await process.stdout.readexactly(limit + 1)
+    except asyncio.IncompleteReadError as whole:
+        await process.wait_closed()
+        return whole.partial, process.exit_status
+    finally:
+        process.close()
+    return b"", None

@@ -35,6 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             house.add_target(login, targets[-1])
         targets.append(Sshd(work / "none", extra="ForceCommand echo nothing"))
         house.add_target("none", targets[-1])
+        targets.append(Sshd(work / "endless", extra="ForceCommand yes"))
+        house.add_target("endless", targets[-1])
         for target in targets:
             target.start()
         house.start()
@@ -107,3 +109,28 @@ async def test_where_it_cannot_be_known_a_person_decides(place: House, ana: Clie
     assert held.rule == "shell"
     await place.decide(ana, Choice.DENY, command=line)
     await place.finish(first)
+
+
+async def test_who_prints_without_end_is_not_listened_to(place: House, ana: Client) -> None:
+    line = b"ls /srv 2>&1"
+    first = await place.ssh("endless", line.decode())
+    assert (await place.held(ana, line)).rule == "shell"
+    await place.decide(ana, Choice.DENY, command=line)
+    await place.finish(first)
+
+
+async def test_nor_where_a_script_is_read(place: House, ana: Client) -> None:
+    """What it prints beyond the limit is not taken in: the daemon grows by a few megabytes, not by what `yes` prints in
+    the seconds that a question lasts."""
+    before = peak(place)
+    first = await place.ssh("endless", "sh ./deploy.sh")
+    assert (await place.held(ana, b"sh ./deploy.sh")).script == ""
+    await place.decide(ana, Choice.DENY, command=b"sh ./deploy.sh")
+    await place.finish(first)
+    assert peak(place) - before < 64 << 20
+
+
+def peak(house: House) -> int:
+    """Bytes of memory that the daemon had at most."""
+    status = Path(f"/proc/{house.pid}/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
