@@ -138,14 +138,15 @@ class Risk:
         parsed = parse(command)
         if not isinstance(parsed, Parsed):
             return [self._finder.find("opaque", f"this line {parsed.reason}")]
-        where = replace(
-            where, directories=moving.directories((each.words for each in parsed.commands()), where.directories)
-        )
+        directories = moving.directories((each.words for each in parsed.commands()), where.directories)
+        if directories != where.directories:
+            where = replace(where, directories=directories)
         found: list[Finding] = []
         defined: frozenset[str] = frozenset()
         certain = b"unset" not in command and not _BACKGROUND.search(command)
         for part in parsed.root.parts:
-            found += self._node(part, replace(where, functions=defined))
+            here = where if where.functions == defined else replace(where, functions=defined)
+            found += self._node(part, here)
             if certain and isinstance(part, Block) and part.kind is BlockKind.FUNCTION:
                 defined |= {part.words[0].text}  # from here on, and for certain: not behind `if`, `&&`, in `( )`
         gaps = any(one.action.name == "read" and UNKNOWN in one.what for one in found)
@@ -181,9 +182,9 @@ class Risk:
         stdin = where.stdin
         for position, part in enumerate(node.parts, 1):
             last = position == len(node.parts)
-            here = self._node(part, replace(where, stdin=stdin, captured=where.captured or not last))
+            here = self._node(part, where.reads(stdin, captured=where.captured or not last))
             found += here
-            stdin = self._output(part, here, replace(where, stdin=stdin))
+            stdin = self._output(part, here, where.reads(stdin, captured=where.captured))
         return found
 
     def _output(self, part: Node, findings: list[Finding], where: Where) -> Input:
@@ -234,7 +235,7 @@ class Risk:
             found.append(self._finder.find("shadow", node.words[0].text))
         if node.kind is BlockKind.FUNCTION and _calls(node, node.words[0].text):
             found.append(self._finder.find("recursion", node.words[0].text))
-        inner = replace(where, stdin=self._redirected(node.redirects, where.stdin, where))
+        inner = where.reads(self._redirected(node.redirects, where.stdin, where), captured=where.captured)
         for redirect in node.redirects:
             if redirect.word is not None:
                 found += self._word(redirect.word, where)
@@ -268,7 +269,7 @@ class Risk:
         if node.words:
             stdin = self._redirected(node.redirects, where.stdin, where)
             to_file = any(one.operator in _OUTPUTS and one.fd in ("", "1") for one in node.redirects)
-            found += self._runner.run(node.words, replace(where, stdin=stdin, captured=where.captured or to_file))
+            found += self._runner.run(node.words, where.reads(stdin, captured=where.captured or to_file))
         texts = {word.text for word in node.words}
         if node.redirects and "exec" in texts and texts <= _REPLACES:
             found.append(self._replaced(node))
