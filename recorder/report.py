@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 PROBLEM_LIMIT = 20
@@ -63,3 +63,32 @@ class Report:
 def exit_status(report: Report) -> int:
     """0 for OK and TORN, 1 for everything else."""
     return 0 if report.good else 1
+
+
+class Broken(Exception):
+    """What follows cannot be judged: stop reading."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found on the way."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    torn: str = ""
+    """The harm of a crash, in words."""
+
+    def bad(self, seq: int | None, message: str) -> None:
+        """Something is wrong."""
+        if len(self.problems) < PROBLEM_LIMIT:
+            self.problems.append(Problem(seq, message))
+
+    def stop(self, seq: int | None, message: str) -> Broken:
+        """Something is wrong, so that the rest cannot be judged: to be raised."""
+        self.bad(seq, message)
+        return Broken()
+
+    def note(self, text: str) -> None:
+        """Something is worth saying; once."""
+        if text not in self.notes:
+            self.notes.append(text)

@@ -40,12 +40,12 @@ from recorder.formprocess import WORTH, FormProcess, Unclear
 from recorder.keyring import Keyring
 from recorder.keys import public_bytes, public_line
 from recorder.outside import Copies, Vouched, witnessed
-from recorder.report import Problem, Report, Verdict, exit_status
+from recorder.report import Broken, Findings, Problem, Report, Verdict, exit_status
 from recorder.schema import SegmentRow
 from recorder.segments import NAMESPACE
 from recorder.source import Source, open_source
 from recorder.votes import Violation
-from recorder.walk import Broken, Findings, Walk
+from recorder.walk import Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +296,10 @@ class _Verifier:
     def _leftovers(self, state: Walk) -> None:
         """Nothing may be there that no entry speaks of."""
         for seq, name in self._source.payload_names():
-            if (seq, name) not in state.payloads:
+            if (seq, name) not in state.contents.payloads:
                 self._found.bad(seq, f"payload {name!r} belongs to no entry")
         for seq in self._source.chunk_seqs():
-            if seq not in state.chunks:
+            if seq not in state.contents.chunks:
                 self._found.bad(seq, f"chunk {seq} belongs to no entry")
         if not self._source.live and not state.tombs.any and self._source.tail():
             self._found.torn = self._found.torn or "a pack has a tail that was never committed"

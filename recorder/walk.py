@@ -7,13 +7,12 @@ with one entry is noted and the pass goes on.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from recorder import chunks, strict
-from recorder.errors import FrameError, NoteError, StoreDamaged
+from recorder import strict
+from recorder.contents import NOTHING, Contents
+from recorder.errors import NoteError
 from recorder.form import Form, Forming
 from recorder.formprocess import FormProcess
 from recorder.formworker import Order
@@ -21,47 +20,14 @@ from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
 from recorder.proposals import Judge, OpenPayload, RowLike
-from recorder.report import PROBLEM_LIMIT, Problem
+from recorder.report import Findings
 from recorder.rules import Rules
-from recorder.schema import PayloadRow
 from recorder.source import Source
-from recorder.tombstones import RULED, Tombstones, chunk_facts, rest_of
+from recorder.tombstones import RULED, Tombstones
 from recorder.tree import Tree
 from recorder.votes import Violation
 
 ANCHORED = "checkpoint.anchored"
-NOTHING: Mapping[str, bytes | None] = {}
-COMMITMENT = frozenset({"sha256", "bytes", "salt"})
-"""Keys of what stands in a body for a payload."""
-
-
-class Broken(Exception):
-    """What follows cannot be judged: stop reading."""
-
-
-@dataclass(slots=True)
-class Findings:
-    """What was found on the way."""
-
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    torn: str = ""
-    """The harm of a crash, in words."""
-
-    def bad(self, seq: int | None, message: str) -> None:
-        """Something is wrong."""
-        if len(self.problems) < PROBLEM_LIMIT:
-            self.problems.append(Problem(seq, message))
-
-    def stop(self, seq: int | None, message: str) -> Broken:
-        """Something is wrong, so that the rest cannot be judged: to be raised."""
-        self.bad(seq, message)
-        return Broken()
-
-    def note(self, text: str) -> None:
-        """Something is worth saying; once."""
-        if text not in self.notes:
-            self.notes.append(text)
 
 
 class Walk:
@@ -79,21 +45,10 @@ class Walk:
         self.form = Form()
         """After `read`."""
         self.sessions: set[str] = set()
-        self.payloads: set[tuple[int, str]] = set()
-        self.chunks: set[int] = set()
         self.rules = Rules()
         self.tombs = Tombstones(self.rules.people, self.rules.environments)
-        self._lost: dict[int, tuple[str, str]] = {}
-        """Chunks that are not as their entries say, with session and what is wrong: redacted, deleted or lost."""
-        self._missing: dict[tuple[int, str], str] = {}
-        """Likewise payloads."""
-        self._whole: set[str] = set()
-        """Sessions of which there is a chunk that is as its entry says."""
-        self._near: dict[tuple[int, str], PayloadRow] = {}
-        """Payloads of the page at hand, without large ones."""
+        self.contents = Contents(origin, source, findings, self.tombs)
         self.leaves: set[bytes] = set()
-        self.recordings: dict[str, tuple[int, int, int]] = {}
-        """Session to number, first frame and time that its next chunk must have."""
         self._boot, self._t, self._mono = "", 0, 0
         self._last = ""
         """Leaf (hex) of the entry before, where it can be a cause."""
@@ -136,8 +91,7 @@ class Walk:
     def take(self, rows: Sequence[strict.Row], leaves: bytes, text: bytes, odd: dict[int, str]) -> None:
         """Take these entries, with their leaves and bytes; behind the last of `rows` may be something broken."""
         self.hashes += leaves
-        if self._source.has_payloads:
-            self._near = self._source.payloads(self.size - len(rows), self.size)
+        self.contents.page(self.size - len(rows), self.size)
         self._clocks(rows)
         self.sessions.update({row.session for row in rows})  # the empty one is taken out at the end
         known, judged, bad, last, hexes = self.leaves, self.judges, self.findings.bad, self._last, leaves.hex()
@@ -147,9 +101,9 @@ class Walk:
                 bad(row.seq, odd[row.seq])
             if row.cause and row.cause != last and bytes.fromhex(row.cause) not in known:
                 bad(row.seq, "its cause is no earlier entry")
-            opened = self._payloads(row) if salted else NOTHING
+            opened = self.contents.opened(row) if salted else NOTHING
             if row.type == "recording.chunk":
-                self._chunk(row)
+                self.contents.chunk(row)
                 last = ""
                 continue
             known.add(leaves[32 * at : 32 * at + 32])
@@ -199,6 +153,10 @@ class Walk:
     def _anchored(self, row: RowLike, leaf: str, payload: OpenPayload) -> None:
         self.claims.append(claim(row.seq, row.body))
 
+    def settle(self) -> None:
+        """After `read`."""
+        self.contents.settle(self.hashes)
+
     def root_at(self, size: int) -> bytes:
         """Root over the first `size` entries; after `read`."""
         if self._index is None:
@@ -211,108 +169,6 @@ class Walk:
         self.keys.rotate(row.seq, row.origin, row.body)
         if row.seq + 1 not in self._ends:
             raise RotationError("a change of keys that does not end its segment")
-
-    def _payloads(self, row: strict.Row) -> Mapping[str, bytes | None]:
-        """What its body commits to, opened."""
-        body = row.body
-        return (
-            {
-                name: self._payload(row.seq, name, value)
-                for name, value in body.items()
-                if type(value) is dict and value.keys() == COMMITMENT
-            }
-            if dict in map(type, body.values())
-            else NOTHING
-        )
-
-    def _payload(self, seq: int, name: str, value: dict[str, Any]) -> bytes | None:
-        if not self._source.has_payloads:
-            return None
-        at = seq, name
-        found = self._near.get(at) or self._source.payload(seq, name)
-        self.payloads.add(at)
-        if found is None:
-            self._missing[at] = f"its payload {name!r} is missing"
-            return None
-        digest = hashlib.sha256(b"\x00" + found.salt + found.data).hexdigest()
-        if digest != value["sha256"] or len(found.data) != value["bytes"] or len(found.salt) != value["salt"]:
-            self.findings.bad(seq, f"its payload {name!r} was changed")
-            return None
-        return found.data
-
-    def _chunk(self, row: strict.Row) -> None:
-        self.chunks.add(row.seq)
-        try:
-            facts = chunks.facts_of(row.body)
-            number, first, at_us = self.recordings.get(row.session, (0, 0, 0))
-            self.recordings[row.session] = (facts.number + 1, facts.first + facts.frames, facts.to_us)
-            self.tombs.chunk(row, facts)
-            if (facts.number, facts.first) != (number, first) or facts.from_us < at_us:
-                raise FrameError(f"it is chunk {facts.number} of its session where {number} was due")
-            if not self._source.has_chunks:
-                return
-        except (FrameError, Violation) as error:
-            said = error.message if isinstance(error, FrameError) else str(error)
-            self.findings.bad(row.seq, f"recording of {row.session}: {said}")
-            return
-        try:
-            found = self._source.chunk(row.seq)
-            if found is None:
-                raise FrameError("its chunk is missing")
-            chunks.unseal(facts, *found, origin=self.origin, session=row.session)
-            self._whole.add(row.session)
-        except (FrameError, StoreDamaged) as error:
-            self._lost[row.seq] = (row.session, error.message)  # `settle` knows whether an entry says so
-
-    def settle(self) -> None:
-        """After `read`: what is not there, or not as it was, must be said by an entry; and what an entry says to be
-        gone must be gone."""
-        tombs, bad = self.tombs, self.findings.bad
-        for (seq, name), message in self._missing.items():
-            if (seq, name) not in tombs.forgotten:
-                bad(seq, message)
-        if self._source.has_payloads:
-            for (seq, name), stone in tombs.forgotten.items():
-                if (seq, name) not in self.payloads:
-                    bad(stone, f"entry {seq} has no {name!r} that could be taken out")
-                elif (seq, name) not in self._missing:
-                    bad(stone, f"the {name!r} of entry {seq} is there, though it was taken out")
-        self._settle_chunks()
-
-    def _settle_chunks(self) -> None:
-        tombs, bad = self.tombs, self.findings.bad
-        for seq, stones in tombs.redacted.items():
-            try:
-                self._rest(seq, stones)
-            except (Violation, FrameError, StoreDamaged) as error:
-                said = str(error) if isinstance(error, Violation) else error.message
-                bad(int(stones[0]["seq"]), f"what is left of chunk {seq}: {said}")
-        for seq, (session, message) in self._lost.items():
-            if tombs.deleted_by(session) > seq:
-                if self._source.chunk(seq) is not None:
-                    bad(seq, f"recording of {session}: {message}")
-            elif seq not in tombs.redacted:
-                bad(seq, f"recording of {session}: {message}")
-        for session in self._whole:
-            if tombs.deleted_by(session) >= 0:
-                bad(tombs.deleted_by(session), f"recording of {session}: it is there, though it was deleted")
-
-    def _rest(self, seq: int, stones: list[dict[str, Any]]) -> None:
-        """What is left of a chunk from which frames were taken. Raises Violation, FrameError, StoreDamaged."""
-        if seq not in self.chunks:
-            raise Violation("there is no such chunk")
-        session = str(stones[0]["session"])
-        leaf = bytes(self.hashes[seq * 32 : seq * 32 + 32])
-        facts = [chunk_facts(stone, leaf) for stone in stones]
-        rest = rest_of(facts[0], stones)
-        if not self._source.has_chunks or self.tombs.deleted_by(session) > seq:
-            return
-        found = self._source.chunk(seq)
-        if found is None:
-            raise FrameError("it is missing")
-        if seq not in self._lost:
-            raise FrameError("what was taken out is still there")
-        chunks.unseal(rest.facts, *found, origin=self.origin, session=session, gone=rest.gone)
 
 
 def _one_after_the_other(steps: Sequence[Judge]) -> Judge:

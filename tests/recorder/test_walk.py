@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recorder import strict
 from recorder.keyring import Keyring
-from recorder.walk import Findings, Walk
+from recorder.report import Findings
+from recorder.walk import Walk
 from tests.recorder.stories import Person
 
 LEAF = bytes(32)
