@@ -111,7 +111,7 @@ class Connection:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:
+            except Exception:  # whatever one fails with, the others are called: they take back what the client held
                 log.exception("closing the control connection of %s", self.caller.name)
 
 

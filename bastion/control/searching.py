@@ -48,6 +48,8 @@ LINE_WIDTH = 240
 STUCK_SECONDS = 3.0
 """Without a chunk more, after which the indexer is not waited for: a chunk takes it less, and 30 s where the disk is
 full."""
+LOOK_AGAIN_SECONDS = 0.05
+"""Between two looks whether the indexer has let go, and got on: each reads how far both files go."""
 NOTES_LIMIT = 20
 """Notes in one answer."""
 
@@ -202,7 +204,7 @@ class Search:
                     seen = time.monotonic()
                 if done == len(spine.links) or self._late() or time.monotonic() - seen > STUCK_SECONDS:
                     raise
-                time.sleep(0.05)
+                time.sleep(LOOK_AGAIN_SECONDS)  # in the search's own thread; a file lock wakes nobody in time
 
     def _read(self, session: str, shown: Shown) -> Shown:
         spine = Spine(session)

@@ -137,7 +137,7 @@ class ControlServer:
             await line.refuse("UsageError", f"not the control protocol: {error}", "")
         except GONE:
             pass
-        except Exception:
+        except Exception:  # a fault of ours ends this connection, and no other one nor the daemon
             log.exception("control connection of %s", caller.name)
         finally:
             connection.close()
@@ -202,7 +202,7 @@ class ControlServer:
             answer = wire.reply(call.id, await self._handle(call, connection))
         except BastionError as error:
             answer = wire.failed(call.id, error)
-        except Exception:
+        except Exception:  # a fault of ours fails this call: its client is answered, and told nothing of the inside
             log.exception("control call %s of %s", type(call).__name__, connection.caller.name)
             answer = wire.Failed(id=call.id, error="BastionError", message="internal error", hint="see the log")
         try:
