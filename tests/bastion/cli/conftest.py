@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import select
+import struct
 import subprocess
 import sys
+import termios
+import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bastion.control.client import Client
+from tests.support.house import House
+from tests.support.sshd import Sshd
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -75,3 +88,101 @@ def made(shell: Shell) -> Shell:
     for name in ("ana", "ben", "bot", "host", "credential"):
         shell.key(name)
     return shell
+
+
+# --- beside a daemon
+
+COMMAND = "printf 'a\\033[31mred\\033[0m\\n'; printf err >&2; exit 3"
+"""What agents ask for: colours, both streams, and a status."""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A running bastion with a target."""
+    sshd = Sshd(tmp_path_factory.mktemp("target"))
+    sshd.start()
+    made = House(tmp_path_factory.mktemp("house"))
+    made.add_target("web-1", sshd)
+    made.start()
+    yield made
+    made.stop()
+    sshd.stop()
+
+
+@pytest.fixture
+async def ana(house: House) -> AsyncIterator[Client]:
+    """An approver's own client."""
+    client = await house.remote("ana")
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def local(house: House) -> Shell:
+    """The administrator's shell on the bastion's host."""
+    return Shell(house.work, {"BASTION_CONFIG": str(house.config.path)})
+
+
+def away(house: House, who: str) -> Shell:
+    """Somebody's shell on a machine of their own, with a client.toml and nothing else."""
+    home = house.work / f"home-{who}"
+    where = home / ".config" / "agent-bastion"
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "client.toml").write_text(
+        f'bastion = "127.0.0.1:{house.port}"\nkey = "{house.work / who}"\nhost_key = "{house.host_key}"\n'
+    )
+    return Shell(home)
+
+
+async def run(shell: Shell, *words: str) -> Done:
+    """A command beside what this test's loop does."""
+    return await asyncio.to_thread(shell, *words)
+
+
+@pytest.fixture
+async def session(house: House, ana: Client) -> str:
+    """The id of a recorded session that has ended."""
+    ssh = await house.ssh("web-1", COMMAND)
+    info = await house.decide(ana, command=COMMAND.encode())
+    await house.finish(ssh)
+    return info.session
+
+
+@contextlib.contextmanager
+def started(shell: Shell, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that goes on; ended with the block."""
+    command = shell.command(*words)
+    with subprocess.Popen(
+        command, cwd=shell.work, env=shell.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def on_terminal(shell: Shell, *words: str, until: bytes, then: bytes = b"") -> tuple[int, bytes]:
+    """Run on a real pty of 80 by 24; when `until` has been seen, type `then`. Status and everything it wrote."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(shell.work)
+        command = shell.command(*words)
+        os.execve(command[0], command, {**shell.env, "TERM": "xterm-256color"})  # noqa: S606
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    seen, typed, end = b"", False, time.monotonic() + 30
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                data = os.read(fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data
+        if until in seen and not typed:
+            typed = True
+            os.write(fd, then)
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    return os.waitstatus_to_exitcode(status), seen
