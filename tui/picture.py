@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion
+from tui.sample_bastion import Bastion
+from tui.samples import NOW
 
 TITLE = "bastion.example"
 

@@ -1,4 +1,4 @@
-"""What the small bastion of `tui/samples.py` answers to calls about the past, access, the policy and the ledger."""
+"""What the bastion of `tui/sample_bastion.py` answers to calls about the past, access, the policy and the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real app on the bastion in memory (tui/samples.py), with a clock that a test moves."""
+"""The real app on the bastion in memory (tui/sample_bastion.py), with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request, session
 
 MEDIUM, HIGH, UNRATED = "r-00000001", "r-00000002", "r-00000003"
 

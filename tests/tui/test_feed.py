@@ -18,7 +18,8 @@ from bastion.model import Choice
 from tui import feed as feed_module
 from tui import messages
 from tui.feed import Feed
-from tui.samples import Bastion, SampleClient, request
+from tui.sample_bastion import Bastion, SampleClient
+from tui.samples import request
 
 
 class Running:

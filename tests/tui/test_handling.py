@@ -11,7 +11,8 @@ from bastion.control import wire
 from bastion.model import Choice
 from tests.tui.conftest import Console, Open
 from tui.editing import command_of, editable
-from tui.samples import NOW, Bastion, S, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, S, request, session
 
 ONE = "r-00000001"
 

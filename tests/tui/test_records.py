@@ -15,7 +15,8 @@ from tests.tui.conftest import Console, Open
 from tui import records
 from tui.figures import stats_document
 from tui.palette import Palette
-from tui.samples import NOW, Bastion, request
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request
 from tui.screens.main import MainScreen
 from tui.screens.records import PolicyScreen, RecordsScreen
 from tui.widgets.paint import STYLES

@@ -10,7 +10,8 @@ from bastion.model import Choice
 from tests.tui.conftest import Open
 from tui.items import Item
 from tui.remembering import Memory, remember
-from tui.samples import NOW, Bastion, S, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, S, request, session
 from tui.screens.remembering import RememberScreen
 
 ID = "r-7f3a0c11"

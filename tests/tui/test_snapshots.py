@@ -9,7 +9,8 @@ import pytest
 from textual.pilot import Pilot
 
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion
+from tui.sample_bastion import Bastion
+from tui.samples import NOW
 
 Compare = Callable[..., bool]
 

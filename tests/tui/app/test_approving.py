@@ -10,7 +10,8 @@ from bastion import errors
 from bastion.control import wire
 from bastion.model import Choice
 from tests.tui.conftest import HIGH, MEDIUM, UNRATED, Open, three
-from tui.samples import Bastion, request
+from tui.sample_bastion import Bastion
+from tui.samples import request
 
 
 async def test_one_key_approves_medium_risk(console: Open) -> None:

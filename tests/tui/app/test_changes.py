@@ -10,7 +10,8 @@ from textual import events
 
 from tests.tui.conftest import HIGH, MEDIUM, Open, three
 from tui.order import Pane
-from tui.samples import NOW, Bastion, request
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request
 
 
 async def test_the_key_never_acts_on_the_neighbour(console: Open) -> None:

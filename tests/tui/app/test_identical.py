@@ -9,7 +9,8 @@ import pytest
 from bastion import errors
 from bastion.model import Choice
 from tests.tui.conftest import Open
-from tui.samples import NOW, Bastion, request, vote
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request, vote
 
 IDS = ("r-00000001", "r-00000002", "r-00000003")
 APPROVED = [(id, Choice.APPROVE, "") for id in IDS]

@@ -13,7 +13,8 @@ from tests.tui.conftest import HIGH, MEDIUM, UNRATED, Console, Open, three
 from tui import feed as feed_module
 from tui.app import BastionConsole
 from tui.sample_answers import watching
-from tui.samples import NOW, Bastion, S, request, vote
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, S, request, vote
 from tui.title import BEGIN, END
 
 

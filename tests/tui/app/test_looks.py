@@ -9,7 +9,7 @@ import pytest
 from bastion import errors
 from tests.tui.conftest import Open, three
 from tui.app import BastionConsole
-from tui.samples import Bastion
+from tui.sample_bastion import Bastion
 
 
 async def test_help(console: Open) -> None:

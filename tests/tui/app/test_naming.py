@@ -8,7 +8,8 @@ from textual import events
 from bastion.model import Choice
 from tests.tui.conftest import HIGH, MEDIUM, UNRATED, Console, Open, three
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion, request
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request
 
 NAME = (*"web", "minus", "1")
 ASKS = "type the target's name"

@@ -11,7 +11,8 @@ from textual.screen import ModalScreen
 from bastion.policy.visible import visible
 from tests.tui.conftest import MEDIUM, Open, three
 from tui.order import Pane
-from tui.samples import Bastion, request
+from tui.sample_bastion import Bastion
+from tui.samples import request
 from tui.screens.help import HelpScreen
 
 

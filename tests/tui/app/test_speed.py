@@ -9,7 +9,8 @@ import pytest
 from textual import events
 
 from tests.tui.conftest import Open
-from tui.samples import Bastion, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import request, session
 
 
 @pytest.mark.parametrize("flood", [0, 100], ids=["quiet", "flood"])

@@ -8,7 +8,8 @@ import pytest
 from bastion.control import wire
 from bastion.model import Choice
 from tests.tui.conftest import Open
-from tui.samples import NOW, Bastion, S, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, S, request, session
 
 LINE = "r-00000001"
 

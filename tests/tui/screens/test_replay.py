@@ -20,7 +20,8 @@ from recorder.screen import Screen
 from tests.recorder.stories import HOST, ledger_key
 from tests.tui.conftest import Console, Open
 from tui.app import BastionConsole
-from tui.samples import NOW, Bastion, S, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, S, request, session
 from tui.screens.replay import ReplayScreen
 from tui.widgets.cells import CellsView, fitted, style_of
 

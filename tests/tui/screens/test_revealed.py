@@ -10,7 +10,8 @@ import pytest
 from bastion import errors
 from bastion.control import wire
 from tests.tui.conftest import Console, Open
-from tui.samples import NOW, Bastion, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request, session
 from tui.screens.revealed import RevealedScreen
 
 SECRET = "hunter2hunter2"

@@ -9,7 +9,8 @@ from bastion.control import wire
 from tests.tui.conftest import Console, Open
 from tui import feed as feed_module
 from tui.live import BACKLOG
-from tui.samples import NOW, Bastion, request, session
+from tui.sample_bastion import Bastion
+from tui.samples import NOW, request, session
 
 ID = session().id
 
