@@ -121,8 +121,7 @@ class Syncing:
         except asyncssh.SFTPConnectionLost:
             raise
         except (Conflict, Moved) as error:
-            hint = f": {error.hint}" if isinstance(error, BastionError) and error.hint else ""
-            self.trouble = f"{error}{hint}"
+            self.trouble = str(error)
         except asyncssh.SFTPError as error:
             if not self._files.settling.refusals:
                 reason = error.reason.removeprefix("bastion: ")

@@ -93,9 +93,14 @@ class Terminal:
         self.screen.feed(data)
 
     @property
+    def counts(self) -> re.Match[str] | None:
+        """What is left of the request on display; None where none is."""
+        return re.search(r"(?:(\d+)m)?(\d+)s!? left", self.text)
+
+    @property
     def left(self) -> int:
         """Seconds left of the request on display."""
-        found = re.search(r"(?:(\d+)m)?(\d+)s!? left", self.text)
+        found = self.counts
         assert found, self.text
         return 60 * int(found[1] or 0) + int(found[2])
 
