@@ -77,14 +77,44 @@ def test_both_ways_say_the_same(changes: dict[str, Any], without: set[str]) -> N
             continue
 
 
-@given(
-    st.integers(0, 600),
-    st.sampled_from([b"", b" ", b"1.5", b"NaN", b"\xff", b'"id":"r-2",', b"\\ud800", b"[", b"\x00"]),
-    st.integers(0, 3),
+CHANGES = (
+    *(
+        b"",
+        b" ",
+        b"1.5",
+        b"NaN",
+        b"\xff",
+        b'"id":"r-2",',
+        b"\\ud800",
+        b"[",
+        b"\x00",
+        b"\\x",
+        b"\\u12",
+        b"-",
+        b"01",
+        b"}",
+    ),
+    *(b'"', b"\xc3(", b"\xed\xa0\x80", b"9" * 30),
 )
-def test_of_changed_bytes_too(at: int, put: bytes, cut: int) -> None:
-    data = json.dumps(GOOD).encode()
-    same(data[:at] + put + data[at + cut :])
+
+
+@pytest.mark.parametrize("put", CHANGES)
+@pytest.mark.parametrize(
+    "fields", [GOOD, {**GOOD, **MORE, "deep": {"a": ["b", 1.5, {"c": None}]}}], ids=["good", "more"]
+)
+def test_of_changed_bytes_too(fields: dict[str, Any], put: bytes) -> None:
+    """At each place, also in what the quick way steps over."""
+    data = json.dumps(fields).encode()
+    for at in range(len(data) + 1):
+        for cut in range(3):
+            same(data[:at] + put + data[at + cut :])
+
+
+def test_an_edited_one_says_what_was_edited() -> None:
+    for missing in request._EDITED[1:]:
+        fields = {name: value for name, value in {**GOOD, **MORE}.items() if name != missing}
+        with pytest.raises(Violation, match="malformed"):
+            parse(json.dumps(fields).encode())
 
 
 def test_other_things_than_objects() -> None:
