@@ -21,10 +21,11 @@ from bastion import audit, history
 from bastion.audit import Audit, Draft, Entry
 from bastion.clock import Clock
 from bastion.control.wire import RequestInfo, VoteInfo
-from bastion.desk import Desk, Pending, decision_of
+from bastion.desk import Desk, decision_of
 from bastion.ending import Ending
 from bastion.errors import BastionError, Conflict, NotAllowed, StoreError, UsageError
 from bastion.model import Choice, Decision, Request, RequestKind, State, Tier, TtyMode, Verdict, Vote
+from bastion.pending import Pending
 from bastion.policy.judge import Judgement
 from bastion.register import Filed
 

@@ -20,44 +20,16 @@ The desk is used from one thread; nothing in it waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.model import Choice, Decision, Request, State, TtyMode, Vote
+from bastion.pending import Outstanding, Pending
 
 HELD_BYTES = 64 << 20
 """Bytes of commands and of code on stdin in all held requests together: 64 of the largest that one may be."""
 
 
 _NOBODY = Decision("", "", State.HELD, (), "")
-
-
-@dataclass(slots=True)
-class Pending:
-    """One request at the desk."""
-
-    request: Request
-    deadline: float
-    held_since: float
-    session: str
-    """Of the client that waits; empty when it left."""
-    votes: list[Vote] = field(default_factory=list)
-    decision: Decision | None = None
-    used: bool = False
-    """The approval was taken, or can no longer be."""
-    escalated: list[str] = field(default_factory=list)
-    """Groups that it went to, because nobody decided in time."""
-    void_after: float = 0.0
-    """For an approval that nobody waited for: when its ticket ends."""
-    editing: bool = False
-    """An approver's edit of it is on its way into the ledger: nothing ends it meanwhile."""
-    replaced: str = ""
-    """Id of the request that was put in its place."""
-
-    @property
-    def state(self) -> State:
-        """HELD, or how it ended."""
-        return self.decision.state if self.decision else State.HELD
 
 
 def _weight(request: Request) -> int:
@@ -97,6 +69,7 @@ class Desk:
     ) -> None:
         self._ticket, self._limit, self._members = ticket, limit, members
         self._pending: dict[str, Pending] = {}
+        self._open = Outstanding()
         self._promised: dict[str, int] = {}
         """Room that was promised to requests which are on their way into the ledger, in bytes."""
 
@@ -107,21 +80,17 @@ class Desk:
         except KeyError:
             raise NotFound(f"no request {request_id!r} at the desk") from None
 
-    def ids(self) -> list[str]:
-        """Of all requests that the desk still knows, oldest first."""
-        return list(self._pending)
+    def __contains__(self, request_id: str) -> bool:
+        """Whether the desk still knows it."""
+        return request_id in self._pending
 
     def held(self) -> list[Pending]:
         """Those that wait for a decision, oldest first."""
-        return [each for each in self._pending.values() if each.decision is None]
+        return self._open.held()
 
     def left_behind(self) -> list[Pending]:
         """Those that could still lead to something and that no client waits for: held, or approved and not used."""
-        return [
-            each
-            for each in self._pending.values()
-            if not each.session and (each.decision is None or (each.state is State.APPROVED and not each.used))
-        ]
+        return [each for each in (*self._open.held(), *self._open.usable()) if not each.session]
 
     def reserve(self, request_id: str, size: int = 0) -> None:
         """Promise room for another request of `size` bytes (command and code), until `submit` or `release`: a burst
@@ -144,12 +113,21 @@ class Desk:
         if request.id in self._pending:
             raise Conflict(f"request {request.id} is at the desk already")
         pending = Pending(request, deadline=now + timeout, held_since=now, session=session)
-        self._pending[request.id] = pending
+        self._add(pending)
         return pending
 
     def restore(self, pending: Pending) -> None:
         """Put back what an earlier desk had: a request whose client has gone."""
+        self._add(pending)
+
+    def _add(self, pending: Pending) -> None:
         self._pending[pending.request.id] = pending
+        self._open.put(pending)
+
+    def _use(self, pending: Pending) -> None:
+        """Its approval leads to nothing more."""
+        pending.used = True
+        self._open.put(pending)
 
     def vote(self, vote: Vote, now: float) -> Decision | None:
         """Count one vote whose signature and role were checked. The decision if this vote made it, else None.
@@ -207,12 +185,13 @@ class Desk:
         """The votes of `by` count no more: taken from what is held, and approvals that lean on one and were not used
         are void. Ids of those that lost a vote, and of those that are void."""
         lost, void = [], []
-        for pending in self._pending.values():
-            if pending.decision is None and any(vote.by == by for vote in pending.votes):
+        for pending in self._open.held():
+            if any(vote.by == by for vote in pending.votes):
                 pending.votes = [vote for vote in pending.votes if vote.by != by]
                 lost.append(pending.request.id)
-            elif pending.state is State.APPROVED and not pending.used and by in (pending.decision or _NOBODY).by:
-                pending.used = True
+        for pending in self._open.usable():
+            if by in (pending.decision or _NOBODY).by:
+                self._use(pending)
                 void.append(pending.request.id)
         return lost, void
 
@@ -264,7 +243,7 @@ class Desk:
             held_since=old.held_since,
             session=old.session,
         )
-        self._pending[request.id] = new
+        self._add(new)
         old.editing, old.session, old.replaced = False, "", request.id
         self._end(old, State.WITHDRAWN, (), reason, now)
         return new
@@ -279,7 +258,7 @@ class Desk:
         """Take a held request back; None if it had ended, and then an approval of it is void."""
         pending = self.get(request_id)
         if pending.decision is not None:
-            pending.used = True
+            self._use(pending)
             return None
         return self._end(pending, State.WITHDRAWN, (), reason, now)
 
@@ -290,9 +269,8 @@ class Desk:
             for pending in self.held()
             if now >= pending.deadline and not pending.editing
         ]
-        for pending in self._pending.values():
-            if pending.state is State.APPROVED and not pending.session and now >= pending.void_after:
-                pending.used = True
+        for pending in self._open.ended(now):
+            self._use(pending)
         return ended
 
     def next_deadline(self) -> float | None:
@@ -304,12 +282,8 @@ class Desk:
             for seconds, group in each.request.escalation
             if seconds and group not in each.escalated
         ]
-        times += [
-            each.void_after
-            for each in self._pending.values()
-            if each.state is State.APPROVED and not each.session and not each.used
-        ]
-        return min(times, default=None)
+        ticket = self._open.next_end()
+        return min(times if ticket is None else [*times, ticket], default=None)
 
     def detach(self, request_id: str, session: str, now: float) -> None:
         """The waiting client left; nothing happens if another one waits by now."""
@@ -317,19 +291,16 @@ class Desk:
         if pending.session != session:
             return
         pending.session = ""
-        if pending.state is State.APPROVED and not pending.used:
+        if pending.usable:
             pending.void_after = now + self._ticket
+        self._open.put(pending)
 
     def claim(self, likeness: str, session: str, now: float) -> Pending | None:
         """An identical request that was left behind: `session` waits for it, or takes it, from now on. One that is
         still held goes first, then the oldest approval that is not void; None if there is none."""
-        left = [
-            each
-            for each in self._pending.values()
-            if likeness in (each.request.likeness, each.request.answers) and not each.session
-        ]
+        left = [each for each in self._open.alike(likeness) if not each.session]
         held = [each for each in left if each.decision is None and now < each.deadline]
-        approved = [each for each in left if each.state is State.APPROVED and not each.used and now < each.void_after]
+        approved = [each for each in left if each.usable and now < each.void_after]
         for pending in held + approved:
             pending.session = session
             return pending
@@ -338,9 +309,9 @@ class Desk:
     def take(self, request_id: str, session: str) -> bool:
         """The waiting session uses the approval. True once, for the session that waits, and never again."""
         pending = self.get(request_id)
-        if pending.state is not State.APPROVED or pending.used or pending.session != session:
+        if not pending.usable or pending.session != session:
             return False
-        pending.used = True
+        self._use(pending)
         return True
 
     def forget(self, request_id: str) -> bool:
@@ -356,4 +327,5 @@ class Desk:
         pending.decision = Decision(pending.request.id, pending.request.digest, state, by, reason, mode, seconds)
         if state is State.APPROVED and not pending.session:
             pending.void_after = now + self._ticket
+        self._open.put(pending)
         return pending.decision

@@ -98,7 +98,7 @@ class Ending:
         filed = self.register.get(request_id)
         if filed is None:
             raise NotFound(f"no request {request_id!r}")
-        if request_id not in self._desk.ids():
+        if request_id not in self._desk:
             raise Conflict(f"request {request_id} is {filed.info.state} already")
         return filed
 
@@ -164,7 +164,7 @@ class Ending:
         self._set_timer()
 
     def _forget_oldest(self, new: RequestInfo) -> None:
-        self.register.forget_oldest(new, lambda each: each not in self._desk.ids() or self._desk.forget(each))
+        self.register.forget_oldest(new, lambda each: each not in self._desk or self._desk.forget(each))
 
     def _alert(self, kind: str, text: str) -> None:
         self.alert(kind, text)

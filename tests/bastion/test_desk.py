@@ -262,6 +262,22 @@ def test_what_is_left_behind(desk: Desk) -> None:
     assert [each.request.id for each in desk.left_behind()] == ["r-1"]
 
 
+def test_thousands_that_nobody_came_for_cost_nothing(desk: Desk) -> None:
+    """Approvals whose tickets run: what a new request asks of the desk looks at none of them."""
+    for number in range(2000):
+        request = make_request(f"r-{number}", command=b"%d" % number)
+        submit(desk, request, "")
+        desk.vote(make_vote(request), 1.0)
+    assert desk.next_deadline() == 1.0 + TICKET
+    assert desk.held() == []
+    assert [each.request.id for each in desk._open.alike(desk.get("r-7").request.likeness)] == ["r-7"]
+    assert desk.expire(TICKET) == []
+    assert len(desk.left_behind()) == 2000
+    desk.expire(1.0 + TICKET)
+    assert desk.left_behind() == []
+    assert desk.next_deadline() is None
+
+
 def test_what_is_not_there_is_not_found(desk: Desk) -> None:
     with pytest.raises(NotFound):
         desk.get("r-9")
@@ -327,7 +343,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
     def detach(self, name: str, session: str) -> None:
-        if name in self.desk.ids():
+        if name in self.desk:
             self.desk.detach(name, f"s-{name}" if session == "own" else session, self.now)
 
     @rule(name=requests, session=st.sampled_from(["s-late", "s-other"]))
@@ -339,15 +355,30 @@ class DeskMachine(RuleBasedStateMachine):
 
     @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
     def take(self, name: str, session: str) -> None:
-        if name not in self.desk.ids():
+        if name not in self.desk:
             return
         if self.desk.take(name, f"s-{name}" if session == "own" else session):
             self.taken[name] = self.taken.get(name, 0) + 1
 
     @rule(name=requests)
     def forget(self, name: str) -> None:
-        if name in self.desk.ids():
+        if name in self.desk:
             self.desk.forget(name)
+
+    @invariant()
+    def what_is_filed_is_what_one_finds_by_looking_at_all(self) -> None:
+        every = list(self.desk._pending.values())
+        held = [each for each in every if each.state is State.HELD]
+        usable = [each for each in every if each.state is State.APPROVED and not each.used]
+        assert self.desk.held() == held
+        assert {each.request.id for each in self.desk.left_behind()} == {
+            each.request.id for each in (*held, *usable) if not each.session
+        }
+        ends = [each.deadline for each in held] + [each.void_after for each in usable if not each.session]
+        assert self.desk.next_deadline() == min(ends, default=None)
+        for likeness in {each.request.likeness for each in every}:
+            alike = [each.request.id for each in (*held, *usable) if each.request.likeness == likeness]
+            assert {each.request.id for each in self.desk._open.alike(likeness)} == set(alike)
 
     @invariant()
     def used_at_most_once_and_only_when_enough_people_said_so(self) -> None:
