@@ -50,6 +50,8 @@ LOW_WATER: Final = 8 << 20
 """Bytes not yet durable at which a writer should pause, and may go on: some 150 ms of disk at 200 MB/s."""
 WRITE_COST: Final = 128
 """Bytes that one write is counted for beside its data: about what the objects take, so that single bytes weigh."""
+KNOWN: Final = 100_000
+"""Sessions that are remembered as recorded, so that none is recorded twice: ten megabytes. Their names are random."""
 EVENT_LIMIT: Final = 64 * 1024
 """Bytes of a marker, a resize or an exit; a stream's data is cut instead."""
 
@@ -289,7 +291,7 @@ class Packer:
         self._monotonic = ledger.clock.monotonic
         self._queue: queue.SimpleQueue[tuple[Recording, int, End | None] | None] = queue.SimpleQueue()
         self._live: dict[str, Recording] = {}
-        self._known: set[str] = set()
+        self._known: dict[str, None] = {}
         self._closed = False
         self._guard = threading.Lock()
         self._due: deque[tuple[float, Recording]] = deque()
@@ -301,7 +303,8 @@ class Packer:
         return self._monotonic() // 1000
 
     def begin(self, session: str, actor: str, chunk_bytes: int, notify: Callable[[], None]) -> Recording:
-        """A new recording. Raises RecorderError when the session has one, or the ledger is closed."""
+        """A new recording. Raises RecorderError when the session is one of the last KNOWN that had one, or the ledger
+        is closed."""
         if not 4096 <= chunk_bytes <= BULK_CHUNK:
             raise ValueError(f"chunks of {chunk_bytes} bytes; 4096 to {BULK_CHUNK} make sense")
         with self._guard:
@@ -309,7 +312,9 @@ class Packer:
                 raise StoreFailed("the ledger is closed")
             if session in self._known:
                 raise RecorderError(f"session {session} has a recording already")
-            self._known.add(session)
+            self._known[session] = None
+            if len(self._known) > KNOWN:
+                del self._known[next(iter(self._known))]
             recording = self._live[session] = Recording(self, session, actor, chunk_bytes, notify, self.now())
         return recording
 

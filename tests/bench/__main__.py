@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import (  # noqa: E402 -- found only now
     approved,
+    cut,
     decisions,
     echo,
     load,
@@ -46,6 +47,7 @@ PARTS = (
     "crowd",
     "record",
     "approved",
+    "cut",
 )
 
 
@@ -118,6 +120,8 @@ def main(
                     rows += record.table(work / part, 5)
                 case "approved":
                     rows += approved.table(work / part, runs)
+                case "cut":
+                    rows += cut.table(work, runs)
                 case "shell":
                     rows += shell.table(work, runs)
                 case "recordings":

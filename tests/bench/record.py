@@ -1,6 +1,7 @@
-"""What the record costs: checking a ledger, covering secrets. Runs are interleaved; medians, by wall and by CPU time.
+"""What the record costs: appending to a ledger, checking it, covering secrets.
 
-The two differ where the machine does something else, too; what a change is worth shows in the CPU's.
+Runs are interleaved; medians, by wall and by CPU time. The two differ where the machine does something else, too; what
+a change is worth shows in the CPU's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from recorder.verify import verify
 from tests.recorder.stories import HOST, Story, ledger_key
 
 ENTRIES = 50_000
+APPENDED, AT_ONCE = 500, 64
+"""Entries that are appended one after the other; as many threads append in a crowd."""
 MIB = 1 << 20
 PIECE = 32 << 10
 """Bytes that a channel brings at once at most."""
@@ -93,6 +97,7 @@ def ledger(directory: Path, entries: int, *, contents: bool) -> None:
 def table(work: Path, runs: int) -> list[dict[str, object]]:
     """Measured and printed."""
     work.mkdir()
+    rows = appending(work / "appended")
     ledger(work / "plain", ENTRIES, contents=False)
     ledger(work / "full", ENTRIES, contents=True)
     ways: dict[str, tuple[Callable[[], object], float, str]] = {
@@ -110,12 +115,34 @@ def table(work: Path, runs: int) -> list[dict[str, object]]:
             work_()
             processors[name].append(processor_time() - processor)
             walls[name].append(time.perf_counter() - wall)
-    rows: list[dict[str, object]] = []
     for name, (_, size, unit) in ways.items():
         wall_, processor_ = (size / statistics.median(each[name]) for each in (walls, processors))
         click.echo(f"{name}: {wall_:,.1f} {unit} by the wall, {processor_:,.1f} by the CPU")
         rows.append({"name": name, "unit": unit, "wall": wall_, "cpu": processor_})
     return rows
+
+
+def appending(directory: Path) -> list[dict[str, object]]:
+    """Durable appends, each synced to the disk: one after the other, and from many threads, which share commits."""
+    made = Ledger.create(directory, host=HOST, key=ledger_key())
+    draft = Draft("test.entry", "bench", {"text": "x" * 300})
+    try:
+        took = []
+        for _ in range(APPENDED):
+            begun = time.perf_counter()
+            made.append(draft).result()
+            took.append((time.perf_counter() - begun) * 1000)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            begun = time.perf_counter()
+            list(pool.map(lambda _: made.append(draft).result(), range(APPENDED * 10)))
+            rate = APPENDED * 10 / (time.perf_counter() - begun)
+    finally:
+        made.close()
+    p50, p99 = statistics.median(took), sorted(took)[len(took) * 99 // 100]
+    click.echo(
+        f"ledger append, durable: p50 {p50:.2f} ms, p99 {p99:.2f} ms; from {AT_ONCE} threads {rate:,.0f} entries/s"
+    )
+    return [{"name": "ledger append", "unit": "ms", "p50": p50, "p99": p99, "crowd_per_second": rate}]
 
 
 def processor_time() -> float:
