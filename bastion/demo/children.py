@@ -90,7 +90,7 @@ class Children:
                     ChildProcessError
                 ):  # a grandchild: it is ours to reap once its parent has gone
                     os.waitpid(pid, os.WNOHANG)
-            time.sleep(PAUSE)
+            time.sleep(PAUSE)  # grandchildren end without telling us
         return []
 
 

@@ -186,4 +186,4 @@ def _wait(children: Children, process: subprocess.Popen[bytes], port: int, log: 
             children.end(process)
             lines = log.read_text(errors="replace").strip().splitlines() or ["without a word"]
             raise Unusable(f"{Path(str(process.args[0])).name} did not start: {lines[-1]}")  # type: ignore[index]
-        time.sleep(0.01)
+        time.sleep(0.01)  # a port that opens wakes nobody

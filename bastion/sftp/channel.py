@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -79,7 +80,7 @@ class Worker(Protocol):
         """Nothing stays open."""
 
 
-class TransferSession(Deaf):
+class TransferSession(Deaf, ABC):
     """One channel; see the file's header."""
 
     def __init__(self, dealings: Dealings, staging: Staging, place: Place) -> None:
@@ -172,7 +173,7 @@ class TransferSession(Deaf):
             effect = self._failed(self._asking.trouble or BastionError(INTERNAL))
         except (BastionError, RecorderError, asyncssh.Error, OSError) as error:
             effect = self._failed(error)
-        except Exception:
+        except Exception:  # a fault of ours ends this session, with a word to its agent, and no other
             log.exception("session %s", self.id)
             self._with.say(notices.failed(INTERNAL))
         finally:
@@ -284,9 +285,9 @@ class TransferSession(Deaf):
         """Which client it is, where that does not show in what it asks for."""
         return None
 
+    @abstractmethod
     def _worker(self, files: Files, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> Worker:
         """Who serves it."""
-        raise NotImplementedError
 
     def _outcome(self, settling: Settling, worker: Worker) -> do.Exit:
         """0 if all that was acknowledged was done."""

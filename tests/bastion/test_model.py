@@ -11,29 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.history import info_of
-from bastion.model import UNRATED, Request, RequestKind, State, StdinMode, digest_of
+from bastion.model import Request, State, digest_of
+from tests.support.requests import REQUEST as ANY
 
-REQUEST = Request(
-    id="r-12345678",
-    kind=RequestKind.EXEC,
-    identity="agent-7",
-    key="SHA256:x",
-    session="s-1",
-    target="web-1",
-    host_keys=("ssh-ed25519 AAAA",),
-    login="deploy",
-    command=b"uptime",
-    environment=(),
-    stdin=StdinMode.STREAM,
-    stdin_code=b"",
-    reason="",
-    rollback="",
-    task="",
-    assessment=UNRATED,
-    approvals=1,
-    created=0,
-    expires=60_000_000,
-)
+REQUEST = replace(ANY, id="r-12345678", command=b"uptime")
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 
 

@@ -103,7 +103,7 @@ def start() -> int:
         if running() and answer(wanted["listen"]):
             print("web: started")
             return 0
-        time.sleep(0.01)
+        time.sleep(0.01)  # a port that opens wakes nobody
     print(f"web: not started: see {wanted['log']}", file=sys.stderr)
     return 1
 
@@ -117,7 +117,7 @@ def stop() -> int:
         if time.monotonic() > end:
             print(f"web: pid {pid} does not end", file=sys.stderr)
             return 1
-        time.sleep(0.01)
+        time.sleep(0.01)  # it is no child of ours that could be waited for
     print("web: stopped" if pid else "web: was not running")
     return 0
 
