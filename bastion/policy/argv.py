@@ -48,6 +48,8 @@ class Invocation:
     """`--` was given."""
     unlisted: tuple[str, ...] = ()
     """Options that the facts do not list, harmless where the program's `options` are "any"."""
+    lists: bool = False
+    """A word may turn out to be the option that names a list of files, all of which are read."""
 
     def has(self, names: frozenset[str]) -> bool:
         """Whether one of these options was given."""
@@ -87,6 +89,7 @@ class _Scan:
     unknown: list[str] = field(default_factory=list)
     unsure: list[Word] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    lists: bool = False
 
 
 def read(program: Program, words: Sequence[Word]) -> Invocation:
@@ -130,6 +133,7 @@ def read(program: Program, words: Sequence[Word]) -> Invocation:
         clauses,
         any(word.text == "--" for word in words),
         tuple(scan.unlisted),
+        scan.lists,
     )
 
 
@@ -191,14 +195,20 @@ def _options(program: Program, scan: _Scan, *, stop: bool) -> None:
             if not _option(program, scan, word):
                 scan.operands.append(word)
         elif stop:
-            if word.may_be_option and program.risky_options:
-                scan.unsure.append(word)
+            _doubt(program, scan, word)
             return
         else:
             scan.words.pop(0)
-            if word.may_be_option and program.style != "none" and program.risky_options:
-                scan.unsure.append(word)
+            _doubt(program, scan, word)
             scan.operands.append(word)
+
+
+def _doubt(program: Program, scan: _Scan, word: Word) -> None:
+    """A word that may turn out to be an option, where that matters."""
+    if word.may_be_option and program.style != "none":
+        scan.lists = scan.lists or program.lists_names
+        if program.risky_options:
+            scan.unsure.append(word)
 
 
 def _option(program: Program, scan: _Scan, word: Word) -> bool:

@@ -135,6 +135,8 @@ class Program:
     """Where sub-commands are looked up, the most certain first."""
     risky_options: bool = True
     """Some option of it matters, so a word that may turn out to be an option does too."""
+    lists_names: bool = False
+    """Some option of it reads the files that a list names; a word that may turn out to be it reads any file."""
     known: dict[str, Program | None] = field(default_factory=dict, compare=False)
     """Sub-commands that were looked up before; filled as they are asked for."""
 
@@ -313,7 +315,8 @@ def _derived(name: str, table: Mapping[str, Any], parent: Program, branches: tup
         language=table.get("language", parent.language),
         branches=tuple(one for one in (tree, *branches) if one),
         risky_options=not anything
-        or any(option.action not in ("", "read", "code:tree") for option in options.values()),
+        or any(option.action not in ("", "read", "code:tree", "code:names") for option in options.values()),
+        lists_names=any(option.action == "code:names" for option in options.values()),
     )
 
 

@@ -113,6 +113,8 @@ class Runner:
             found += effects
         found += [find("unknown-option", f"{given.path} {name}") for name in given.unknown]
         found += [find("unknown-argument", word.raw) for word in given.unsure]
+        if given.lists:
+            found += self.finder.path("read", Word(UNKNOWN, UNKNOWN))
         found += [find(_less(action, given), given.path) for action in program.adds]
         found += self._itself(given, found, where, lists=lists)
         found += self._fetched(given)

@@ -586,6 +586,10 @@ NEVER_READ = 'allow low\nnever reads "/srv/secret/**"\ndeny path "/opt/hidden"'
         ("sort --files0-from=list", Verdict.HOLD),
         ("wc --files0=list", Verdict.HOLD),
         ("find -files0-from list", Verdict.HOLD),
+        ("cd /opt/x; wc *", Verdict.HOLD),  # one may be called --files0-from=list
+        ("cd /opt/x; wc -l -- *", Verdict.ALLOW),
+        ("md5sum -c list", Verdict.HOLD),
+        ("sha256sum -wc list", Verdict.HOLD),
         ("file -bf list", Verdict.HOLD),
         ("echo a b | xargs echo", Verdict.ALLOW),
         # values of options
