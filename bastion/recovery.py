@@ -119,7 +119,7 @@ def _lost(start: Entry) -> Draft:
         "note": "the bastion stopped while it ran; its end is unknown",
     }
     for name in STREAMS:
-        body |= {f"{name}_bytes": 0, f"{name}_sha256": ""}
+        body[f"{name}_bytes"] = 0
     return Draft("command.finished", audit.DAEMON, body, start.session, start.request, start.leaf)
 
 

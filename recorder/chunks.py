@@ -95,6 +95,11 @@ def seal(
     return facts, cipher, key
 
 
+def chain(before: bytes, digest: str) -> bytes:
+    """A hash (hex) chained behind those of the chunks before; the first has nothing before it."""
+    return hashlib.sha256(before + bytes.fromhex(digest)).digest()
+
+
 def check_cipher(facts: Facts, cipher: bytes) -> None:
     """Is this the ciphertext that the entry commits to? Raises FrameError."""
     if len(cipher) != facts.length or hashlib.sha256(cipher).hexdigest() != facts.sha256:

@@ -2,8 +2,9 @@
 
 Theory of operation. One thread writes. Callers queue drafts and get a future; the thread takes what is queued, at most
 GROUP_ENTRIES or GROUP_BYTES, gives each draft its number, time and chain, signs the head once for all of them, has
-`Store.commit` make them durable, and only then resolves the futures. It never waits for a group to fill: while one
-commit runs, the next group gathers by itself, and a single append into an empty queue costs one commit.
+`Store.commit` make them durable, and only then resolves the futures. While one commit runs, the next group gathers by
+itself, and a single append into an empty queue costs one commit. Only where nobody waits for anything in a group, which
+is so for the chunks of a recording that goes on, does it wait for company, for PATIENCE_SECONDS or PATIENCE_BYTES.
 
 The drafts of one call are one transaction, in order. A draft that cannot be an entry (too large, a float) fails its
 call alone and uses no number. A failed commit fails that call, everything queued, and everything later, with
@@ -19,6 +20,7 @@ import hashlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -50,6 +52,10 @@ GROUP_ENTRIES = 128
 """Entries after which a group is closed; one call is never split."""
 GROUP_BYTES = 16 << 20
 """Bytes of payloads and ciphertext after which a group is closed: what may wait in one transaction and one fsync."""
+PATIENCE_SECONDS, PATIENCE_BYTES = 0.02, 4 << 20
+"""How long, and up to what size, a group waits for others in which there is nothing that somebody waits for. A transfer
+of 160 MB/s has a chunk of a MiB every 6 ms, and each commit of its own would have three syncs; more bytes at once would
+hold up others' commits."""
 PAYLOAD_LIMIT = 8 << 20
 """Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
 NOTHING = Taking()
@@ -91,6 +97,8 @@ class Job:
     """What goes with these drafts."""
     successor: Successor | None = None
     """Who signs from the next group on."""
+    patient: bool = False
+    """Nobody waits for it."""
 
     @property
     def weight(self) -> int:
@@ -306,14 +314,17 @@ class Ledger:
         while more:
             jobs: list[Job] = []
             count = weight = 0
-            job = self._next()
+            patient, job = True, self._next()
+            until = time.monotonic() + PATIENCE_SECONDS
             while job is not None:
                 jobs.append(job)
                 count, weight = count + len(job.drafts), weight + job.weight
                 if count >= GROUP_ENTRIES or weight >= GROUP_BYTES or job.seal:
                     break
+                patient = patient and job.patient and weight < PATIENCE_BYTES
+                wait = max(0.0, until - time.monotonic()) if patient else 0.0
                 try:
-                    job = self._queue.get_nowait()
+                    job = self._queue.get(timeout=wait)
                 except queue.Empty:
                     break
             else:

@@ -3,14 +3,14 @@
 Theory of operation. Three threads, one direction:
 
     event loop       write: append to a deque, add to a counter. No copy, hash, lock or system call.
-    packer (one)     takes what is in the deque, hashes the streams, coalesces, compresses, encrypts, submits
+    packer (one)     takes what is in the deque, coalesces, hashes, compresses, encrypts, submits
     ledger writer    makes the chunk durable with its `recording.chunk` entry, then counts it off
 
 A chunk closes at `chunk_bytes` or CLOSE_AFTER after its first frame, so a crash loses at most that much, and nothing
 that was acknowledged. `write` says False once more than HIGH_WATER is not yet durable: the caller stops reading from
 upstream, and `notify` says when it may go on. Everything that was written is kept in any case: False is not a refusal.
 
-What an owner has to say at the end (the command finished, with these hashes) goes with the last chunk, in one
+What an owner has to say at the end (the command finished, with this recording) goes with the last chunk, in one
 transaction: the end of a recording is one commit, and there is no moment at which one is durable and the other is not.
 
 When recording fails, `failed` is set and `notify` called; what follows is dropped, so the session must end there (P4).
@@ -22,7 +22,6 @@ deque, `_paused` and `_durable`) each first sets its own and then reads the othe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import queue
 import threading
 import time
@@ -64,8 +63,9 @@ class Summary:
     chunks: int
     bytes: dict[str, int]
     """Of each stream kind (output, input, stderr); 0 where it had none."""
-    sha256: dict[str, str]
-    """Hex, over all the bytes of each stream kind."""
+    root: str
+    """Hex: the roots of its chunks, chained; empty when nothing was recorded. Their frames are salted, so that what is
+    redacted later cannot be guessed and confirmed by it, as by a hash of the streams."""
     leaf: str
     """Of the last `recording.chunk` entry; empty when nothing was recorded."""
 
@@ -96,8 +96,8 @@ class Recording:
         self._written = self._fresh = 0  # written by the event loop
         self._durable = 0  # written by the ledger writer
         self._chunk = _Chunk()  # this and the rest: the packer's
-        self._hashes = {kind: hashlib.sha256() for kind in KINDS if kind in STREAMS}
-        self._bytes = dict.fromkeys(self._hashes, 0)
+        self._bytes = {kind: 0 for kind in KINDS if kind in STREAMS}
+        self._root = b""
         self._frames = self._chunks = 0
         self._leaf = ""  # written by the ledger writer, read behind the last chunk
 
@@ -158,7 +158,6 @@ class Recording:
         while self._pending:
             at_us, kind, data = self._pending.popleft()
             if kind in STREAMS:
-                self._hashes[kind].update(data)
                 self._bytes[kind] += len(data)
             for at in range(0, len(data) or 1, self.chunk_bytes):
                 piece = data if len(data) <= self.chunk_bytes else data[at : at + self.chunk_bytes]
@@ -177,7 +176,7 @@ class Recording:
         def done(made: tuple[Entry, ...]) -> None:
             self._durably(chunk, made[0])
 
-        self._packer.submit(Job((draft,), done, self.fail, bulk))
+        self._packer.submit(Job((draft,), done, self.fail, bulk, patient=True))
         return self._chunk
 
     def _durably(self, chunk: _Chunk, made: Entry) -> None:
@@ -200,6 +199,7 @@ class Recording:
             first=self._frames,
             compressor=self._packer.compressor,
         )
+        self._root = chunks.chain(self._root, facts.root)
         self._chunks += 1
         self._frames += len(frames)
         return Draft("recording.chunk", self.actor, facts.body(), session=self.session), (cipher, key)
@@ -222,8 +222,7 @@ class Recording:
         if last.frames:
             draft, bulk = self._seal_chunk()
             drafts.append(draft)
-        hashes = {kind: digest.hexdigest() for kind, digest in self._hashes.items()}
-        summary = Summary(self._frames, self._chunks, dict(self._bytes), hashes, "")
+        summary = Summary(self._frames, self._chunks, dict(self._bytes), self._root.hex(), "")
 
         def done(made: tuple[Entry, ...]) -> None:
             if last.frames:

@@ -31,7 +31,6 @@ from recorder.tombstones import (
     RANGES_LIMIT,
     Order,
     Ranges,
-    chain,
     joined,
     ranges_text,
     read_order,
@@ -234,7 +233,7 @@ def expire(ledger: Ledger, reader: Reader, session: str, actor: str) -> int:
     was, size, seqs = b"", 0, list[int]()
     for entry in reader.entries(types=(CHUNK,), session=session):
         facts = chunks.facts_of(entry.body)
-        was, size = chain(was, facts.sha256), size + facts.length
+        was, size = chunks.chain(was, facts.sha256), size + facts.length
         seqs.append(entry.seq)
     if not seqs:
         return 0

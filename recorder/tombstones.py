@@ -183,11 +183,6 @@ def joined(numbers: Iterable[int]) -> Ranges:
     return tuple(found)
 
 
-def chain(was: bytes, sha256: str) -> bytes:
-    """The chained hash over the ciphertexts of a recording: one more of them (hex)."""
-    return hashlib.sha256(was + bytes.fromhex(sha256)).digest()
-
-
 @dataclass(frozen=True, slots=True)
 class Rest:
     """What is left of a chunk from which frames were taken."""
@@ -225,6 +220,9 @@ class _Session:
     """When, by the wall clock; 0 while it goes on."""
     chunks: int = 0
     was: bytes = b""
+    """The chained hash over its ciphertexts."""
+    roots: bytes = b""
+    """The same over the roots of their frames."""
     deleted: int = -1
     """Number of the entry that says so."""
 
@@ -273,7 +271,8 @@ class Tombstones:
         if session.deleted >= 0:
             raise Violation("a recording goes on that was deleted")
         session.chunks += 1
-        session.was = chain(session.was, facts.sha256)
+        session.was = chunks.chain(session.was, facts.sha256)
+        session.roots = chunks.chain(session.roots, facts.root)
 
     def deleted_by(self, session: str) -> int:
         """Number of the entry that says that retention took the recording; -1: none."""
@@ -288,6 +287,11 @@ class Tombstones:
 
     def _closed(self, row: RowLike, _: str) -> None:
         self._sessions.setdefault(row.session, _Session()).ended = row.t
+
+    def _finished(self, row: RowLike, _: str) -> None:
+        known = self._sessions.get(row.session)
+        if "recording" in row.body and row.body["recording"] != (known.roots.hex() if known is not None else ""):
+            raise Violation("a command finished with another recording than there is")
 
     def _placed(self, row: RowLike, _: str) -> None:
         session = row.body.get("session")
@@ -406,6 +410,7 @@ _TABLE: dict[str, Callable[[Tombstones, RowLike, str], None]] = {
     "session.opened": Tombstones._opened,
     "session.closed": Tombstones._closed,
     "session.interrupted": Tombstones._closed,
+    "command.finished": Tombstones._finished,
     CONFIGURED: Tombstones._configured,
     DELETED: Tombstones._deleted,
     HELD: Tombstones._placed,

@@ -263,10 +263,10 @@ class Asking:
         if request not in self._with.records.unfinished:
             return
         sizes = {**NO_STREAMS, "output": given[0], "input": taken[0]}
-        hashes = {"output": given[1], "stderr": "", "input": taken[1]}
-        summary = Summary(0, 0, sizes, hashes, "")
+        files = {kind: digest for kind, digest in (("output", given[1]), ("input", taken[1])) if digest}
+        summary = Summary(0, 0, sizes, "", "")
         with self._whole():
-            ended = await self._with.records.finished(request, summary, status, "", note)
+            ended = await self._with.records.finished(request, summary, status, "", note, files)
         self._services.broker.ran(request.id, ended)
         self._given += given[0]
         self._services.sessions.change(self._with.id, output_bytes=self._given)

@@ -20,7 +20,7 @@ from bastion.control.wire import SUBSYSTEM
 from bastion.gate.channels import ENVIRONMENT_COUNT, Treatment, admits, look_up, terminal_name
 from bastion.ssh import algorithms
 from bastion.ssh.driver_channels import Terminal
-from bastion.ssh.lean import unlogged
+from bastion.ssh.streams import Streams
 
 if TYPE_CHECKING:
     Channel = asyncssh.SSHServerChannel[bytes]
@@ -74,14 +74,13 @@ PACKET_LEAST = 1024
 screenful would keep the daemon busy for seconds."""
 
 
-class AgentChannel(Channel):
+class AgentChannel(Streams[bytes], Channel):
     """An agent's session channel: exec, once, as bytes; the rest as the table says."""
 
     agent: Agent
     """Set before the channel is handed to asyncssh."""
     terminal: Terminal | None = None
     """What `pty-req` asked for."""
-    log_sent_packet = log_received_packet = staticmethod(unlogged)  # type: ignore[assignment]
 
     def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
         """The client names how much it takes at once."""

@@ -4,11 +4,11 @@ Theory of operation. asyncssh 2.24 sends an empty MSG_IGNORE before each packet,
 against an attack on CBC. None of our ciphers is CBC (algorithms.py), so the packets are left out: half as many system
 calls, ciphers and random numbers. It makes a line of log for each packet, whether anybody wants it or not, and a timer
 for whatever it receives. And it cuts each packet off the front of what it has received by copying the rest: of the 256
-KiB that a socket gives at once, 128 KiB on average, for every 32 KiB. So it gets them in pieces.
+KiB that a socket gives at once, 128 KiB on average, for every 32 KiB.
 
-One piece in one turn of the loop: libuv reads a socket that is always full up to 32 times in a row, 8 MB, and who types
-beside such a transfer waited 20 ms for each key's echo, and often 80. So while pieces are left, the socket is not read,
-and everybody else has their turn between two of them.
+One read in one turn of the loop: libuv reads a socket that is always full up to 32 times in a row, 8 MB, and who types
+beside such a transfer waited 20 ms for each key's echo, and often 80. So the socket is not read again before everybody
+else had their turn; and what takes long, as many small packets do, is taken in pieces, one in a turn.
 
 These are changes of one connection's class, on the object that asyncssh made: it has no place to name another class.
 """
@@ -25,10 +25,12 @@ from asyncssh.packet import SSHPacket
 from bastion.ssh.floods import KeyExchanges
 from bastion.ssh.packets import Packets, Quiet
 
-PIECE, PIECE_LEAST = 64 << 10, 2 << 10
-"""Bytes that asyncssh is given at once, at most: two packets of the usual size. Less gave no more, for bulk; of the
-smallest packets 64 KiB hold a thousand, each as much work as a large one, so that a piece is made smaller which takes
-longer than TURN_SECONDS."""
+PIECE, PIECE_LEAST = 256 << 10, 2 << 10
+"""Bytes that are taken at once, at most: what libuv reads. A piece is made smaller which takes longer than
+TURN_SECONDS; and of small packets PACKETS make one (packets.py)."""
+
+SMALL = 64 << 10
+"""Bytes with which a read is no bulk: whoever reads again finds little."""
 
 TURN_SECONDS = 0.004
 """That one piece should take at most. A person notices 50 ms, and several connections may have one each."""
@@ -75,17 +77,19 @@ class _Lean(Packets):
             self._left = memoryview(bytes(self._left) + data)
             return
         transport: Any = self._transport  # type: ignore[attr-defined]
-        if len(data) <= self._piece or not hasattr(transport, "set_protocol") or transport.is_closing():
-            self._take(data)
+        if len(data) <= min(self._piece, SMALL) or not hasattr(transport, "set_protocol") or transport.is_closing():
+            self._take(memoryview(data))
             return
         self._left = memoryview(data)
         transport.pause_reading()
         self._next_piece()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self: Any, data: memoryview) -> None:
         self._received += len(data)
         begun = time.perf_counter()  # uvloop's clock stands still within a turn
-        super().data_received(data)  # type: ignore[misc]
+        rest = self._inpbuf
+        self._inpbuf = b"".join((rest, data)) if len(rest) or self._recv_handler != self._recv_pkthdr else data
+        self._recv_data()
         if time.perf_counter() - begun > TURN_SECONDS:
             self._piece = max(PIECE_LEAST, len(data) // 2)
         elif len(data) >= self._piece:
@@ -96,14 +100,22 @@ class _Lean(Packets):
         if left is None or transport is None:
             self._left = None
             return
-        size = self._piece
-        self._take(bytes(left[:size]))
+        size = self.whole(left, self._piece)
+        self._take(left[:size])
         self._left = left = self._left[size:] if self._left is not None else None
         if left is not None and len(left):
             self._loop.call_soon(self._next_piece)  # type: ignore[attr-defined]
             return
+        self._left = memoryview(b"")
+        self._loop.call_soon(self._read_on)  # type: ignore[attr-defined]
+
+    def _read_on(self: Any) -> None:
+        left, transport = self._left, self._transport
+        if left:
+            self._next_piece()
+            return
         self._left = None
-        if not transport.is_closing():
+        if transport is not None and not transport.is_closing():
             transport.resume_reading()
 
 

@@ -25,7 +25,9 @@ from typing import Any
 
 from asyncssh.constants import (
     MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
     MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_FIRST,
     MSG_CHANNEL_LAST,
     MSG_IGNORE,
@@ -45,6 +47,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _NONCE = struct.Struct(">4sQ")
 TAG = 16
 """Bytes of authentication behind a packet (RFC 5647 section 6.3)."""
+STREAMED = frozenset((bytes((MSG_CHANNEL_DATA,)), bytes((MSG_CHANNEL_EXTENDED_DATA,))))
+"""Packets, by their first byte, whose handlers take values from the front, and see that nothing is left."""
+PACKETS = 64
+"""That are taken in one turn, at most; each is some 20 us of work, whatever its size."""
+UNCOUNTED = 64 << 10
+"""Bytes instead, where lengths cannot be seen."""
+BULK = 16 << 10
+"""Bytes of a packet that may wait for the next one of its turn of the loop."""
+GATHERED = 256 << 10
+"""Bytes that go out together, at most and one packet more: what one read from a socket gives."""
 PADDING = 512
 """Random bytes that are fetched at once: a packet's padding takes 4 to 19 of them, and a system call each."""
 
@@ -65,6 +77,17 @@ class Quiet(SSHLogger):
 
 class Packet(SSHPacket):
     """asyncssh's packet, whose values are cut out in one call each."""
+
+    @classmethod
+    def of(cls, plain: bytes) -> Packet:
+        """Of what was decrypted: how much padding, the packet, the padding (RFC 4253 section 6). Of data, which only
+        its handler reads, nothing is copied before it is cut out."""
+        padding = plain[0]
+        if not padding or plain[1:2] not in STREAMED:
+            return cls(plain[1:-padding])
+        packet = cls(plain)
+        packet._idx, packet._len = 1, len(plain) - padding
+        return packet
 
     def get_uint32(self) -> int:
         """RFC 4251 section 5."""
@@ -101,20 +124,26 @@ class Packets:
     """Random, and not used yet."""
     _gathered: Sequence[bytes] = ()
     """Packets that were made and go out together."""
+    _gathered_bytes = 0
 
     def _recv_pkthdr(self: Any) -> bool:
         """One packet, if it is there. Raises what asyncssh raises; its caller ends the connection with it."""
         encryption = self._recv_encryption
-        if encryption is not self._opened_by:
-            if type(encryption) is not GCMEncryption:
-                return bool(super()._recv_pkthdr())  # type: ignore[misc]
+        if encryption is not self._opened_by and type(encryption) is GCMEncryption:
             self._opened_by, self._opens = encryption, AESGCM(encryption._cipher._key).decrypt
-        if self._decompressor or self._kex or self._auth or not self._auth_complete:
+        if (
+            encryption is not self._opened_by
+            or self._decompressor
+            or self._kex
+            or self._auth
+            or not self._auth_complete
+        ):
+            self._inpbuf = bytes(self._inpbuf)  # asyncssh's own are bytes
             return bool(super()._recv_pkthdr())  # type: ignore[misc]
-        data = self._inpbuf
+        data = memoryview(self._inpbuf)
         if len(data) < 4:
             return False
-        header = data[:4]
+        header = bytes(data[:4])
         size = int.from_bytes(header, "big")
         if size > self._max_recv_pktlen:
             raise ProtocolError("Max packet size exceeded")
@@ -123,14 +152,32 @@ class Packets:
             return False
         cipher = encryption._cipher
         try:
-            plain = self._opens(cipher._iv, memoryview(data)[4:end], header)
+            plain = self._opens(cipher._iv, data[4:end], header)
         except InvalidTag:
             plain = b""
         cipher._iv = following(cipher._iv)
         if not plain:
             raise MACError("MAC verification failed")
         self._inpbuf = data[end:]
-        return self._received_packet(Packet(plain[1 : -plain[0]]))  # type: ignore[no-any-return]
+        return self._received_packet(Packet.of(plain))  # type: ignore[no-any-return]
+
+    def whole(self: Any, data: memoryview, most: int) -> int:
+        """How many bytes of what has come to take now: `most`, or as many whole packets as that has, PACKETS at most,
+        so that none is put together of two halves; of one that is larger than that, all."""
+        if self._opened_by is not self._recv_encryption or self._recv_handler != self._recv_pkthdr:
+            return min(most, UNCOUNTED)
+        end, rest = 0, bytes(self._inpbuf[:4])
+        if rest:
+            header = rest + bytes(data[: 4 - len(rest)])
+            end = max(0, 4 + int.from_bytes(header, "big") + TAG - len(self._inpbuf))
+        for _ in range(PACKETS):
+            if end >= most or end + 4 > len(data):
+                break
+            after = end + 4 + int.from_bytes(data[end : end + 4], "big") + TAG
+            if end > 0 and after > most:
+                break
+            end = after
+        return end if 0 < end < len(data) else len(data)
 
     def _received_packet(self: Any, packet: SSHPacket) -> bool:
         """Hand it to whoever handles it; as the end of asyncssh's `_recv_packet`. False: read no more for now."""
@@ -159,8 +206,8 @@ class Packets:
         self._finish_recv_packet(kind, number)
         return True
 
-    def send_packet(self: Any, pkttype: int, *args: bytes, **more: Any) -> None:
-        """Send it, unless it says nothing."""
+    def send_packet(self: Any, pkttype: int, *args: bytes | memoryview, **more: Any) -> None:
+        """Send it, unless it says nothing. Its parts are put together here, and nowhere before."""
         encryption = self._send_encryption
         if encryption is not self._sealed_by and type(encryption) is GCMEncryption:
             self._sealed_by, self._seals = encryption, AESGCM(encryption._cipher._key).encrypt
@@ -175,19 +222,19 @@ class Packets:
             if pkttype != MSG_IGNORE:
                 super().send_packet(pkttype, *args, **more)  # type: ignore[misc]
             return
-        body = b"".join(args)
+        length = sum(map(len, args))
         block = self._send_blocksize
-        padding = -(self._send_enchdrlen + 1 + len(body)) % block
+        padding = -(self._send_enchdrlen + 1 + length) % block
         if padding < 4:
             padding += block
         if len(self._padding) < padding:
             self._padding = os.urandom(PADDING)
         fill, self._padding = self._padding[:padding], self._padding[padding:]
-        size = 2 + len(body) + padding
+        size = 2 + length + padding
         header, cipher = size.to_bytes(4, "big"), encryption._cipher
-        sealed = self._seals(cipher._iv, b"".join((bytes((padding, pkttype)), body, fill)), header)
+        sealed = self._seals(cipher._iv, b"".join((bytes((padding, pkttype)), *args, fill)), header)
         cipher._iv = following(cipher._iv)
-        if self._gathered or pkttype == MSG_CHANNEL_EOF:
+        if self._gathered or pkttype == MSG_CHANNEL_EOF or length >= BULK:
             self._gather(header + sealed, last=pkttype == MSG_CHANNEL_CLOSE)
         else:
             self._send(header + sealed)
@@ -195,17 +242,18 @@ class Packets:
         self._rekey_bytes_sent += size
 
     def _gather(self: Any, data: bytes, *, last: bool) -> None:
-        """A channel's end is three packets (end of output, status, close), and one system call: what follows the first
-        in this turn of the loop waits for the last, or for the turn's end."""
+        """A channel's end is three packets (end of output, status, close), and one system call, as are the packets of
+        bulk: what follows the first in this turn of the loop waits for the last, or for the turn's end."""
         if not self._gathered:
             self._gathered = []
             self._loop.call_soon(self._let_go)
         self._gathered.append(data)
-        if last:
+        self._gathered_bytes += len(data)
+        if last or self._gathered_bytes >= GATHERED:
             self._let_go()
 
     def _let_go(self: Any) -> None:
-        gathered, self._gathered = self._gathered, ()
+        gathered, self._gathered, self._gathered_bytes = self._gathered, (), 0
         if gathered:
             super()._send(b"".join(gathered))  # type: ignore[misc]
 

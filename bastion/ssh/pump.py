@@ -20,7 +20,7 @@ import asyncssh
 from bastion.gate.events import UpstreamEnded
 from bastion.overwriting import Covers
 from bastion.ssh import algorithms
-from bastion.ssh.lean import unlogged
+from bastion.ssh.streams import streamed
 from recorder.recording import Recording
 
 UNSENT = 8 << 20
@@ -95,8 +95,7 @@ class Upstream(asyncssh.SSHClientSession[bytes]):
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; the exec request goes out next."""
         self.channel = self.reading.channel = chan
-        quiet: Any = chan
-        quiet.log_sent_packet = quiet.log_received_packet = unlogged
+        streamed(chan)
 
     # --- target to agent ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ of its recording, its end, and the session's, which nobody waits for but those w
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from bastion import audit
 from bastion.audit import Audit, Draft, Entry
@@ -47,13 +48,18 @@ class Ending:
     """Leaf of `command.started`."""
     noted: tuple[Draft, ...]
     """What stands before it."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of a file that went through, by kind of stream; none for a stream that a recording has."""
 
     def body(self, summary: Summary | None) -> dict[str, object]:
         """Of `command.finished`."""
         body: dict[str, object] = {"status": self.status, "signal": self.signal, "note": self.note[:1000]}
         for kind, name in STREAMS.items():
             body[f"{name}_bytes"] = summary.bytes[kind] if summary is not None else 0
-            body[f"{name}_sha256"] = summary.sha256[kind] if summary is not None else ""
+            if kind in self.files:
+                body[f"{name}_sha256"] = self.files[kind]
+        if summary is not None and summary.root:
+            body["recording"] = summary.root
         return body
 
     def drafts(self, summary: Summary | None) -> list[Draft]:
@@ -113,10 +119,16 @@ class Records:
         await self._write(audit.sent(request, self._session, grounds))
 
     async def finished(
-        self, request: Request, summary: Summary | None, status: int | None, signal: str, note: str
+        self,
+        request: Request,
+        summary: Summary | None,
+        status: int | None,
+        signal: str,
+        note: str,
+        files: Mapping[str, str] | None = None,
     ) -> str:
         """Commit the end; returns it in words. The recording must be durable by now."""
-        ending = self.ending(request, status, signal, note)
+        ending = replace(self.ending(request, status, signal, note), files=files or {})
         await self._audit.write(*ending.drafts(summary))
         return self.ended(ending, summary)
 

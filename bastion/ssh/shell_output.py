@@ -9,7 +9,6 @@ stderr.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 
 import asyncssh
 
@@ -50,14 +49,12 @@ class Output:
 
     def __init__(self) -> None:
         self.bytes = {"output": 0, "stderr": 0, "input": 0}
-        self._hashes = {kind: hashlib.sha256() for kind in self.bytes}
 
     def add(self, kind: str, data: bytes) -> None:
         self.bytes[kind] += len(data)
-        self._hashes[kind].update(data)
 
     def summary(self) -> Summary:
-        return Summary(0, 0, dict(self.bytes), {kind: each.hexdigest() for kind, each in self._hashes.items()}, "")
+        return Summary(0, 0, dict(self.bytes), "", "")
 
 
 class Outflow(AgentSide):

@@ -79,7 +79,7 @@ def ledger(directory: Path, entries: int, *, contents: bool) -> None:
             "emergency": False, "expires": "1763700000000000",
         }  # fmt: skip
         same = {"session": session, "request": request}
-        ended = {"status": 0, "stdout_bytes": 10, "stdout_sha256": hashed, "stderr_bytes": 0, "stdin_bytes": 0}
+        ended = {"status": 0, "stdout_bytes": 10, "stderr_bytes": 0, "stdin_bytes": 0}
         waiting.append(
             made.append(
                 Draft("request.proposed", "fixer", body, **same, payloads=payloads),

@@ -118,9 +118,10 @@ class Story:
             Draft("command.started", "bastion", body, session="s-1", request=proposal.request, cause=grounds.leaf)
         )
 
-    def finish(self, start: Entry) -> Entry:
+    def finish(self, start: Entry, **more: Any) -> Entry:
+        body = {"status": 0, **more}
         return self.write(
-            Draft("command.finished", "bastion", {"status": 0}, session="s-1", request=start.request, cause=start.leaf)
+            Draft("command.finished", "bastion", body, session="s-1", request=start.request, cause=start.leaf)
         )
 
     def record(self, session: str, *frames: tuple[str, bytes], chunk_bytes: int = 64 * 1024) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import Future, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from recorder import entry as entries
 from recorder import layout
 from recorder.clock import Clock
+from recorder.entry import Entry
 from recorder.errors import (
     EntryError,
     NotAStore,
@@ -19,10 +21,10 @@ from recorder.errors import (
     StoreFailed,
 )
 from recorder.keys import LedgerKey
-from recorder.ledger import CAUSE_PREVIOUS, GROUP_ENTRIES, PAYLOAD_LIMIT, Draft, Ledger
+from recorder.ledger import CAUSE_PREVIOUS, GROUP_ENTRIES, PATIENCE_BYTES, PAYLOAD_LIMIT, Draft, Job, Ledger
 from recorder.notary import Sealed
 from recorder.reader import Missing, Reader
-from recorder.store import FOLD_COMMITS
+from recorder.store import FOLD_COMMITS, Group
 from recorder.verify import Verdict, verify
 
 
@@ -158,6 +160,33 @@ def test_many_callers_group_up(ledger: Ledger, store: Path) -> None:
     assert all(seqs == sorted(seqs) for seqs in done.values())
     assert sorted(seq for seqs in done.values() for seq in seqs) == list(range(1, 12 * GROUP_ENTRIES + 1))
     assert verify(store).verdict is Verdict.OK
+
+
+def test_what_nobody_waits_for_waits_for_company(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For so long and so much; and what somebody waits for takes it along at once."""
+    commits: list[list[str]] = []
+    commit = ledger._store.commit
+
+    def counted(group: Group) -> object:
+        commits.append([entry.type for entry in group.entries])
+        return commit(group)
+
+    def chunk(size: int = 0) -> Future[tuple[Entry, ...]]:
+        future: Future[tuple[Entry, ...]] = Future()
+        draft = Draft("session.opened", "fixer", {}, payloads={"bulk": bytes(size)} if size else {})
+        ledger.submit(Job((draft,), future.set_result, future.set_exception, patient=True))
+        return future
+
+    monkeypatch.setattr(ledger._store, "commit", counted)
+    monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 600)
+    waiting = [chunk() for _ in range(3)]
+    assert not wait(waiting, 0.2).done
+    assert ledger.append(note()).result(10)
+    assert all(each.done() for each in waiting)
+    assert [len(each) for each in commits] == [4]
+    assert chunk(PATIENCE_BYTES).result(10), "that is enough"
+    monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 0.01)
+    assert chunk().result(10), "nobody came"
 
 
 def test_reopened(ledger: Ledger, store: Path, key: LedgerKey) -> None:

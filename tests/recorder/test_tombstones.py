@@ -267,7 +267,7 @@ def deletion(taken: Taken, session: str = "s-1") -> dict[str, Any]:
         facts = [chunks.facts_of(each.body) for each in reader.entries(types=("recording.chunk",), session=session)]
     was = b""
     for each in facts:
-        was = tombstones.chain(was, each.sha256)
+        was = chunks.chain(was, each.sha256)
     return {"chunks": len(facts), "was": was.hex()}
 
 
@@ -324,6 +324,25 @@ def test_a_hold_that_was_lifted_holds_no_more(taken: Taken) -> None:
 def test_holds_that_hold_nothing(taken: Taken, kind: str, session: str | None) -> None:
     taken.write(kind, {"session": session, "reason": "x"})
     judged(taken, "a hold")
+
+
+@pytest.mark.parametrize("recording", ["0" * 64, "", 7])
+def test_a_command_that_ended_with_another_recording_than_there_is(taken: Taken, recording: object) -> None:
+    story = taken.story
+    proposal = story.propose(verdict="hold")
+    story.finish(story.start(proposal, story.vote(proposal, taken.cleo)), recording=recording)
+    judged(taken, "another recording than there is")
+
+
+def test_a_command_that_ended_with_the_recording_that_there_is(taken: Taken) -> None:
+    """Also when some of it was redacted since."""
+    story, root = taken.story, b""
+    with Reader.open(taken.store) as reader:
+        for entry in reader.entries(session="s-1", types=("recording.chunk",)):
+            root = chunks.chain(root, str(entry.body["root"]))
+    proposal = story.propose(verdict="hold")
+    story.finish(story.start(proposal, story.vote(proposal, taken.cleo)), recording=root.hex())
+    assert verify(taken.store).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("changes", [{"chunks": 1}, {"was": "0" * 64}])

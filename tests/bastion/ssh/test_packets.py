@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.ssh.lean import lean
-from bastion.ssh.packets import Packet, Packets, Quiet, following
+from bastion.ssh.packets import PACKETS, TAG, Packet, Packets, Quiet, following
 from tests.support.sshd import Sshd
 
 GCM = "aes128-gcm@openssh.com"
@@ -282,6 +283,55 @@ def test_values_are_cut_out_as_asyncssh_does(data: bytes, calls: list[str]) -> N
         return [*found, packet.get_remaining_payload()]
 
     assert taken(Packet(data)) == taken(SSHPacket(data))
+
+
+@given(
+    st.sampled_from([MSG_CHANNEL_DATA, MSG_CHANNEL_DATA + 1, MSG_CHANNEL_DATA - 1]),
+    st.binary(max_size=24),
+    st.integers(0, 40),
+    st.lists(st.sampled_from(["get_uint32", "get_string", "get_byte"])),
+)
+def test_padding_is_no_part_of_a_packet(kind: int, data: bytes, padding: int, calls: list[str]) -> None:
+    """However much there is said to be: the values, and the end, are those of the packet without it."""
+
+    def taken(packet: SSHPacket) -> list[object]:
+        found: list[object] = []
+        try:
+            found += [getattr(packet, call)() for call in ("get_byte", *calls)]
+            packet.check_end()
+        except PacketDecodeError as error:
+            return [str(error)]
+        return found
+
+    plain = bytes((padding, kind)) + data
+    assert taken(Packet.of(plain)) == taken(SSHPacket(plain[1:-padding]))
+
+
+class _AtRest(Packets):
+    """What `whole` looks at."""
+
+    def __init__(self, rest: bytes) -> None:
+        self._inpbuf = rest
+        self._opened_by = self._recv_encryption = object()
+        self._recv_handler = self._recv_pkthdr
+
+
+@given(st.lists(st.integers(0, 3000), max_size=200), st.integers(0, 200), st.integers(0, 200), st.integers(1, 9000))
+def test_pieces_end_where_packets_do(sizes: list[int], before: int, behind: int, most: int) -> None:
+    """Of what has come, some with the last read and cut anywhere: no packet is put together twice, and pieces are no
+    larger than they should be, or one packet."""
+    stream = b"".join(size.to_bytes(4, "big") + bytes(size + TAG) for size in sizes)
+    ends = list(itertools.accumulate((4 + size + TAG for size in sizes), initial=0))
+    before = min(before, 4 + sizes[0] + TAG - 1 if sizes else 0)
+    data = memoryview(stream[before : len(stream) - behind])
+    piece = _AtRest(stream[:before]).whole(data, most)
+    assert 0 < piece <= len(data) or not data
+    if piece < len(data):
+        assert before + piece in ends
+        assert ends.index(before + piece) <= PACKETS
+        assert piece <= most or ends.index(before + piece) == 1
+    elif before + piece in ends:
+        assert ends.index(before + piece) <= PACKETS or ends[1:] == [ends[-1]]
 
 
 def test_the_nonce_counts() -> None:
