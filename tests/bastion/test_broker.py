@@ -18,7 +18,7 @@ from bastion.model import Assessment, Decision, Request, State, Tier, Verdict
 from bastion.policy.judge import Judgement
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
-from tests.bastion.test_desk import make_request, make_vote
+from tests.bastion.desks import make_request, make_vote
 from tests.support.ports import until
 
 TOO_LONG = b"x" * (17 << 10)

@@ -5,97 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bastion.desk import HELD_BYTES, Desk
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.model import Choice, Request, RequestKind, State, TtyMode, Vote
-from tests.support.requests import REQUEST
-
-TIMEOUT, TICKET = 60.0, 600.0
-
-
-def make_request(name: str, *, identity: str = "agent-7", command: bytes = b"id", approvals: int = 1) -> Request:
-    return dataclasses.replace(REQUEST, id=name, identity=identity, command=command, approvals=approvals)
-
-
-def make_vote(request: Request, by: str = "ana", choice: Choice = Choice.APPROVE, *, digest: str = "") -> Vote:
-    return Vote(request.id, digest or request.digest, choice, by, "because", "signature")
+from tests.bastion.desks import TICKET, TIMEOUT, make_request, make_vote, submit
 
 
 @pytest.fixture
 def desk() -> Desk:
     return Desk(ticket=TICKET, limit=3)
-
-
-def submit(desk: Desk, request: Request, session: str = "s-1", now: float = 0.0) -> None:
-    desk.submit(request, session=session, now=now, timeout=TIMEOUT)
-
-
-GROUPS = {"dba": frozenset({"ana", "ben"}), "sre": frozenset({"ben", "cyd"}), "boss": frozenset({"dan"})}
-
-
-def group_desk() -> Desk:
-    return Desk(ticket=TICKET, limit=3, members=lambda name: GROUPS.get(name, frozenset()))
-
-
-def test_only_who_is_in_all_the_groups_approves_and_everybody_may_deny() -> None:
-    desk = group_desk()
-    request = dataclasses.replace(make_request("r-1"), approvers=("dba", "sre"))
-    submit(desk, request)
-    for outsider in ("ana", "cyd", "dan", "eve"):
-        with pytest.raises(NotAllowed, match="not in group dba and sre"):
-            desk.vote(make_vote(request, outsider), 1.0)
-    decision = desk.vote(make_vote(request, "ben"), 1.0)
-    assert decision is not None
-    assert decision.state is State.APPROVED
-    other = dataclasses.replace(make_request("r-2"), approvers=("dba",))
-    submit(desk, other)
-    decision = desk.vote(make_vote(other, "eve", Choice.DENY), 1.0)
-    assert decision is not None
-    assert decision.state is State.DENIED
-
-
-def test_a_group_that_nobody_knows_has_no_members() -> None:
-    desk = group_desk()
-    request = dataclasses.replace(make_request("r-1"), approvers=("ghosts",))
-    submit(desk, request)
-    with pytest.raises(NotAllowed):
-        desk.vote(make_vote(request, "ana"), 1.0)
-
-
-def test_escalation_adds_a_group_at_its_time_and_time_never_approves() -> None:
-    desk = group_desk()
-    request = dataclasses.replace(make_request("r-1"), approvers=("dba",), escalation=((10, "boss"), (30, "sre")))
-    submit(desk, request, now=100.0)
-    assert desk.next_deadline() == 110.0
-    assert desk.escalate(109.9) == []
-    with pytest.raises(NotAllowed):
-        desk.vote(make_vote(request, "dan"), 109.9)
-    ((pending, group),) = desk.escalate(110.0)
-    assert (pending.request, group) == (request, "boss")
-    assert desk.escalate(110.0) == []
-    assert desk.next_deadline() == 130.0
-    assert pending.state is State.HELD
-    ((_, group),) = desk.escalate(131.0)
-    assert group == "sre"
-    assert desk.next_deadline() == 160.0
-    (decision,) = desk.expire(160.0)
-    assert decision.state is State.EXPIRED
-    assert desk.escalate(200.0) == []
-
-
-def test_after_escalation_the_next_group_approves_and_the_first_still_may() -> None:
-    for who in ("dan", "ana"):
-        desk = group_desk()
-        request = dataclasses.replace(make_request("r-1"), approvers=("dba",), escalation=((10, "boss"),))
-        submit(desk, request)
-        desk.escalate(11.0)
-        decision = desk.vote(make_vote(request, who), 12.0)
-        assert decision is not None
-        assert decision.state is State.APPROVED
 
 
 def test_one_approval_decides_and_is_used_once(desk: Desk) -> None:
@@ -283,118 +202,6 @@ def test_what_is_not_there_is_not_found(desk: Desk) -> None:
         desk.get("r-9")
 
 
-class DeskMachine(RuleBasedStateMachine):
-    """Votes, expiry, withdrawal, detaching, claiming and taking in any order."""
-
-    requests = Bundle("requests")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.desk = Desk(ticket=TICKET, limit=1000)
-        self.now = 0.0
-        self.made: dict[str, Request] = {}
-        self.decided: dict[str, State] = {}
-        self.taken: dict[str, int] = {}
-        self.approvals: dict[str, set[str]] = {}
-        self.denials: set[str] = set()
-
-    @rule(target=requests, command=st.sampled_from([b"id", b"rm"]), approvals=st.integers(1, 3))
-    def submit(self, command: bytes, approvals: int) -> str:
-        name = f"r-{len(self.made)}"
-        request = make_request(name, command=command, approvals=approvals)
-        self.made[name] = request
-        self.approvals[name] = set()
-        self.desk.submit(request, session=f"s-{name}", now=self.now, timeout=TIMEOUT)
-        return name
-
-    def note(self, name: str, state: State) -> None:
-        assert name not in self.decided, "decided twice"
-        self.decided[name] = state
-
-    @rule(name=requests, by=st.sampled_from(["ana", "ben", "cleo", "agent-7"]), choice=st.sampled_from(list(Choice)))
-    def vote(self, name: str, by: str, choice: Choice) -> None:
-        try:
-            decision = self.desk.vote(make_vote(self.made[name], by, choice), self.now)
-        except (Conflict, NotAllowed, NotFound):
-            return
-        assert by != "agent-7"
-        if choice is Choice.DENY:
-            self.denials.add(name)
-        else:
-            self.approvals[name].add(by)
-        if decision is not None:
-            self.note(name, decision.state)
-
-    @rule(seconds=st.sampled_from([0.5, 30.0, 61.0, 601.0]))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        for decision in self.desk.expire(self.now):
-            assert decision.state is State.EXPIRED
-            self.note(decision.request, decision.state)
-
-    @rule(name=requests)
-    def withdraw(self, name: str) -> None:
-        try:
-            decision = self.desk.withdraw(name, "taken back", self.now)
-        except NotFound:
-            return
-        if decision is not None:
-            self.note(name, decision.state)
-
-    @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
-    def detach(self, name: str, session: str) -> None:
-        if name in self.desk:
-            self.desk.detach(name, f"s-{name}" if session == "own" else session, self.now)
-
-    @rule(name=requests, session=st.sampled_from(["s-late", "s-other"]))
-    def claim(self, name: str, session: str) -> None:
-        pending = self.desk.claim(self.made[name].likeness, session, self.now)
-        if pending is not None:
-            assert pending.request.likeness == self.made[name].likeness
-            assert pending.state in (State.HELD, State.APPROVED)
-
-    @rule(name=requests, session=st.sampled_from(["own", "s-late", "s-other"]))
-    def take(self, name: str, session: str) -> None:
-        if name not in self.desk:
-            return
-        if self.desk.take(name, f"s-{name}" if session == "own" else session):
-            self.taken[name] = self.taken.get(name, 0) + 1
-
-    @rule(name=requests)
-    def forget(self, name: str) -> None:
-        if name in self.desk:
-            self.desk.forget(name)
-
-    @invariant()
-    def what_is_filed_is_what_one_finds_by_looking_at_all(self) -> None:
-        every = list(self.desk._pending.values())
-        held = [each for each in every if each.state is State.HELD]
-        usable = [each for each in every if each.state is State.APPROVED and not each.used]
-        assert self.desk.held() == held
-        assert {each.request.id for each in self.desk.left_behind()} == {
-            each.request.id for each in (*held, *usable) if not each.session
-        }
-        ends = [each.deadline for each in held] + [each.void_after for each in usable if not each.session]
-        assert self.desk.next_deadline() == min(ends, default=None)
-        for likeness in {each.request.likeness for each in every}:
-            alike = [each.request.id for each in (*held, *usable) if each.request.likeness == likeness]
-            assert {each.request.id for each in self.desk._open.alike(likeness)} == set(alike)
-
-    @invariant()
-    def used_at_most_once_and_only_when_enough_people_said_so(self) -> None:
-        for name, times in self.taken.items():
-            assert times == 1
-            assert self.decided[name] is State.APPROVED
-        for name, state in self.decided.items():
-            if state is State.APPROVED:
-                assert len(self.approvals[name]) >= self.made[name].approvals
-                assert name not in self.denials
-
-
-TestDeskMachine = DeskMachine.TestCase
-TestDeskMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-
-
 @pytest.mark.parametrize(
     ("votes", "granted"),
     [
@@ -472,16 +279,3 @@ def test_who_asks_for_the_old_one_gets_the_edited_one(desk: Desk) -> None:
     assert claimed.request.id == "r-2"
     assert desk.take("r-2", "s-2")
     assert desk.claim(request.likeness, "s-3", 5.0) is None
-
-
-def test_groups_that_wait_for_absence_do_not_wait_for_time() -> None:
-    desk = group_desk()
-    request = dataclasses.replace(make_request("r-1"), approvers=("dba",), escalation=((0, "boss"), (30, "sre")))
-    submit(desk, request)
-    assert desk.next_deadline() == 30
-    assert [group for _, group in desk.escalate(29.0)] == []
-    with pytest.raises(NotAllowed):
-        desk.vote(make_vote(request, "dan"), 1.0)
-    assert desk.escalate_absent("r-1") == ["boss"]
-    assert desk.escalate_absent("r-1") == []
-    assert desk.vote(make_vote(request, "dan"), 2.0) is not None

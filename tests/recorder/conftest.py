@@ -10,6 +10,7 @@ import pytest
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from tests.recorder.stories import HOST, Story, ledger_key
+from tests.recorder.takings import Taken
 
 
 @pytest.fixture
@@ -48,3 +49,11 @@ def told(store: Path, key: LedgerKey) -> Callable[[Callable[[Story], object]], P
         return store
 
     return tell
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[Taken]:
+    """Two recordings, and who may take something out of them."""
+    made = Taken.begin(tmp_path / "store")
+    yield made
+    made.ledger.close()

@@ -12,6 +12,7 @@ from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
 from recorder.redacting import Choose, plan
 from recorder.tombstones import NAMESPACE, Order
+from recorder.verify import Report, Verdict, verify
 from tests.recorder.stories import HOST, Person, Story, ledger_key
 
 DAY = 86_400
@@ -107,3 +108,16 @@ class Taken:
 
 def jsoned(entry: Entry) -> Any:
     return json.loads(entry.bytes)
+
+
+def ordered(taken: Taken, statement: str, signatures: list[Any], session: str = "s-1") -> Entry:
+    """The entry of an order, rightful or not."""
+    return taken.write("redaction.ordered", {"statement": statement, "signatures": signatures}, session)
+
+
+def judged(taken: Taken, text: str) -> Report:
+    """It is named, by these words."""
+    report = verify(taken.store)
+    assert report.verdict is Verdict.TAMPER
+    assert any(text in problem.message for problem in report.problems), report.problems
+    return report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from recorder.verify import Verdict, verify
 from tests.recorder.attacks import database
 from tests.recorder.stories import ledger_key
 from tests.recorder.takings import SECRET, Taken
-
-
-@pytest.fixture
-def taken(tmp_path: Path) -> Iterator[Taken]:
-    made = Taken.begin(tmp_path / "store")
-    yield made
-    made.ledger.close()
 
 
 def redact(taken: Taken, session: str = "s-1", text: bytes = SECRET) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bastion.cli.conftest import Shell
 from tests.bastion.cli.test_json import check
-from tests.bastion.policy.test_judge import SAMPLE
+from tests.bastion.policy.judging import SAMPLE
 
 TESTED = 'policy "t" {\n  version 1\n  allow low\n  test "a" {\n    command "ls"\n    expect allow\n  }\n}\n'
 

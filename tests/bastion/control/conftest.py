@@ -182,6 +182,14 @@ async def socket_path(bastion: Bastion, state: Path) -> Path:
 
 
 @pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """A key without a passphrase, made by ssh-keygen."""
+    path = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@pytest.fixture
 def agent(tmp_path: Path) -> Iterator[str]:
     """A real ssh-agent, empty."""
     path = str(tmp_path / "agent.sock")

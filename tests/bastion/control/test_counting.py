@@ -15,7 +15,7 @@ from bastion.model import Assessment, Tier
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
-from tests.bastion.test_desk import make_request
+from tests.bastion.desks import make_request
 
 
 @pytest.fixture

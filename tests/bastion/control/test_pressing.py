@@ -29,7 +29,7 @@ from bastion.policy.judge import Judgement
 from recorder.keys import LedgerKey
 from recorder.ledger import Ledger
 from recorder.reader import Reader
-from tests.bastion.test_desk import make_request, make_vote
+from tests.bastion.desks import make_request, make_vote
 from tests.support.keys import make_key
 
 MAPPED = (("U0ANA", "ana"), ("U0BEN", "ben"), ("U0EVE", "eve"), ("U0AGENT", "agent-7"))

@@ -13,7 +13,7 @@ from bastion.errors import ConfigError
 from bastion.policy.language import INCLUDES_LIMIT, parse
 from bastion.policy.rules import Action, Field, LimitKind, Selector
 from bastion.policy.tokens import DEPTH_LIMIT, FILE_LIMIT, STATEMENTS_LIMIT, Place
-from tests.bastion.policy.test_judge import SAMPLE
+from tests.bastion.policy.judging import SAMPLE
 
 
 def policy(body: str) -> str:

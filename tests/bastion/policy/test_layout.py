@@ -54,7 +54,7 @@ def test_twice_is_once_and_every_token_stays(text: str) -> None:
 
 
 def test_the_meaning_stays() -> None:
-    from tests.bastion.policy.test_judge import SAMPLE
+    from tests.bastion.policy.judging import SAMPLE
 
     before, after = parse(SAMPLE), parse(layout(SAMPLE))
     assert [rule.selectors for rule in before.clauses.rules] == [rule.selectors for rule in after.clauses.rules]

@@ -6,7 +6,7 @@ import pytest
 
 from bastion.policy.language import parse
 from bastion.policy.lint import Severity, lint
-from tests.bastion.policy.test_judge import SAMPLE, wrapped
+from tests.bastion.policy.judging import SAMPLE, wrapped
 
 
 def found(body: str) -> list[tuple[str, str]]:
