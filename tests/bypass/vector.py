@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+TOUCH = b"touch {X}"
+"""What makes the canary."""
+
 
 class Channel(StrEnum):
     """How the attack comes in. An adapter says which it offers, which it refuses as a whole, and which it lacks."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from tests.bypass.vectors import commands, nested, protocol, shell, state, transfers
+from tests.bypass.vectors import commands, driver, keys, nested, protocol, state, stdin, transfers, typed
 
-VECTORS = shell.VECTORS + nested.VECTORS + commands.VECTORS + protocol.VECTORS + state.VECTORS + transfers.VECTORS
+VECTORS = (
+    *typed.VECTORS,
+    *keys.VECTORS,
+    *driver.VECTORS,
+    *stdin.VECTORS,
+    *nested.VECTORS,
+    *commands.VECTORS,
+    *protocol.VECTORS,
+    *state.VECTORS,
+    *transfers.VECTORS,
+)
 
 ELSEWHERE = {
     **dict.fromkeys(

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from tests.bypass.vector import Allow, Approve, Channel, End, Ends, Exec, Held, Leave, Pause, Plant, Type, Vector
-
-TOUCH = b"touch {X}"
+from tests.bypass.vector import (
+    TOUCH,
+    Allow,
+    Approve,
+    Channel,
+    End,
+    Ends,
+    Exec,
+    Held,
+    Leave,
+    Pause,
+    Plant,
+    Step,
+    Type,
+    Vector,
+)
 
 
 def _exec(
     name: str,
     category: str,
     must: str,
-    *steps: object,
+    *steps: Step,
     held: tuple[bytes, ...] = (),
     ends: Ends = Ends.CLOSED,
     bites: bool = True,
 ) -> Vector:
-    return Vector(name, category, Channel.EXEC, must, steps, held=held, ends=ends, bites=bites)  # type: ignore[arg-type]
+    return Vector(name, category, Channel.EXEC, must, steps, held=held, ends=ends, bites=bites)
 
 
 def _automatic(name: str, allowed: bytes, tried: bytes, must: str, *, bites: bool = True) -> Vector:

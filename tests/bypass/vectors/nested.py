@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bypass.vector import Approve, Channel, Ends, Held, Pause, Plant, Sees, Type, Vector
-from tests.bypass.vectors.shell import START, TOUCH
+from tests.bypass.vector import TOUCH, Approve, Ends, Held, Pause, Plant, Sees, Step, Type, Vector
+from tests.bypass.vectors.shell import shell
 
 PROMPT = Sees(rb"[#$] ")
 IN = (PROMPT, Type(b"bash\r"), Approve(b"bash"), PROMPT, Type(b"echo in''side\r"), Approve(b"echo in''side"))
@@ -11,18 +11,9 @@ INSIDE = (*IN, Sees(rb"inside\r?\n"), PROMPT)
 
 
 def _nested(
-    name: str, must: str, *steps: object, held: tuple[bytes, ...] = (), ends: Ends = Ends.SENTINEL, bites: bool = True
+    name: str, must: str, *steps: Step, held: tuple[bytes, ...] = (), ends: Ends = Ends.SENTINEL, bites: bool = True
 ) -> Vector:
-    return Vector(
-        name,
-        "nested",
-        Channel.SHELL,
-        must,
-        (*START, *steps),  # type: ignore[arg-type]
-        held=held,
-        ends=ends,
-        bites=bites,
-    )
+    return shell(name, "nested", must, *steps, held=held, ends=ends, bites=bites)
 
 
 KILL = b"(until [ -e {E} ]; do sleep 0.02; done; kill -9 $$) & echo ar''med"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bypass.vector import Approve, Channel, Ends, Plant, Step, Type, Vector
+from tests.bypass.vector import TOUCH, Approve, Channel, Ends, Plant, Step, Type, Vector
 from tests.bypass.vectors.shell import START
-
-TOUCH = b"touch {X}"
 
 
 def _flag(name: str, must: str, command: bytes, *words: str) -> Vector:
