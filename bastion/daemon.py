@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 from bastion import __version__, audit, covering, host_authority, ledgerkey
+from bastion.admin import load_directory
 from bastion.anchoring import Anchoring
 from bastion.audit import Audit, Draft
 from bastion.broker import Broker
@@ -48,7 +49,6 @@ from bastion.model import Identity
 from bastion.notify.notifier import Notifier
 from bastion.notify.watching import Watching
 from bastion.opening import (
-    fold_directory,
     latest,
     members_of,
     open_ledger,
@@ -135,7 +135,7 @@ class Daemon:
         archive = Archive(reader)
         clock = Clock(floor=latest(reader))
         in_force = InForce(config.policy, writer, approvals=config.approvals, timeout=int(config.timeout_seconds))
-        directory = fold_directory(reader)
+        directory = load_directory(reader)
         taken = await take_up(reader, writer, now=clock.wall(), ticket=config.ticket_seconds)
         started = Draft("daemon.started", audit.DAEMON, {"version": __version__, "config": config.digest})
         await writer.write(started, *(audit.restored(left.info) for left in taken.kept))

@@ -13,7 +13,7 @@ import asyncssh
 from bastion import audit, ledgerkey
 from bastion.config import Config
 from bastion.credentials import exposed
-from bastion.directory import ENTRY_TYPES, Directory
+from bastion.directory import Directory
 from bastion.errors import StoreError, UsageError
 from bastion.inforce import InForce
 from bastion.model import Verdict
@@ -43,17 +43,6 @@ def open_ledger(config: Config) -> Ledger:
         raise StoreError(error.message, error.hint or hint) from None
     except RecorderError as error:
         raise StoreError(error.message, error.hint) from None
-
-
-def fold_directory(reader: Reader) -> Directory:
-    """The directory as the ledger tells it. Raises StoreError."""
-    directory = Directory()
-    try:
-        for entry in reader.entries(types=ENTRY_TYPES):
-            directory.apply(entry.type, entry.body)
-    except RecorderError as error:
-        raise StoreError(error.message, error.hint) from None
-    return directory
 
 
 def recorded(

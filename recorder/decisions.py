@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from recorder import request as requests
 from recorder.policies import Policies
-from recorder.proposals import Edit, OpenPayload, Request, Requests, RowLike
+from recorder.proposals import Edit, OpenPayload, Request, Requests
+from recorder.rows import RowLike
 from recorder.votes import DECISION, EDIT, EDIT_FIELDS, VOTE_FIELDS, People, Violation
 from recorder.whitelist import SLACK_US
 

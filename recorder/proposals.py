@@ -9,35 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from recorder.rows import RowLike
 from recorder.votes import Violation
 
 OpenPayload = Callable[[str], bytes | None]
 """Gives a payload of the entry at hand, checked; None where it is not there."""
-
-
-class RowLike(Protocol):
-    """What is needed of an entry; recorder.strict.Row and recorder.entry.Entry have it."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def t(self) -> int: ...
-    @property
-    def actor(self) -> str: ...
-    @property
-    def request(self) -> str: ...
-    @property
-    def cause(self) -> str: ...
-    @property
-    def origin(self) -> str: ...
-    @property
-    def body(self) -> Any: ...
 
 
 Judge = Callable[[Any, str, OpenPayload], None]

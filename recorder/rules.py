@@ -34,7 +34,8 @@ from recorder import request as requests
 from recorder.access import Access
 from recorder.decisions import Decisions
 from recorder.policies import Policies
-from recorder.proposals import Judge, OpenPayload, Request, Requests, RowLike, terms_of, texts_of
+from recorder.proposals import Judge, OpenPayload, Request, Requests, terms_of, texts_of
+from recorder.rows import RowLike
 from recorder.strict import is_hash
 from recorder.votes import PREFERENCES, PREFERENCES_FIELDS, People, Violation
 from recorder.whitelist import Whitelist

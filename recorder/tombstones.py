@@ -30,10 +30,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from recorder import chunks, schema, strict
 from recorder.errors import FrameError
+from recorder.rows import RowLike
 from recorder.schema import REDACTED
 from recorder.votes import People, Violation
 
@@ -58,27 +59,6 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 
 Ranges = tuple[tuple[int, int], ...]
 """First and last number, ascending, not touching."""
-
-
-class RowLike(Protocol):
-    """What is needed of an entry."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def t(self) -> int: ...
-    @property
-    def session(self) -> str: ...
-    @property
-    def request(self) -> str: ...
-    @property
-    def cause(self) -> str: ...
-    @property
-    def origin(self) -> str: ...
-    @property
-    def body(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

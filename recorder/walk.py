@@ -19,8 +19,9 @@ from recorder.formworker import Order
 from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import Keyring, RotationError
 from recorder.outside import Claim, claim
-from recorder.proposals import Judge, OpenPayload, RowLike
+from recorder.proposals import Judge, OpenPayload
 from recorder.report import Findings
+from recorder.rows import RowLike
 from recorder.rules import Rules
 from recorder.source import Source
 from recorder.tombstones import RULED, Tombstones

@@ -14,7 +14,7 @@ from typing import Any
 
 from recorder import patterns
 from recorder import request as requests
-from recorder.proposals import RowLike
+from recorder.rows import RowLike
 from recorder.votes import WHITELIST, WHITELIST_FIELDS, People, Violation
 
 SLACK_US = 60_000_000

@@ -28,7 +28,6 @@ from bastion.gate.states import TABLE, State
 from bastion.model import (
     CODE_STDIN_LIMIT,
     Assessment,
-    Decision,
     Request,
     RequestKind,
     StdinMode,
@@ -243,7 +242,7 @@ class Gate:
             say = do.Say(notices.approved(request, decision.by, event.seconds))
             return [say, *self._start(do.Authorization(request, decision))]
         self.state = State.CLOSED
-        notice, status = self._refusal(request, decision)
+        notice, status = notices.refusal(request, decision)
         return [do.Say(notice), do.Exit(status, why=f"request {decision.state.value}")]
 
     def _edited(self, event: ev.Edited) -> list[do.Effect]:
@@ -251,15 +250,6 @@ class Gate:
             raise GateError("another request was edited than the one that is held")
         self.request = event.request
         return [do.Say(notices.edited(event.request))]
-
-    def _refusal(self, request: Request, decision: Decision) -> tuple[notices.Notice, int]:
-        match decision.state:
-            case RequestState.DENIED:
-                return notices.denied(request, ", ".join(decision.by), decision.reason), notices.EXIT_DENIED
-            case RequestState.EXPIRED:
-                return notices.expired(request, request.seconds), notices.EXIT_EXPIRED
-            case _:
-                return notices.withdrawn(request, decision.reason), notices.EXIT_BASTION
 
     def _waited(self, event: ev.Waited) -> list[do.Effect]:
         return [do.Say(notices.still_held(self._asked(), event.seconds, event.of))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from bastion.model import Assessment, Request
+from bastion.model import Assessment, Decision, Request, State
 from bastion.policy.visible import visible, visible_line
 
 EXIT_DENIED = 126
@@ -153,6 +153,17 @@ def by_lines(request: Request) -> Notice:
 def withdrawn(request: Request, reason: str) -> Notice:
     """The request was taken back."""
     return Notice("withdrawn", f"{request.id}  {visible_line(reason, 200)}", {"request": request.id})
+
+
+def refusal(request: Request, decision: Decision) -> tuple[Notice, int]:
+    """What is said of a decision that was no approval, and the status that goes with it."""
+    match decision.state:
+        case State.DENIED:
+            return denied(request, ", ".join(decision.by), decision.reason), EXIT_DENIED
+        case State.EXPIRED:
+            return expired(request, request.seconds), EXIT_EXPIRED
+        case _:
+            return withdrawn(request, decision.reason), EXIT_BASTION
 
 
 def refused(reason: str) -> Notice:

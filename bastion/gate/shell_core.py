@@ -28,8 +28,7 @@ from bastion.gate.shell_nesting import Nests
 from bastion.gate.shell_states import State
 from bastion.gate.talk import Talk
 from bastion.gate.typeahead import Script, TypeAhead
-from bastion.model import Assessment, Decision, Request, StdinMode
-from bastion.model import State as RequestState
+from bastion.model import Assessment, Request, StdinMode
 from bastion.policy.judge import Judgement
 
 
@@ -139,15 +138,6 @@ class Core(ABC):
         if self.state in (State.VIEW, State.RAW):
             effects.append(sd.CloseWindow(self._line()))
         return effects
-
-    def _refusal(self, request: Request, decision: Decision) -> tuple[notices.Notice, int]:
-        match decision.state:
-            case RequestState.DENIED:
-                return notices.denied(request, ", ".join(decision.by), decision.reason), notices.EXIT_DENIED
-            case RequestState.EXPIRED:
-                return notices.expired(request, request.seconds), notices.EXIT_EXPIRED
-            case _:
-                return notices.withdrawn(request, decision.reason), notices.EXIT_BASTION
 
     # --- what later parts do, and earlier ones call for -------------------------------------------------------------
 

@@ -177,7 +177,7 @@ class AtPrompt(Core):
         if decision.state is RequestState.APPROVED:
             say = do.Say(notices.approved(request, decision.by, event.seconds))
             return [say, *self._start(do.Authorization(request, decision))]
-        notice, status = self._refusal(request, decision)
+        notice, status = notices.refusal(request, decision)
         return [do.Say(notice), *self._without(status)]
 
     def _edited(self, event: ev.Edited) -> list[sd.Effect]:

@@ -158,7 +158,7 @@ class Running(AtPrompt):
             say = do.Say(notices.approved(request, decision.by, event.seconds))
             return [say, *self._send(do.Authorization(request, decision))]
         self._stdin = None
-        return [do.Say(self._refusal(request, decision)[0]), *self._take_lines()]
+        return [do.Say(notices.refusal(request, decision)[0]), *self._take_lines()]
 
     def _send(self, authorization: do.Authorization) -> list[sd.Effect]:
         waiting, self._stdin = self._stdin, None

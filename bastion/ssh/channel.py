@@ -33,6 +33,16 @@ def renamed(packet: SSHPacket, rest: SSHPacket) -> SSHPacket:
     return SSHPacket(String(b"refused-by-the-table") + rest.get_remaining_payload())
 
 
+def terminal_asked(packet: SSHPacket) -> Terminal:
+    """What a pty-req asks for (RFC 4254 section 6.2). The client's modes are left out: the terminal that there is, the
+    target's or the console's, keeps its own. Raises PacketDecodeError."""
+    name, columns, rows = packet.get_string(), packet.get_uint32(), packet.get_uint32()
+    packet.get_uint32(), packet.get_uint32()
+    packet.get_string()
+    packet.check_end()
+    return Terminal(terminal_name(name), columns, rows)
+
+
 EXPLAINED = frozenset({"subsystem"})
 """Refused requests that are answered with success, only so that the reason can be said on stderr, where people look:
 after a plain failure OpenSSH's client ends at once with words of its own. Nothing runs on such a channel."""
@@ -110,13 +120,10 @@ class AgentChannel(Streams[bytes], Channel):
         return False
 
     def _process_pty_req_request(self, packet: SSHPacket) -> bool:
-        name, columns, rows = packet.get_string(), packet.get_uint32(), packet.get_uint32()
-        packet.get_uint32(), packet.get_uint32()
-        packet.get_string()  # the client's modes: the target's terminal keeps its own
-        packet.check_end()
+        asked = terminal_asked(packet)
         if self._session_started or self.terminal is not None:
             return False
-        self.terminal = Terminal(terminal_name(name), columns, rows)
+        self.terminal = asked
         return True
 
     def _process_window_change_request(self, packet: SSHPacket) -> bool:

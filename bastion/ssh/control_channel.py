@@ -16,8 +16,7 @@ from asyncssh.packet import SSHPacket
 
 from bastion.control.wire import SUBSYSTEM
 from bastion.gate import notices
-from bastion.gate.channels import terminal_name
-from bastion.ssh.channel import renamed
+from bastion.ssh.channel import renamed, terminal_asked
 from bastion.ssh.console import VARIABLES, ConsoleSession
 from bastion.ssh.driver_channels import Terminal
 
@@ -63,13 +62,10 @@ class ControlChannel(Channel):
     # --- for the console --------------------------------------------------------------------------------------------
 
     def _process_pty_req_request(self, packet: SSHPacket) -> bool:
-        name, columns, rows = packet.get_string(), packet.get_uint32(), packet.get_uint32()
-        packet.get_uint32(), packet.get_uint32()
-        packet.get_string()  # the client's modes: the console sets its own
-        packet.check_end()
+        asked = terminal_asked(packet)
         if self._session_started or self.terminal is not None:
             return False
-        self.terminal = Terminal(terminal_name(name), columns, rows)
+        self.terminal = asked
         return True
 
     def _process_window_change_request(self, packet: SSHPacket) -> bool:

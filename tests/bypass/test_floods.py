@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import shlex
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from bastion.control.client import Client
 from bastion.model import Choice
 from tests.support.house import House, Outcome
 from tests.support.raw import Session, channel_of, connect
-from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
 
@@ -28,30 +26,6 @@ MEMORY = 48 << 20
 
 SECONDS = 2.0
 """How long a flood lasts."""
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"))
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-async def ana(house: House) -> AsyncIterator[Client]:
-    client = await house.remote("ana")
-    yield client
-    await client.close()
 
 
 def memory(house: House) -> int:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncssh
@@ -25,30 +24,6 @@ from tests.support.sshd import Sshd
 # ruff: noqa: ASYNC221 -- short commands of set-up; nothing else runs in the loop meanwhile
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"))
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-async def ana(house: House) -> AsyncIterator[Client]:
-    client = await house.remote("ana")
-    yield client
-    await client.close()
 
 
 def refusals(house: House) -> list[str]:

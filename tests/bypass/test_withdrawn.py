@@ -21,14 +21,6 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
-
-
-@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
     made = House(tmp_path_factory.mktemp("house"))
     for name in ("web-1", "web-2"):

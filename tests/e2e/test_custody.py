@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from bastion.admin import administering
-from tests.e2e.conftest import make_house
 from tests.e2e.test_evidence import shells
-from tests.support.house import House
+from tests.support.house import House, make_house
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 

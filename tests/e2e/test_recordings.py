@@ -13,9 +13,8 @@ from recorder.frames import Frame
 from recorder.player import Player
 from tests.bastion.cli.conftest import Shell
 from tests.bypass.adapters.ours import Ours
-from tests.e2e.conftest import make_house
 from tests.e2e.test_evidence import shells
-from tests.support.house import House
+from tests.support.house import House, make_house
 from tests.support.shell import shell
 from tests.support.sshd import Sshd
 

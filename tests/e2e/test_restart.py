@@ -13,8 +13,7 @@ import pytest
 
 from bastion.control import wire
 from bastion.model import Choice
-from tests.e2e.conftest import make_house
-from tests.support.house import ROOT, House
+from tests.support.house import ROOT, House, make_house
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e

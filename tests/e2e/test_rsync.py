@@ -24,18 +24,11 @@ from tests.support.sshd import Sshd, descendants
 
 pytestmark = pytest.mark.e2e
 
+HOUSE_POLICY = READS_FLOW
+
 EARLY = (125, 12)
 """rsync's status where it is refused before its protocol begins: ssh's own, or "error in the data stream" where rsync
 sees the end of the stream before ssh has ended, for which it does not wait."""
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"), READS_FLOW)
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -6,26 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bastion.control.client import Client
 from bastion.model import Choice
-from tests.e2e.conftest import make_house
 from tests.support.house import ROOT, House
 from tests.support.sshd import LOGIN, Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = make_house(tmp_path_factory.mktemp("house"), sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from recorder.entry import canonical, leaf_hash
-from tests.e2e.conftest import make_house
 from tests.e2e.test_evidence import shells
 from tests.e2e.test_transfers import shell, through
-from tests.support.house import House
+from tests.support.house import House, make_house
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e

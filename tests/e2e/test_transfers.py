@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,9 @@ import pytest
 from bastion.control import wire
 from bastion.control.client import Client
 from bastion.model import Choice
-from tests.e2e.conftest import make_house
 from tests.support.house import House, Outcome
-from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[House]:
-    made = make_house(tmp_path_factory.mktemp("house"), sshd)
-    made.start()
-    yield made
-    made.stop()
 
 
 def shell(house: House) -> str:

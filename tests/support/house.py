@@ -219,3 +219,10 @@ class House:
         """Start and wait."""
         process = await self.ssh(destination, *words, stdin=stdin, **more)  # type: ignore[arg-type]
         return await self.finish(process, stdin)
+
+
+def make_house(work: Path, sshd: Sshd, policy: str = HOLD) -> House:
+    """A bastion that knows the target; not started."""
+    house = House(work, policy)
+    house.add_target("web-1", sshd)
+    return house

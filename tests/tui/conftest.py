@@ -10,11 +10,15 @@ import pytest
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from tests.support import fixtures
 from tui.app import BastionConsole
 from tui.sample_bastion import Bastion
 from tui.samples import NOW, request, session
 
 MEDIUM, HIGH, UNRATED = "r-00000001", "r-00000002", "r-00000003"
+
+
+house, sshd = fixtures.house, fixtures.sshd
 
 
 def three() -> Bastion:

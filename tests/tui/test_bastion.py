@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import House
-from tests.support.sshd import Sshd
 from tests.tui.terminal import Terminal
 
 pytestmark = pytest.mark.e2e
@@ -38,19 +37,6 @@ class Agent:
 
 
 Start = Callable[..., Agent]
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A running bastion with one target."""
-    target = Sshd(tmp_path_factory.mktemp("target"))
-    target.start()
-    made = House(tmp_path_factory.mktemp("house"))
-    made.add_target("web-1", target)
-    made.start()
-    yield made
-    made.stop()
-    target.stop()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from bastion.control.client import Client
+from tests.support import fixtures
 from tests.support.house import House
-from tests.support.sshd import Sshd
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -95,26 +95,7 @@ def made(shell: Shell) -> Shell:
 COMMAND = "printf 'a\\033[31mred\\033[0m\\n'; printf err >&2; exit 3"
 """What agents ask for: colours, both streams, and a status."""
 
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A running bastion with a target."""
-    sshd = Sshd(tmp_path_factory.mktemp("target"))
-    sshd.start()
-    made = House(tmp_path_factory.mktemp("house"))
-    made.add_target("web-1", sshd)
-    made.start()
-    yield made
-    made.stop()
-    sshd.stop()
-
-
-@pytest.fixture
-async def ana(house: House) -> AsyncIterator[Client]:
-    """An approver's own client."""
-    client = await house.remote("ana")
-    yield client
-    await client.close()
+ana, house, sshd = fixtures.ana, fixtures.house, fixtures.sshd
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ from bastion.control.connection import Caller, Connection
 from bastion.control.server import ControlServer
 from bastion.errors import ConfigError, Conflict
 from bastion.model import Assessment, Request, Role, StdinMode, Tier
+from tests.support import fixtures
 from tests.support.requests import REQUEST
+
+house, sshd = fixtures.house, fixtures.sshd
 
 
 async def until(condition: Callable[[], object]) -> None:

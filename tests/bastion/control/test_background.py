@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from bastion.errors import NotFound
 from bastion.likeness import ALIKE, alike, words
 from bastion.model import Choice
 from tests.support.house import House
-from tests.support.sshd import Sshd
 
 
 @pytest.mark.parametrize(
@@ -29,18 +27,6 @@ from tests.support.sshd import Sshd
 def test_likeness(one: bytes, other: bytes, are: bool) -> None:
     assert (alike(words(one), words(other)) >= ALIKE) is are
     assert alike(words(one), words(other)) == alike(words(other), words(one))
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    target = Sshd(tmp_path_factory.mktemp("target"))
-    target.start()
-    made = House(tmp_path_factory.mktemp("house"))
-    made.add_target("web-1", target)
-    made.start()
-    yield made
-    made.stop()
-    target.stop()
 
 
 @pytest.mark.e2e

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,12 @@ import pytest
 from bastion.gate import frames
 from bastion.gate import shell_events as ev
 from bastion.ssh.driver_channels import DriverError
-from tests.support.governed import governed, plain_home, posix
+from tests.support.governed import governed, posix
 from tests.support.ports import until
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
 KINDS = ["bash", "/bin/dash", "/bin/busybox sh"]
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = plain_home(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
 
 
 async def test_state_is_kept_from_command_to_command(sshd: Sshd, tmp_path: Path) -> None:

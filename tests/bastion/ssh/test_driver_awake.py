@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from tests.support.ports import until
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = plain_home(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
 
 
 IDLE_SECONDS = 1.5

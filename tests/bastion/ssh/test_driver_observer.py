@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bastion.gate import shell_events as ev
-from tests.support.governed import governed, plain_home
+from tests.support.governed import governed
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = plain_home(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
 
 
 async def test_the_observer_sees_the_mode(sshd: Sshd) -> None:

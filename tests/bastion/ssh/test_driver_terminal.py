@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bastion.gate import shell_events as ev
 from bastion.ssh.driver_channels import DriverError
-from tests.support.governed import governed, plain_home, posix
+from tests.support.governed import governed, posix
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
 KINDS = ["bash", "/bin/dash", "/bin/busybox sh"]
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = plain_home(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ import pytest
 from bastion.ssh import floods
 from bastion.ssh.floods import EXCHANGE_BYTES, EXCHANGES, REFUSALS, KeyExchanges, Refusals
 from bastion.ssh.lean import lean
+from tests.bastion.ssh.echoing import echo
 
 
 def test_so_many_at_once_and_then_one_a_second() -> None:
@@ -60,12 +61,6 @@ class Server(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         return False
-
-
-async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    while data := await process.stdin.read(1 << 16):
-        process.stdout.write(data)
-    process.exit(0)
 
 
 async def connected(server: asyncssh.SSHAcceptor) -> Any:

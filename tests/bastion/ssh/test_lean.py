@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections import Counter
 from typing import Any
 
@@ -14,6 +12,7 @@ from asyncssh.constants import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, MSG_IGNORE
 
 from bastion.ssh import algorithms
 from bastion.ssh.lean import lean
+from tests.bastion.ssh.echoing import echo, returned
 
 SIZE = 4 << 20
 
@@ -30,12 +29,6 @@ class Server(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         return False
-
-
-async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    while data := await process.stdin.read(1 << 16):
-        process.stdout.write(data)
-    process.exit(0)
 
 
 def counted(connection: asyncssh.SSHClientConnection) -> Counter[int]:
@@ -77,18 +70,7 @@ async def transfer(leanly: bool, cipher: str, *, both: bool = False) -> tuple[Co
             plain(pkttype, *args, **more)
 
         channel.log_received_packet = log
-        sent = os.urandom(SIZE)
-
-        async def feed() -> None:
-            for at in range(0, SIZE, 1 << 18):
-                process.stdin.write(sent[at : at + (1 << 18)])
-                await process.stdin.drain()
-            process.stdin.write_eof()
-
-        feeding = asyncio.create_task(feed())
-        back = await process.stdout.read(-1)
-        await feeding
-        equal = hashlib.sha256(back).digest() == hashlib.sha256(sent).digest()
+        equal = await returned(process, SIZE)
     return alone, inside, equal
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import logging
 import os
@@ -26,6 +25,7 @@ from hypothesis import strategies as st
 
 from bastion.ssh.lean import lean
 from bastion.ssh.packets import PACKETS, TAG, Packet, Packets, Quiet, following
+from tests.bastion.ssh.echoing import echo, returned
 from tests.support.sshd import Sshd
 
 GCM = "aes128-gcm@openssh.com"
@@ -46,12 +46,6 @@ class Server(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         return False
-
-
-async def echo(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    while data := await process.stdin.read(1 << 16):
-        process.stdout.write(data)
-    process.exit(0)
 
 
 @asynccontextmanager
@@ -82,23 +76,6 @@ async def pair(
         server.close()
 
 
-async def returned(client: Any) -> bool:
-    """Whether bytes come back as they were sent."""
-    sent = os.urandom(SIZE)
-    process = await client.create_process(encoding=None)
-
-    async def feed() -> None:
-        for at in range(0, SIZE, 1 << 17):
-            process.stdin.write(sent[at : at + (1 << 17)])
-            await process.stdin.drain()
-        process.stdin.write_eof()
-
-    feeding = asyncio.create_task(feed())
-    back = await process.stdout.read(-1)
-    await feeding
-    return hashlib.sha256(back).digest() == hashlib.sha256(sent).digest()
-
-
 @pytest.mark.parametrize("both", [False, True], ids=["one end", "both ends"])
 async def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(both: bool) -> None:
     """Then asyncssh takes over, and gives back: under new keys, and its sequence numbers."""
@@ -113,7 +90,7 @@ async def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(both: bool) -
     asyncssh.SSHServerConnection._send_kexinit = counting  # type: ignore[method-assign]
     try:
         async with asyncio.timeout(60), pair(both=both, rekey_bytes=1 << 20) as (client, _):
-            assert await returned(client)
+            assert await returned(await client.create_process(encoding=None), SIZE)
     finally:
         asyncssh.SSHServerConnection._send_kexinit = plain  # type: ignore[method-assign]
     assert exchanged >= 3
@@ -191,7 +168,7 @@ async def test_who_is_logged_in_and_asks_again_is_not_heard() -> None:
     """RFC 4252 section 5.1."""
     async with asyncio.timeout(20), pair() as (client, _):
         client.send_packet(MSG_USERAUTH_REQUEST, String(b"x"), String(b"ssh-connection"), String(b"none"))
-        assert await returned(client)
+        assert await returned(await client.create_process(encoding=None), SIZE)
 
 
 async def test_a_packet_of_an_unknown_kind_is_said_to_be_one() -> None:
@@ -201,7 +178,7 @@ async def test_a_packet_of_an_unknown_kind_is_said_to_be_one() -> None:
         client._packet_handlers = {**client._packet_handlers, MSG_UNIMPLEMENTED: lambda *_: told.set() or True}
         client.send_packet(199, b"x")
         await told.wait()
-        assert await returned(client)
+        assert await returned(await client.create_process(encoding=None), SIZE)
 
 
 async def test_what_is_at_rest_is_taken_here() -> None:
@@ -217,7 +194,7 @@ async def test_what_is_at_rest_is_taken_here() -> None:
     Packets._received_packet = counting  # type: ignore[method-assign]
     try:
         async with pair() as (client, _):
-            assert await returned(client)
+            assert await returned(await client.create_process(encoding=None), SIZE)
     finally:
         Packets._received_packet = plain  # type: ignore[method-assign]
     assert taken > SIZE // (32 << 10)

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.governed import Governed, governed, plain_home
+from tests.support.governed import Governed, governed
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    target = plain_home(tmp_path_factory.mktemp("target"))
-    target.start()
-    yield target
-    target.stop()
 
 
 def need(program: str) -> None:
