@@ -79,11 +79,6 @@ class Agent(Protocol):
         """The agent closed the channel."""
 
 
-PACKET_LEAST = 1024
-"""Bytes that a client must take in one channel packet; RFC 4253 section 6.1 has it take 32 KiB. With one byte each, a
-screenful would keep the daemon busy for seconds."""
-
-
 class AgentChannel(Streams[bytes], Channel):
     """An agent's session channel: exec, once, as bytes; the rest as the table says."""
 
@@ -93,12 +88,7 @@ class AgentChannel(Streams[bytes], Channel):
     """What `pty-req` asked for."""
 
     def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
-        """The client names how much it takes at once."""
-        if send_pktsize < PACKET_LEAST:
-            self._loop.call_soon(self._cleanup)
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_RESOURCE_SHORTAGE, f"bastion: packets of at least {PACKET_LEAST} bytes, please"
-            )
+        """The client names how much it takes at once; not too little (lean.py)."""
         if inspect.isawaitable(session):
             super().process_open(send_chan, send_window, send_pktsize, session)
             return

@@ -15,9 +15,10 @@ EXCHANGES, EXCHANGES_A_SECOND = 20, 1.0
 """Key exchanges that a client may begin at once, and for how long it then waits for each further one. Nobody needs
 more: asyncssh and PuTTY begin one a gigabyte, OpenSSH with chacha20 too (ssh_config(5), RekeyLimit)."""
 
-EXCHANGE_BYTES = 1 << 20
-"""A client that moved so many bytes since the last one may exchange keys at any rate (`RekeyLimit 1M`): ciphers and
-recording took several times as long for them."""
+EXCHANGE_BYTES = 128 << 10
+"""A client that moved so many bytes since the last one may exchange keys at any rate. One packet of the size that we
+take: OpenSSH's client, which counts the bytes of a packet as blocks (packet.c, ssh_packet_need_rekeying), exchanges
+keys after each one of an upload with `RekeyLimit 1M` and `2M`."""
 
 REFUSALS, REFUSALS_A_SECOND = 64, 1.0
 """Refusals outside of sessions that are written for one identity at once, and from then on."""

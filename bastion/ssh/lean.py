@@ -19,9 +19,16 @@ import time
 from typing import Any
 
 import asyncssh
-from asyncssh.constants import DISC_KEY_EXCHANGE_FAILED, MSG_KEXINIT
+from asyncssh.constants import (
+    DISC_KEY_EXCHANGE_FAILED,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_CONFIRMATION,
+    MSG_KEXINIT,
+    OPEN_RESOURCE_SHORTAGE,
+)
 from asyncssh.packet import SSHPacket
 
+from bastion.ssh.algorithms import PACKET_LEAST
 from bastion.ssh.floods import KeyExchanges
 from bastion.ssh.packets import Packets, Quiet
 
@@ -31,6 +38,8 @@ TURN_SECONDS; and of small packets PACKETS make one (packets.py)."""
 
 SMALL = 64 << 10
 """Bytes with which a read is no bulk: whoever reads again finds little."""
+
+PLEASE = f"packets of at least {PACKET_LEAST} bytes, please"
 
 TURN_SECONDS = 0.004
 """That one piece should take at most. A person notices 50 ms, and several connections may have one each."""
@@ -134,14 +143,40 @@ class _Server(_Lean, asyncssh.SSHServerConnection):
         self._received = 0
         await super()._process_kexinit(pkttype, pktid, packet)
 
+    def _process_channel_open(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """RFC 4254 section 5.1: the client opens a channel, and names how much it takes at once."""
+        peek = SSHPacket(packet.get_remaining_payload())
+        peek.get_string()
+        number, _, most = peek.get_uint32(), peek.get_uint32(), peek.get_uint32()
+        if most < PACKET_LEAST:
+            self.send_channel_open_failure(number, OPEN_RESOURCE_SHORTAGE, f"bastion: {PLEASE}", "en")
+            return
+        super()._process_channel_open(pkttype, pktid, packet)
+
     _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
         **asyncssh.SSHServerConnection._packet_handlers,
         MSG_KEXINIT: _process_kexinit,
+        MSG_CHANNEL_OPEN: _process_channel_open,
     }
 
 
 class _Client(_Lean, asyncssh.SSHClientConnection):
     """Towards a target."""
+
+    def _process_channel_open_confirmation(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """RFC 4254 section 5.1: the target names how much it takes at once. One that takes too little is left."""
+        peek = SSHPacket(packet.get_remaining_payload())
+        number, _, _, most = peek.get_uint32(), peek.get_uint32(), peek.get_uint32(), peek.get_uint32()
+        if most < PACKET_LEAST:
+            if channel := self._channels.get(number):
+                channel.process_open_failure(OPEN_RESOURCE_SHORTAGE, PLEASE, "en")
+            raise asyncssh.ProtocolError(PLEASE)
+        super()._process_channel_open_confirmation(pkttype, pktid, packet)
+
+    _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
+        **asyncssh.SSHClientConnection._packet_handlers,
+        MSG_CHANNEL_OPEN_CONFIRMATION: _process_channel_open_confirmation,
+    }
 
 
 def lean(connection: asyncssh.SSHServerConnection | asyncssh.SSHClientConnection) -> None:

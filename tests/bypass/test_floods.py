@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
 import time
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 import asyncssh
 import pytest
-from asyncssh.packet import String
+from asyncssh.packet import String, UInt32
 
 from bastion.control.client import Client
 from bastion.model import Choice
+from bastion.ssh.algorithms import PACKET_LEAST
 from tests.support.house import House, Outcome
 from tests.support.raw import Session, channel_of, connect
 
@@ -169,13 +171,32 @@ async def test_output_that_nobody_takes_waits_on_the_target(house: House, ana: C
         connection.abort()
 
 
-async def test_a_packet_is_not_cut_into_single_bytes(house: House) -> None:
+TO_A_TARGET = (String("web-1"), UInt32(22), String("127.0.0.1"), UInt32(1))
+
+
+@pytest.mark.parametrize(("kind", "more"), [(b"session", ()), (b"direct-tcpip", TO_A_TARGET)])
+async def test_a_packet_is_not_cut_into_single_bytes(house: House, kind: bytes, more: tuple[bytes, ...]) -> None:
+    """Nor what goes through a jump."""
     async with connect(house) as connection:
-        channel: Any = asyncssh.SSHClientChannel(
-            connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 20, 1
-        )
+
+        def taking(size: int) -> Any:
+            loop = asyncio.get_running_loop()
+            return asyncssh.SSHClientChannel(connection, loop, "strict", None, "strict", 1 << 20, size)
+
         with pytest.raises(asyncssh.ChannelOpenError, match="packets of at least"):
-            await channel._open(b"session")
+            await taking(PACKET_LEAST - 1)._open(kind, *more)
+        await taking(PACKET_LEAST)._open(kind, *more)
+        connection.abort()
+
+
+@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes128-ctr"])
+async def test_keys_are_exchanged_after_each_packet_of_an_upload(house: House, ana: Client, cipher: str) -> None:
+    """By OpenSSH's client: with packets of 128 KiB, that is how it counts RekeyLimit 1M."""
+    await house.whitelist(ana, b"cat")
+    sent = os.urandom(5 << 20)
+    outcome = await house.run("web-1", "cat", stdin=sent, options=("-c", cipher, "-o", "RekeyLimit=1M"))
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert outcome.stdout == sent
 
 
 async def test_one_agent_cannot_take_all_connections(house: House) -> None:

@@ -11,6 +11,7 @@ import asyncssh
 import pytest
 
 from bastion.ssh import floods
+from bastion.ssh.algorithms import PACKET_LEAST
 from bastion.ssh.floods import EXCHANGE_BYTES, EXCHANGES, REFUSALS, KeyExchanges, Refusals
 from bastion.ssh.lean import lean
 from tests.bastion.ssh.echoing import echo
@@ -111,8 +112,38 @@ async def test_a_storm_of_key_exchanges_ends_the_connection(server: asyncssh.SSH
     assert "too many key exchanges" in str(reasons[0])
 
 
+@pytest.mark.parametrize("size", [PACKET_LEAST - 1, PACKET_LEAST])
+async def test_a_target_that_takes_too_little_at_once_is_left(size: int) -> None:
+    """Who uploads to it would keep the daemon busy with packets of single bytes."""
+
+    class Target(Server):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self._made = conn
+
+        def session_requested(self) -> Any:
+            loop = asyncio.get_running_loop()
+            channel = asyncssh.SSHServerChannel(
+                self._made, loop, False, False, False, 0, 0, None, "strict", 1 << 20, size
+            )  # fmt: skip
+            return channel, asyncssh.SSHServerSession()
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    made = await asyncssh.listen("127.0.0.1", 0, server_factory=Target, server_host_keys=[key])
+    async with asyncio.timeout(20), made, await connected(made) as connection:
+        lean(connection)
+        opening = connection.create_session(asyncssh.SSHClientSession, encoding=None)
+        if size < PACKET_LEAST:
+            with pytest.raises(asyncssh.ChannelOpenError, match="packets of at least"):
+                await opening
+            await connection.wait_closed()
+        else:
+            with pytest.raises(asyncssh.ChannelOpenError, match="failed"):
+                await opening  # it is open, and the target starts nothing there
+            assert not connection.is_closed()
+
+
 async def test_what_moves_much_may_exchange_keys_often(server: asyncssh.SSHAcceptor) -> None:
-    """As with `RekeyLimit 1M`, in either direction."""
+    """In either direction."""
     async with await connected(server) as connection:
         process = await connection.create_process("x", encoding=None)
         block = bytes(EXCHANGE_BYTES)
