@@ -19,7 +19,7 @@ from recorder.errors import KeyFileError, RecorderError
 from recorder.keys import LedgerKey, sync_directory
 from recorder.ledger import Ledger
 from recorder.reader import Reader
-from recorder.signer import SignerProcess
+from recorder.signerprocess import SignerProcess
 
 MEMORY = "ledger_key.signed"
 """File in the state directory with what the signer signed last."""

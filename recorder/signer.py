@@ -1,9 +1,9 @@
 """The ledger's key in a process of its own, which signs only what extends what it signed.
 
-Theory of operation. The daemon starts `python -m recorder.signer` with one end of a socketpair; the key is read there
-and nowhere else. The process gets the entries of each commit, builds the tree and the flat files over them itself
-(recorder.notary.Clerk), and gives back signatures. Nothing that it is sent can make it sign a root or a file that does
-not follow from entries, nor a head that does not extend the last one.
+Theory of operation. The daemon (recorder.signerprocess) starts `python -m recorder.signer` with one end of a
+socketpair; the key is read there and nowhere else. The process gets the entries of each commit, builds the tree and the
+flat files over them itself (recorder.notary.Clerk), and gives back signatures. Nothing that it is sent can make it sign
+a root or a file that does not follow from entries, nor a head that does not extend the last one.
 
 It remembers what it signed in a small file, two slots of one note each, as the head file has them. A head counts as
 committed when the next one is asked for, or when the daemon says so at its end; the newest may not have been: the
@@ -31,8 +31,6 @@ import hashlib
 import os
 import resource
 import socket
-import struct
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,261 +39,18 @@ import msgspec
 
 from recorder import checkpoint, layout, strict
 from recorder.checkpoint import Checkpoint
-from recorder.errors import KeyFileError, NoteError, RecorderError, StoreFailed
+from recorder.errors import NoteError, RecorderError
 from recorder.keyring import NAMESPACE as ROTATION
 from recorder.keyring import TYPE, Keyring, RotationError, statement
 from recorder.keys import LedgerKey
 from recorder.merkle import check_consistency
-from recorder.notary import Clerk, Sealed, Standing
+from recorder.notary import Clerk, Standing
 from recorder.publickey import public_bytes
-from recorder.schema import SegmentRow
+from recorder.signerwire import Done, Hello, Prove, Proved, Refused, Resume, Seal, Signed, receive, send, to_signer
 
-MESSAGE_LIMIT = 64 << 20
-"""Bytes of one message: the entries of an open segment or a group, 16 KiB each at most, with room."""
-AT_ONCE = 256 << 10
-"""Bytes that are read at once: a command's entries have two kilobytes, what it gets for them one."""
-SECONDS = 30
-"""For an answer. Signing takes a millisecond; a process that does not answer is gone."""
-ENDS_SECONDS = 2.0
-"""That it gets to end by itself when something has failed: it may be what failed, and nothing is lost with it."""
 NOBODY = 65534
 """User and group without rights (Debian's base-passwd)."""
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _MCL_BOTH = 4, 38, 3
-
-
-class Hello(msgspec.Struct, tag=True):
-    """The signer is there."""
-
-    public: bytes
-    size: int
-    """Of the head that the store must extend; 0: any."""
-
-
-class Resume(msgspec.Struct, tag=True):
-    """Where the store stands (recorder.notary.Standing)."""
-
-    origin: str
-    number: int
-    first: int
-    previous: str
-    peaks: list[bytes]
-    entries: list[bytes]
-    sealed: bool
-    head: str
-    proof: list[bytes]
-    """Consistency of the head with the size that `Hello` named."""
-
-
-class Seal(msgspec.Struct, tag=True):
-    """Sign what these entries lead to."""
-
-    entries: list[bytes]
-    close: bool
-
-
-class Prove(msgspec.Struct, tag=True):
-    """Prove the key as the next one of that ledger (recorder.keyring); before there is a store."""
-
-    origin: str
-    previous: str
-    """The key in force."""
-
-
-class Proved(msgspec.Struct, tag=True):
-    """The answer to Prove."""
-
-    line: str
-    proof: str
-
-
-class Done(msgspec.Struct, tag=True):
-    """The newest head is committed; end."""
-
-
-class Signed(msgspec.Struct, tag=True):
-    """The answer to Seal; an empty note to Resume."""
-
-    origin: str = ""
-    size: int = 0
-    root: bytes = b""
-    note: str = ""
-    sshsig: str = ""
-    segments: list[tuple[int, int, int, str, str]] = []
-
-
-class Refused(msgspec.Struct, tag=True):
-    """Nothing was signed."""
-
-    message: str
-    hint: str = ""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_to_signer = msgspec.msgpack.Decoder(Resume | Seal | Prove | Done)
-_from_signer = msgspec.msgpack.Decoder(Hello | Signed | Proved | Refused)
-
-
-def _send(link: socket.socket, message: msgspec.Struct) -> None:
-    data = _encode(message)
-    if len(data) > MESSAGE_LIMIT:
-        raise OSError("a message that is too long")
-    link.sendall(len(data).to_bytes(4, "big") + data)
-
-
-def _receive(link: socket.socket) -> bytes:
-    """One message; empty at the end. Raises OSError. Each end waits for the other's, so there is never a second one."""
-    data = bytearray(link.recv(AT_ONCE))
-    while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
-        if len(data) >= 4 and int.from_bytes(data[:4], "big") > MESSAGE_LIMIT:
-            raise OSError("a message that is too long")
-        more = link.recv(AT_ONCE)
-        if not more:
-            return b""
-        data += more
-    if len(data) != 4 + int.from_bytes(data[:4], "big"):
-        raise OSError("a message that nobody waits for")
-    return bytes(data[4:])
-
-
-# --- the daemon's end -------------------------------------------------------------------------------------------------
-
-
-class SignerProcess:
-    """A Notary whose key is in another process. For the thread that writes the ledger."""
-
-    def __init__(self, key: Path, memory: Path, *, make: bool = False) -> None:
-        """It starts when it is first asked for something, which is under the store's lock: beside a running daemon
-        none starts. `memory` is its file. `make`: it makes the key, in a new file."""
-        self._key, self._memory, self._make = key, memory, make
-        self._link: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._hello: Hello | None = None
-        self._closed = False
-
-    def _start(self) -> socket.socket:
-        """Raises StoreFailed."""
-        if self._closed:
-            raise StoreFailed("the signer was closed")
-        ours, theirs = socket.socketpair()
-        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's own timeout asks poll(2) before each call
-            ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("@ll", SECONDS, 0))
-        files = [str(theirs.fileno()), str(self._key), str(self._memory), *(["make"] if self._make else [])]
-        command = [sys.executable, "-P", "-m", "recorder.signer", *files]
-        root = str(Path(__file__).resolve().parents[1])
-        environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
-        if (handed := os.environ.get("CREDENTIALS_DIRECTORY")) is not None:
-            environment["CREDENTIALS_DIRECTORY"] = handed  # says how such a key's mode is to be read
-        try:
-            self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/", env=environment,
-                start_new_session=True,  # Ctrl-C is for the daemon, which still has entries to sign
-            )  # fmt: skip
-        except OSError as error:
-            ours.close()
-            raise StoreFailed(f"the signer cannot be started: {error}") from None
-        finally:
-            theirs.close()
-        self._link = ours
-        return ours
-
-    def _greeting(self) -> Hello:
-        if self._hello is None:
-            answer = self._answer(self._link or self._start())
-            if not isinstance(answer, Hello):
-                raise StoreFailed("the signer does not greet")
-            self._hello = answer
-        return self._hello
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid if self._process is not None else 0
-
-    @property
-    def public(self) -> bytes:
-        """As Notary. Raises KeyFileError when the key cannot be used, StoreFailed."""
-        return self._greeting().public
-
-    @property
-    def extends(self) -> int:
-        """As Notary."""
-        return self._greeting().size
-
-    def resume(self, standing: Standing, proof: Sequence[bytes]) -> None:
-        """As Notary. Raises StoreFailed for a store that does not extend what was signed."""
-        self._greeting()
-        values = {name: getattr(standing, name) for name in standing.__dataclass_fields__}
-        values |= {"peaks": list(standing.peaks), "entries": list(standing.entries), "proof": list(proof)}
-        self._signed(self._asked(Resume(**values)))
-
-    def ask(self, entries: Sequence[bytes], *, close: bool = False) -> None:
-        """As Notary."""
-        self._tell(Seal(list(entries), close))
-
-    def answer(self) -> Sealed:
-        """As Notary."""
-        said = self._signed(self._answer(self._told()))
-        head = Checkpoint(said.origin, said.size, said.root, said.note, said.sshsig)
-        return Sealed(head, tuple(SegmentRow(*row) for row in said.segments))
-
-    def prove(self, origin: str, previous: str) -> tuple[str, str]:
-        """As Successor."""
-        self._greeting()
-        answer = self._asked(Prove(origin, previous))
-        if not isinstance(answer, Proved):
-            raise StoreFailed("the signer answers something else")
-        return answer.line, answer.proof
-
-    def close(self, *, committed: bool = False) -> None:
-        """As Notary. Ends the process, also one that does not answer."""
-        process, self._process, self._closed = self._process, None, True
-        if process is None or self._link is None:
-            return
-        if committed:
-            with contextlib.suppress(OSError):
-                _send(self._link, Done())
-        self._link.close()
-        try:
-            process.wait(SECONDS if committed else ENDS_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def _signed(self, answer: Hello | Signed | Proved) -> Signed:
-        if not isinstance(answer, Signed):
-            raise StoreFailed("the signer answers something else")
-        return answer
-
-    def _asked(self, message: msgspec.Struct) -> Hello | Signed | Proved:
-        self._tell(message)
-        return self._answer(self._told())
-
-    def _tell(self, message: msgspec.Struct) -> None:
-        try:
-            _send(self._told(), message)
-        except OSError as error:
-            raise StoreFailed(f"the signer is gone: {error}", "see its last words in the log") from None
-
-    def _told(self) -> socket.socket:
-        if self._link is None:
-            raise StoreFailed("the signer was never started")
-        return self._link
-
-    def _answer(self, link: socket.socket) -> Hello | Signed | Proved:
-        try:
-            data = _receive(link)
-            answer: Hello | Signed | Proved | Refused | None = _from_signer.decode(data) if data else None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise StoreFailed(f"the signer does not answer: {error}") from None
-        if answer is None:
-            raise StoreFailed("the signer has ended", "see its last words in the log")
-        if isinstance(answer, Refused):
-            kind = KeyFileError if self._hello is None else StoreFailed
-            raise kind(answer.message, answer.hint)
-        return answer
-
-
-# --- the signer's end -------------------------------------------------------------------------------------------------
 
 
 class Memory:
@@ -448,15 +203,15 @@ def main(fd: int, key: Path, memory: Path, *, make: bool = False) -> int:
         signer = Signer(LedgerKey.create(key) if make else LedgerKey.load(key), Memory(memory))
         _drop()
     except RecorderError as error:
-        _send(link, Refused(error.message, error.hint))
+        send(link, Refused(error.message, error.hint))
         return 2
     except OSError as error:
-        _send(link, Refused(f"{memory} cannot be used: {error.strerror}"))
+        send(link, Refused(f"{memory} cannot be used: {error.strerror}"))
         return 2
-    _send(link, signer.hello())
+    send(link, signer.hello())
     answer: Signed | Proved | Refused
-    while data := _receive(link):
-        match _to_signer.decode(data):
+    while data := receive(link):
+        match to_signer.decode(data):
             case Resume() as said:
                 answer = signer.resume(said)
             case Seal() as said:
@@ -466,7 +221,7 @@ def main(fd: int, key: Path, memory: Path, *, make: bool = False) -> int:
             case Done():
                 signer.done()
                 return 0
-        _send(link, answer)
+        send(link, answer)
         signer.settle()
     return 0
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from recorder import signer as signer_module
+from recorder import signerprocess
 from recorder.errors import KeyFileError, RecorderError, StoreFailed
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
-from recorder.signer import Memory, Refused, Resume, Seal, Signer, SignerProcess
+from recorder.signer import Memory, Signer
+from recorder.signerprocess import SignerProcess
+from recorder.signerwire import Refused, Resume, Seal
 from recorder.verify import Verdict, verify
 from tests.recorder.attacks import rechain
 from tests.recorder.stories import HOST, Story
@@ -141,7 +143,7 @@ def test_a_signer_that_hangs_stops_the_ledger(
     ledger = open_signed()
     pid = ledger._notary.pid  # type: ignore[attr-defined]
     ledger._notary._link.settimeout(0.5)  # type: ignore[attr-defined]
-    monkeypatch.setattr(signer_module, "SECONDS", 1000)
+    monkeypatch.setattr(signerprocess, "SECONDS", 1000)
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(StoreFailed, match="does not answer"):
         add(ledger)

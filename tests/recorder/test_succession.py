@@ -11,7 +11,7 @@ from recorder.errors import RecorderError
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
-from recorder.signer import SignerProcess
+from recorder.signerprocess import SignerProcess
 from recorder.verify import Verdict, verify
 from tests.recorder.stories import HOST
 
