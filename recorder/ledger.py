@@ -21,7 +21,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from recorder import entry as entries
 from recorder.checkpoint import Checkpoint
 from recorder.clock import Clock, system_clock
+from recorder.drafts import CAUSE_PREVIOUS, PAYLOAD_LIMIT, Draft, Job, with_payloads
 from recorder.entry import Entry, Json
 from recorder.errors import EntryError, RecorderError, StoreFailed
 from recorder.keyring import NAMESPACE as ROTATION
@@ -37,17 +38,15 @@ from recorder.keyring import TYPE as ROTATED
 from recorder.keyring import statement
 from recorder.keys import LedgerKey, public_line
 from recorder.notary import Clerk, Notary, Sealed, Standing, Successor
-from recorder.readstore import ReadStore
-from recorder.recovery import recover, standing_of
+from recorder.recovery import extending, recover, standing_of
 from recorder.schema import PayloadRow
 from recorder.store import Group, NewChunk, Store, Taking
-from recorder.tree import Tree
 
 if TYPE_CHECKING:
     from recorder.recording import Packer, Recording
 
-CAUSE_PREVIOUS = "previous"
-"""As a draft's cause: the leaf of the draft before it in the same call."""
+__all__ = ["CAUSE_PREVIOUS", "PAYLOAD_LIMIT", "Draft", "Job", "Ledger"]
+
 GROUP_ENTRIES = 128
 """Entries after which a group is closed; one call is never split."""
 GROUP_BYTES = 16 << 20
@@ -56,56 +55,10 @@ PATIENCE_SECONDS, PATIENCE_BYTES = 0.02, 4 << 20
 """How long, and up to what size, a group waits for others in which there is nothing that somebody waits for. A transfer
 of 160 MB/s has a chunk of a MiB every 6 ms, and each commit of its own would have three syncs; more bytes at once would
 hold up others' commits."""
-PAYLOAD_LIMIT = 8 << 20
-"""Bytes of one payload. The largest that the daemon has is a command with 1 MiB of code in base64."""
-NOTHING = Taking()
-SALT_BYTES = 16
 QUIET_SECONDS = 0.05
 """Without a job, until the store is tidied."""
 SEGMENT_US = 3_600_000_000
 """Microseconds after which a segment is sealed, full or not: what leaves the host as sealed files is never older."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An entry to be."""
-
-    type: str
-    actor: str
-    body: Mapping[str, Json]
-    session: str = ""
-    request: str = ""
-    cause: str = ""
-    """Leaf (hex) of the entry that this one answers, or CAUSE_PREVIOUS, or empty."""
-    payloads: Mapping[str, bytes] = field(default_factory=dict)
-    """Bulk and secrets: stored beside the entry; the body gets `name: {"sha256": commitment, "bytes": length,
-    "salt": 16}`; the third tells a commitment from another object that has a hash and a size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the writer thread is given: drafts that go together, and whom to tell."""
-
-    drafts: tuple[Draft, ...]
-    done: Callable[[tuple[Entry, ...]], None]
-    failed: Callable[[RecorderError], None]
-    chunk: tuple[bytes, bytes] | None = None
-    """Ciphertext and key that belong to the first draft."""
-    seal: bool = False
-    """The group ends with it, and the open segment too. Without drafts, only that."""
-    taking: Taking = NOTHING
-    """What goes with these drafts."""
-    successor: Successor | None = None
-    """Who signs from the next group on."""
-    patient: bool = False
-    """Nobody waits for it."""
-
-    @property
-    def weight(self) -> int:
-        """Bytes beside the entries."""
-        bulk = sum(len(data) for draft in self.drafts for data in draft.payloads.values())
-        bulk += sum(len(each.data) for each in self.taking.replaced)
-        return bulk + (len(self.chunk[0]) if self.chunk else 0)
 
 
 @dataclass(slots=True)
@@ -180,7 +133,7 @@ class Ledger:
         try:
             lock = Store.lock(directory)  # before anything is read: a running daemon is still writing
             found = recover(directory, notary.public)
-            notary.resume(found.standing, _proof(directory, notary.extends, found.head.size))
+            notary.resume(found.standing, extending(directory, notary.extends, found.head.size))
             store = Store.open(directory, lock, found.slot)
         except RecorderError:
             notary.close()
@@ -389,7 +342,7 @@ class Ledger:
                 if not made:
                     raise EntryError("the first draft has none before it in its call")
                 draft = replace(draft, cause=made[-1].leaf)  # noqa: PLW2901
-            body, rows = _with_payloads(draft, last.seq + 1)
+            body, rows = with_payloads(draft, last.seq + 1)
             mono = self.clock.monotonic() // 1000
             last = entries.encode(
                 origin=self.origin, seq=last.seq + 1, t=self.clock.wall() // 1000,
@@ -436,27 +389,3 @@ class Ledger:
         if self.on_failure is not None:
             with contextlib.suppress(Exception):  # a callback's failure must not keep the queue from being refused
                 self.on_failure(error)
-
-
-def _proof(directory: Path, old_size: int, size: int) -> list[bytes]:
-    """Consistency of the store's head with an earlier one; empty where there is nothing to prove, or no way to."""
-    if not 0 < old_size < size:
-        return []
-    reader = ReadStore.open(directory)
-    try:
-        return Tree(reader.leaves).consistency(old_size, size)
-    finally:
-        reader.close()
-
-
-def _with_payloads(draft: Draft, seq: int) -> tuple[dict[str, Json], list[PayloadRow]]:
-    body, rows = dict(draft.body), []
-    for name, data in draft.payloads.items():
-        if len(data) > PAYLOAD_LIMIT:
-            raise EntryError(f"payload {name} has {len(data)} bytes; the limit is {PAYLOAD_LIMIT}")
-        if name in body:
-            raise EntryError(f"{name} is a payload and stands in the body too")
-        salt = os.urandom(SALT_BYTES)
-        body[name] = {"sha256": entries.commitment(salt, data).hex(), "bytes": len(data), "salt": SALT_BYTES}
-        rows.append(PayloadRow(seq, name, salt, bytes(data)))
-    return body, rows

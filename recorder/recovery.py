@@ -102,10 +102,25 @@ def standing_of(directory: Path, extends: int) -> tuple[Standing, list[bytes]]:
         origin = checkpoint.read(newest[1])[0].origin
         sealed = bool(rows[-1].sealed)
         standing = Standing(origin, rows[-1].number, first, previous, tree.peaks, entries_, sealed, newest[1])
-        proof = Tree(reader.leaves).consistency(extends, newest[0]) if 0 < extends < newest[0] else []
-        return standing, proof
+        return standing, _proof(reader, extends, newest[0])
     finally:
         reader.close()
+
+
+def extending(directory: Path, extends: int, size: int) -> list[bytes]:
+    """That the store's head, of `size`, extends an earlier one (consistency, RFC 6962 section 2.1.2); empty where there
+    is nothing to prove, or no way to."""
+    if not 0 < extends < size:
+        return []
+    reader = ReadStore.open(directory)
+    try:
+        return _proof(reader, extends, size)
+    finally:
+        reader.close()
+
+
+def _proof(reader: ReadStore, extends: int, size: int) -> list[bytes]:
+    return Tree(reader.leaves).consistency(extends, size) if 0 < extends < size else []
 
 
 def _deleted(reader: ReadStore, expected: int, found: int) -> bool:
