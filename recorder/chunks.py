@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -32,6 +33,7 @@ PLAIN_LIMIT = 8 << 20
 """Bytes of one chunk before compression: 1 MiB of data is where it closes, and single bytes weigh 30."""
 LEVEL = 3
 _NONCE = bytes(12)
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def facts_of(body: Mapping[str, Any]) -> Facts:
     numbers = (facts.number, facts.first, facts.frames, facts.from_us, facts.to_us, facts.plain, facts.length)
     if not all(type(value) is int and value >= 0 for value in numbers):
         raise FrameError("the entry's numbers make no sense")
-    if not (isinstance(facts.sha256, str) and isinstance(facts.root, str)) or facts.plain > PLAIN_LIMIT:
+    hashes = (facts.sha256, facts.root)
+    if not all(type(value) is str and _HASH.fullmatch(value) for value in hashes) or facts.plain > PLAIN_LIMIT:
         raise FrameError("the entry's hashes or sizes make no sense")
     return facts
 

@@ -83,6 +83,16 @@ def test_whatever_stands_in_a_body(kind: str, data: st.DataObject) -> None:
     made.settle()
 
 
+@pytest.mark.parametrize("name", ["sha256", "root"])
+@pytest.mark.parametrize("value", ["zz", "", "ab" * 31, " " + "a" * 63, "A" * 64, 7])
+def test_a_chunk_whose_hash_is_none_is_named(name: str, value: object) -> None:
+    made = walk()
+    numbers = dict.fromkeys(("number", "first", "frames", "from_us", "to_us", "plain", "length"), 0)
+    body = {**numbers, "sha256": "0" * 64, "root": "0" * 64, name: value}
+    made.take([row(5, "recording.chunk", body)], LEAF, b"", {})
+    assert [(each.seq, "hashes" in each.message) for each in made.findings.problems] == [(5, True)]
+
+
 def test_a_body_of_another_form_is_named() -> None:
     made = walk()
     made.take([row(5, "group.set", {"name": "a", "members": 5})], LEAF, b"", {})

@@ -31,8 +31,11 @@ def manifest(word: str) -> list[Act]:
 
 
 def response(word: str) -> list[Act]:
-    """`@file` is a file of arguments, of which the errors show the content (binutils)."""
-    return [("read", word.removeprefix("@"))]
+    """`@file` is a file of arguments, options too, also behind `--`: nm(1) takes one that loads code (binutils 2.40,
+    libiberty's expandargv). It names what is read, and errors show its content."""
+    if word.startswith("@"):
+        return [("load-library", word), ("read", word[1:]), ("read", UNKNOWN)]
+    return [("unknown-argument", word), ("read", word)] if word[:1] in (UNKNOWN, "*", "?", "[") else [("read", word)]
 
 
 def archive(word: str) -> list[Act]:

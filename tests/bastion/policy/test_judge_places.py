@@ -169,6 +169,7 @@ NEVER_READ = 'allow low\nnever reads "/srv/secret/**"\ndeny path "/opt/hidden"'
         ("cd /opt/x; wc *", Verdict.HOLD),  # one may be called --files0-from=list
         ("cd /opt/x; wc -l -- *", Verdict.ALLOW),
         ("md5sum -c list", Verdict.HOLD),
+        ("strings @list", Verdict.HOLD),
         ("sha256sum -wc list", Verdict.HOLD),
         ("file -bf list", Verdict.HOLD),
         ("echo a b | xargs echo", Verdict.ALLOW),
