@@ -18,18 +18,17 @@ A grant opens a target, no more: what runs there is judged as everywhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from bastion.errors import Conflict, NotFound, UsageError
+from bastion.names import NAME
 
 LONGEST_GRANT = 7 * 86_400
 """Seconds of the longest grant that the entries allow; bastion.toml sets the limit in force."""
 
-GROUP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 MEMBERS_LIMIT = 200
 """Identities in one group: with names of 64 characters they fit into an entry (16 KiB)."""
 
@@ -233,7 +232,7 @@ class Access:
     def plan_group(self, name: str, members: Iterable[str]) -> Body:
         """Body of `group.set`; that the members exist was checked by the directory. Raises UsageError."""
         who = sorted(set(members))
-        if not GROUP_NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no group name", "1-64 of a-z 0-9 . _ -, a letter or digit at both ends")
         if not 1 <= len(who) <= MEMBERS_LIMIT:
             raise UsageError(f"a group has 1 to {MEMBERS_LIMIT} members")

@@ -102,8 +102,8 @@ async def _preferences(client: Client) -> str:
 async def _why_barred(client: Client, order: dict[str, Any], lent: list[LentSigner]) -> str:
     """Why nothing can be decided on this console; empty where it can, and then `lent` holds the key."""
     from bastion.control import lending
-    from bastion.directory import parse_key
     from bastion.errors import Unreachable
+    from bastion.publickey import parse_key
 
     if "approver" not in client.welcome.roles:
         return f"this console only shows: your role is {', '.join(client.welcome.roles)}"

@@ -1,6 +1,7 @@
 """Who may connect, where to, and what runs without asking: identities, targets, whitelist. Pure.
 
-Grants, freezes and groups are `access` (access.py), folded out of the same entries.
+Grants, freezes and groups are `access` (access.py), folded out of the same entries; the whitelist is `approved`
+(remembered.py).
 
 Theory of operation. There is no table of identities to edit behind the ledger's back: the ledger's entries *are* the
 directory, and this file folds them. `apply` takes one entry's type and body and is the only way in; the same entries
@@ -16,52 +17,16 @@ a target; an agent, a CI job or a service has no role; a revoked name is not giv
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bastion.access import ACCESS_TYPES, Access, Grant, Scope, words
 from bastion.errors import Conflict, NotFound, UsageError
-from bastion.model import Identity, IdentityKind, PublicKey, Role, Target, Tier
-
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
-"""Names of identities and targets: 1-64 of a-z 0-9 . _ - as in DNS labels, so that one can be an SSH user name."""
-
-CERTIFIED = "ca"
-"""Credential of a target that trusts the bastion's authority instead of a key."""
-
-HANDED = "credential"
-"""Scheme of a target's credential that systemd hands to the service: `credential:NAME` (systemd.exec(5))."""
-CREDENTIAL = re.compile(
-    r"(?!(?:host_key|host_authority|upstream_ca|ledger_key)$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.A
-)
-"""Its name; systemd takes up to 255 characters. The bastion's own keys log in nowhere."""
-
-LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", re.ASCII)
-"""A remote account: what useradd(8) accepts, capitals and dots too; 32 characters is its limit."""
-
-PLAY = "ansible module "
-"""How a pattern of modules of Ansible begins (policy/plays.py); no other does, since each of them has a hole."""
-
-RESERVED = frozenset({"bastion", "local"})
-"""Names that mean something else: `bastion@` is the bastion itself, `local:` its host's administrator."""
-
-KEY_ALGORITHMS = (
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-rsa",
-)
-"""Accepted public keys. DSA is broken; certificates are no identities here."""
-
-RSA_LEAST_BITS = 2048
-"""OpenSSH's RequiredRSASize is 1024; NIST SP 800-57 has asked for 2048 since 2014."""
+from bastion.model import Identity, IdentityKind, Role, Target
+from bastion.names import CERTIFIED, CREDENTIAL, HANDED, LOGIN, check_name, parse_address, pick
+from bastion.publickey import parse_key
+from bastion.remembered import Remembered, WhitelistEntry
 
 WHITELIST_COMMAND_LIMIT = 4096
 """Bytes of a whitelisted command: it stands in a ledger entry (16 KiB) in base64, beside its signature."""
@@ -81,48 +46,18 @@ ENTRY_TYPES = (
 Body = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WhitelistEntry:
-    """What an approver lets through, for one identity and login on one target or in one environment."""
-
-    id: str
-    command: bytes
-    """Exactly this; with a pattern, the command that it was made from."""
-    identity: str
-    target: str
-    """Empty when it is for an environment."""
-    login: str
-    by: str
-    expires: int
-    """Microseconds since the epoch; 0: no end."""
-    pattern: str = ""
-    """Text of the pattern (policy/pattern.py); empty: exactly `command`."""
-    env: str = ""
-    """Environment label; empty when it is for one target."""
-    code: str = ""
-    """SHA-256 (hex) of the code that the command reads from stdin; empty if it reads none."""
-    tier: Tier = Tier.UNRATED
-    """As the daemon rated it when it was signed."""
-
-
 @dataclass(slots=True)
 class Directory:
     """The directory as of some entry of the ledger."""
 
     identities: dict[str, Identity] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
-    whitelist: dict[str, WhitelistEntry] = field(default_factory=dict)
+    approved: Remembered = field(default_factory=Remembered)
+    """The whitelist, and where it is looked up."""
     preferences: dict[str, str] = field(default_factory=dict)
     """How approvers want their console (control/preferences.py), by identity."""
     _by_key: dict[str, str] = field(default_factory=dict)
     _statements: set[str] = field(default_factory=set)
-    _by_command: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
-    _by_beginning: dict[tuple[str, str, bytes], list[str]] = field(default_factory=dict)
-    """Patterns, by what stands before their first brace."""
-    _beginnings: dict[int, int] = field(default_factory=dict)
-    """Lengths of these, and how many patterns have each."""
-    _by_play: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """Modules of Ansible by name (policy/plays.py), by identity and login."""
     access: Access = field(default_factory=Access)
 
     def identity_of(self, fingerprint: str) -> Identity | None:
@@ -130,19 +65,18 @@ class Directory:
         name = self._by_key.get(fingerprint)
         return self.identities[name] if name is not None else None
 
+    @property
+    def whitelist(self) -> dict[str, WhitelistEntry]:
+        """What is remembered, by id."""
+        return self.approved.entries
+
     def remembered(self, identity: str, login: str, command: bytes) -> Iterator[WhitelistEntry]:
-        """Entries that could be about this command: of that identity and login, exact ones first. Whether one lets it
-        through is policy.whitelist's question."""
-        for entry_id in self._by_command.get((identity, login, command), ()):
-            yield self.whitelist[entry_id]
-        for length in self._beginnings:
-            for entry_id in self._by_beginning.get((identity, login, command[:length]), ()):
-                yield self.whitelist[entry_id]
+        """Entries that could be about this command (Remembered.about)."""
+        return self.approved.about(identity, login, command)
 
     def plays(self, identity: str, login: str) -> Iterator[WhitelistEntry]:
-        """Entries of that identity and login that let modules of Ansible through."""
-        for entry_id in self._by_play.get((identity, login), ()):
-            yield self.whitelist[entry_id]
+        """Entries that let modules of Ansible through (Remembered.plays)."""
+        return self.approved.plays(identity, login)
 
     def grant(self, identity: str, target: str, now: int) -> Grant | None:
         """The grant in force at `now` (microseconds) for this identity on this target."""
@@ -182,62 +116,24 @@ class Directory:
             case "target.removed":
                 del self.targets[body["name"]]
                 for entry in [entry for entry in self.whitelist.values() if entry.target == body["name"]]:
-                    self._forget(entry.id)
+                    self.approved.forget(entry.id)
                 self.access.forget(target=body["name"])
             case "whitelist.added":
-                added = WhitelistEntry(
-                    id=body["id"],
-                    command=base64.b64decode(body["command"]),
-                    identity=body["identity"],
-                    target=body["target"],
-                    login=body["login"],
-                    by=body["by"],
-                    expires=int(body["expires"]),
-                    pattern=body.get("pattern", ""),
-                    env=body.get("env", ""),
-                    code=body.get("code", ""),
-                    tier=Tier(body.get("tier", Tier.UNRATED)),
-                )
-                self.whitelist[added.id] = added
+                self.approved.add(WhitelistEntry.of(body))
                 self._statements.add(str(body["statement"]))
-                self._remember(added)
             case "whitelist.removed":
-                self._forget(str(body["id"]))
+                self.approved.forget(str(body["id"]))
             case "preferences.set":
                 self.preferences[str(body["by"])] = str(body["text"])
                 self._statements.add(str(body["statement"]))
             case _:
                 self.access.apply(kind, body)
 
-    def _remember(self, entry: WhitelistEntry) -> None:
-        if entry.pattern.startswith(PLAY):
-            self._by_play.setdefault((entry.identity, entry.login), []).append(entry.id)
-            return
-        place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
-        index.setdefault(place, []).append(entry.id)
-        if entry.pattern:
-            self._beginnings[len(place[2])] = self._beginnings.get(len(place[2]), 0) + 1
-
-    def _forget(self, entry_id: str) -> None:
-        entry = self.whitelist.pop(entry_id)
-        if entry.pattern.startswith(PLAY):
-            self._by_play[entry.identity, entry.login].remove(entry_id)
-            return
-        place, index = _place(entry), self._by_beginning if entry.pattern else self._by_command
-        index[place].remove(entry_id)
-        if not index[place]:
-            del index[place]
-        if entry.pattern:
-            length = len(place[2])
-            self._beginnings[length] -= 1
-            if not self._beginnings[length]:
-                del self._beginnings[length]
-
     # --- wishes checked ---------------------------------------------------------------------------------------
 
     def plan_identity(self, name: str, kind: str, roles: Iterable[str], key_line: str) -> Body:
         """Body of `identity.added`. Raises UsageError or Conflict."""
-        _check_name(name, "identity")
+        check_name(name, "identity")
         try:
             wanted_kind = IdentityKind(kind)
         except ValueError:
@@ -270,7 +166,7 @@ class Directory:
         self, name: str, address: str, logins: Iterable[str], env: str, host_keys: Iterable[str], credential: str
     ) -> Body:
         """Body of `target.added`. Raises UsageError or Conflict."""
-        _check_name(name, "target")
+        check_name(name, "target")
         if name in self.targets:
             raise Conflict(f"target {name} exists", "remove it first, or choose another name")
         host, port = parse_address(address)
@@ -390,73 +286,3 @@ class Directory:
             if Role.APPROVER not in person.roles:
                 raise UsageError(f"{each} is no approver", "a group is for rules that ask for one of its members")
         return self.access.plan_group(name, who)
-
-
-def pick(wanted: str, known: Iterable[str], what: str) -> str:
-    """The one id that is `wanted` or begins with it. Raises NotFound, or Conflict when several do."""
-    ids = list(known)
-    if wanted in ids:
-        return wanted
-    hits = [each for each in ids if wanted and each.startswith(wanted)]
-    if not hits:
-        raise NotFound(f"no {what} {wanted!r}")
-    if len(hits) > 1:
-        raise Conflict(f"{wanted!r} could be {len(hits)} of them", "give more of the id")
-    return hits[0]
-
-
-def parse_key(line: str) -> PublicKey:
-    """One line of a `.pub` file. Options in front are refused, since they would not be enforced. Raises UsageError."""
-    words = line.strip().split(None, 2)
-    if len(words) < 2 or words[0] not in KEY_ALGORITHMS:
-        raise UsageError("no public key that is accepted here", f"`algorithm base64 comment`, {KEY_ALGORITHMS[0]} best")
-    algorithm, text = words[:2]
-    try:
-        blob = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise UsageError("the public key is damaged", "its second word is no base64") from None
-    parts = _ssh_strings(blob)
-    if not parts or parts[0] != algorithm.encode():
-        raise UsageError("the public key is damaged", "its parts do not fit its algorithm")
-    if algorithm == "ssh-rsa" and (len(parts) != 3 or int.from_bytes(parts[2], "big").bit_length() < RSA_LEAST_BITS):
-        raise UsageError("the RSA key is too short", f"at least {RSA_LEAST_BITS} bits, or better an Ed25519 key")
-    mark = base64.b64encode(hashlib.sha256(blob).digest()).rstrip(b"=").decode()
-    return PublicKey(f"SHA256:{mark}", f"{algorithm} {base64.b64encode(blob).decode()}")
-
-
-def _ssh_strings(blob: bytes) -> list[bytes]:
-    """The strings (RFC 4251 section 5) that make up a public key blob; empty if it does not divide exactly."""
-    parts: list[bytes] = []
-    at = 0
-    while at < len(blob):
-        size = int.from_bytes(blob[at : at + 4], "big")
-        if at + 4 + size > len(blob):
-            return []
-        parts.append(blob[at + 4 : at + 4 + size])
-        at += 4 + size
-    return parts
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[IPv6]:PORT` or `HOST` (port 22). Raises UsageError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?", text, re.ASCII)
-    port = int(match[3] or 22) if match else 0
-    if not match or not 0 < port < 65536 or text.startswith("-"):
-        raise UsageError(f"{text!r} is no address", "HOST:PORT or [IPv6]:PORT")
-    return match[1] or match[2], port
-
-
-def _place(entry: WhitelistEntry) -> tuple[str, str, bytes]:
-    """Where it is looked up: by the whole command, or by what all commands of its pattern begin with."""
-    beginning = entry.pattern.partition("{")[0].encode() if entry.pattern else entry.command
-    return entry.identity, entry.login, beginning
-
-
-def _check_name(name: str, what: str) -> None:
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for an {what}" if what[0] in "aeiou" else f"{name!r} is no {what} name",
-            "1-64 of a-z 0-9 . _ -, a letter or digit at both ends",
-        )
-    if name in RESERVED:
-        raise UsageError(f"{name} is reserved", "choose another name")

@@ -47,15 +47,16 @@ from bastion import cakeys
 from bastion.config import ANYWHERE, AUTO
 from bastion.control.archive import Archive
 from bastion.control.wire import RequestInfo
-from bastion.directory import LOGIN, parse_key
 from bastion.errors import BastionError
 from bastion.gate import dispatch
 from bastion.gate.frames import FrameError
 from bastion.model import RequestKind, State, script_hash
+from bastion.names import LOGIN
 from bastion.policy.aside import aside, there
 from bastion.policy.dialects import QUESTION
 from bastion.policy.running_files import pinned
 from bastion.policy.scripts import question
+from bastion.publickey import parse_key
 from bastion.spent import Spent
 from recorder.entry import Entry
 from recorder.errors import RecorderError

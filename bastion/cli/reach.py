@@ -279,7 +279,7 @@ def _client_key(settings: Settings) -> str | None:
 
 def _address(text: str) -> tuple[str, int]:
     from bastion.config import PORT
-    from bastion.directory import parse_address
+    from bastion.names import parse_address
 
     host, port = parse_address(text)
     given = text.endswith(f":{port}")
@@ -288,7 +288,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def _host_key(text: str) -> str:
     """`algorithm base64`, given as such or as the name of a .pub file; empty stays empty. Raises UsageError."""
-    from bastion.directory import parse_key
+    from bastion.publickey import parse_key
 
     if not text:
         return ""

@@ -168,7 +168,7 @@ def show(settings: Settings, info: TargetInfo, what: str) -> None:
 def check_credential(given: str | None) -> str:
     """`ca`, `credential:NAME`, or `key:/absolute/FILE` of a private key that only its owner can read. Raises
     UsageError."""
-    from bastion.directory import CREDENTIAL, HANDED
+    from bastion.names import CREDENTIAL, HANDED
 
     how = "make one with `ssh-keygen -t ed25519 -N '' -f FILE` and let FILE.pub in on the target"
     if not given:
@@ -206,7 +206,8 @@ async def _fetch(address: str, accept: str | None) -> str:
 
     import asyncssh
 
-    from bastion.directory import parse_address, parse_key
+    from bastion.names import parse_address
+    from bastion.publickey import parse_key
 
     host, port = parse_address(address)
     try:

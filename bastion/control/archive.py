@@ -34,9 +34,10 @@ from bastion.control.wire import (
     TimelineInfo,
     UnusedInfo,
 )
-from bastion.directory import Directory, pick
+from bastion.directory import Directory
 from bastion.errors import NotFound, StoreError, UsageError
 from bastion.model import digest_of
+from bastion.names import pick
 from recorder.entry import Entry
 from recorder.errors import RecorderError
 from recorder.prover import Prover

@@ -10,10 +10,10 @@ from bastion.control import statements, wire
 from bastion.control.connection import Connection
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
 from bastion.control.signed import approver, check_origin, signer_of
-from bastion.directory import pick
 from bastion.errors import Conflict, NotAllowed, NotFound, UsageError
 from bastion.gate.modes import WINDOW_MOST
 from bastion.model import Choice, RequestKind, TtyMode, Vote
+from bastion.names import pick
 
 PAGE_BYTES = 2 << 20
 """Bytes of commands and code in one answer, before base64: wire.LINE_LIMIT has room for a third more."""

@@ -25,9 +25,9 @@ from asyncssh.stream import SSHClientStreamSession, SSHReader, SSHWriter
 from bastion.control.lines import ByteReader, ByteWriter
 from bastion.control.signers import Signer
 from bastion.control.wire import SUBSYSTEM
-from bastion.directory import parse_key
 from bastion.errors import HostKeyMismatch, NotAllowed, Unreachable, UsageError
 from bastion.oserrors import in_words
+from bastion.publickey import parse_key
 
 CONNECT_SECONDS = 10.0
 """For the TCP connection, and again for the login; the same as for a target."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from bastion.access import Freeze, Grant
 from bastion.control import wire
-from bastion.directory import WhitelistEntry, parse_key
 from bastion.model import Identity, Target
+from bastion.publickey import parse_key
+from bastion.remembered import WhitelistEntry
 
 
 def identity_info(identity: Identity) -> wire.IdentityInfo:

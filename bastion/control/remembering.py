@@ -13,15 +13,17 @@ from bastion.control.connection import Connection
 from bastion.control.house import House
 from bastion.control.infos import whitelist_info
 from bastion.control.signed import check_origin, signer_of
-from bastion.directory import LOGIN, Body, WhitelistEntry
+from bastion.directory import Body
 from bastion.errors import Conflict, NotFound, UsageError
 from bastion.ids import whitelist_id
 from bastion.model import RequestKind, Target, Tier, script_hash
+from bastion.names import LOGIN
 from bastion.policy import plays, whitelist
 from bastion.policy.ansible_lines import Step, of_command
 from bastion.policy.pattern import PatternError
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
+from bastion.remembered import WhitelistEntry
 
 CLOCKS_SECONDS = 120
 """By which an approver's clock may be ahead where an entry ends as late as it may."""

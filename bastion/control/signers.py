@@ -24,9 +24,9 @@ from asyncssh.agent import SSHAgentKeyPair
 from asyncssh.packet import PacketDecodeError, SSHPacket
 
 from bastion.control import signing
-from bastion.directory import parse_key
 from bastion.errors import NotFound, Unreachable, UsageError
 from bastion.model import PublicKey
+from bastion.publickey import parse_key
 
 KEY_FILE_LIMIT = 64 << 10
 """Bytes of a key file. An RSA key of 16,384 bits has 13 KiB in PEM."""

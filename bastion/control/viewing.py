@@ -12,9 +12,9 @@ from bastion.audit import Draft
 from bastion.control import wire
 from bastion.control.connection import Caller, Connection
 from bastion.control.house import LIST_LIMIT, REASON_LIMIT, House
-from bastion.directory import pick
 from bastion.errors import Conflict, NotAllowed, NotFound
 from bastion.model import Role
+from bastion.names import pick
 from bastion.overwriting import Live
 
 REVEALS = frozenset({Role.AUDITOR, Role.ADMIN})

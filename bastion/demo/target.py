@@ -22,8 +22,8 @@ from pathlib import Path
 
 from bastion.demo.children import Children
 from bastion.demo.programs import environment, free_port, listening, make_key
-from bastion.directory import LOGIN
 from bastion.errors import BastionError
+from bastion.names import LOGIN
 
 SSHD_PLACES = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/openssh", "/usr/libexec")
 """Where sshd is, beside PATH: Debian and others keep it off everybody's."""

@@ -18,7 +18,7 @@ from bastion.policy.vocabulary import WITH_TEXT, nearest, vocabulary
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY}
 _GROUP = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 _PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9._*-]{0,126}[a-z0-9*])?", re.ASCII)
-"""Of identities and targets: what directory.NAME allows, and `*`."""
+"""Of identities and targets: what names.NAME allows, and `*`."""
 _WHAT = {
     Field.ENVIRONMENT: "an environment's label",
     Field.TARGET: "a target's name",

@@ -24,11 +24,11 @@ import functools
 import re
 from dataclasses import dataclass
 
-from bastion.directory import PLAY
 from bastion.model import Request, RequestKind, StdinMode
 from bastion.policy import ansible, ansible_modules
 from bastion.policy.ansible_lines import ACCOUNT, PYTHON, Frame, Step, of_command, of_transfer
 from bastion.policy.pattern import plain_path
+from bastion.remembered import PLAY
 
 SECONDS = 8 * 3600
 """A working day: who plays tomorrow asks tomorrow."""

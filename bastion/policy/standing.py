@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bastion.access import FreezeMode
-from bastion.directory import Directory, WhitelistEntry
+from bastion.directory import Directory
 from bastion.model import Assessment, Effect, EffectKind, Identity, Reversible, Target, Tier, Verdict
 from bastion.policy.judge import judge
 from bastion.policy.question import Question
 from bastion.policy.rules import Policy
 from bastion.policy.whitelist import in_force
+from bastion.remembered import WhitelistEntry
 
 
 @dataclass(frozen=True, slots=True)

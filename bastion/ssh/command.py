@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import dispatch, driver, notices
 from bastion.gate import effects as do
@@ -21,6 +20,7 @@ from bastion.gate.command import Command
 from bastion.gate.shell import Shell
 from bastion.ids import request_id
 from bastion.model import Request, script_hash
+from bastion.names import CERTIFIED
 from bastion.policy.running_files import pinned
 from bastion.policy.visible import visible_line
 from bastion.ssh.dealings import Dealings

@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncssh
 
 from bastion import credentials
-from bastion.directory import CERTIFIED, HANDED
 from bastion.errors import BastionError, HostKeyMismatch, Unreachable
 from bastion.model import Target
+from bastion.names import CERTIFIED, HANDED
 from bastion.oserrors import in_words
 from bastion.ssh import algorithms
 from bastion.ssh.lean import lean

@@ -24,7 +24,6 @@ from collections.abc import Callable
 import asyncssh
 
 from bastion.covering import visible_line
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
@@ -43,6 +42,7 @@ from bastion.model import (
     Tier,
     Verdict,
 )
+from bastion.names import CERTIFIED
 from bastion.policy.forwards import Destination, command
 from bastion.ssh import algorithms
 from bastion.ssh.dealings import Dealings

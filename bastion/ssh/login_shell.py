@@ -13,9 +13,9 @@ import asyncio
 import asyncssh
 
 from bastion import audit
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.model import Request, RequestKind, Target, Verdict
+from bastion.names import CERTIFIED
 from bastion.policy import dialects
 from bastion.policy.aside import aside
 from bastion.policy.rules import Action

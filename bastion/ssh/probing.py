@@ -15,10 +15,10 @@ import asyncssh
 
 from bastion.config import Config
 from bastion.control.wire import CheckInfo
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import shell_events as ev
 from bastion.model import Target
+from bastion.names import CERTIFIED
 from bastion.policy.dialects import SENTENCE
 from bastion.policy.visible import visible_line
 from bastion.ssh.dialling import dial

@@ -25,7 +25,6 @@ from typing import TypedDict, assert_never
 import asyncssh
 
 from bastion import audit, ids
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError
 from bastion.gate import asking, intent, modes, notices
 from bastion.gate import effects as do
@@ -40,6 +39,7 @@ from bastion.gate.shell import Shell
 from bastion.gate.shell_states import State
 from bastion.ids import request_id
 from bastion.model import Assessment, Request, StdinMode
+from bastion.names import CERTIFIED
 from bastion.policy.judge import Judgement
 from bastion.ssh import nesting
 from bastion.ssh.dealings import Dealings

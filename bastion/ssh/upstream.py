@@ -22,9 +22,9 @@ from typing import Any, cast
 
 import asyncssh
 
-from bastion.directory import CERTIFIED
 from bastion.errors import BastionError, Unreachable
 from bastion.model import Request, Target
+from bastion.names import CERTIFIED
 from bastion.ssh import algorithms
 from bastion.ssh.dialling import dial, own_key, why
 from bastion.ssh.early import Earlies, Silent

@@ -2,140 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-import asyncssh
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bastion.access import WORDS_LIMIT as FIELD_LIMIT
-from bastion.directory import (
-    WHITELIST_COMMAND_LIMIT,
-    Directory,
-    WhitelistEntry,
-    parse_address,
-    parse_key,
-    pick,
-)
+from bastion.directory import WHITELIST_COMMAND_LIMIT, Directory
 from bastion.errors import BastionError, Conflict, NotFound, UsageError
 from bastion.model import Role
-
-
-def ed25519(number: int) -> str:
-    """A public key line made of a number; nobody has its private half."""
-    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + number.to_bytes(32, "big")
-    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
-
+from bastion.remembered import WhitelistEntry
+from tests.support.keys import ed25519
 
 KEYS = [ed25519(number) for number in range(6)]
-
-
-# --- keys and addresses ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "options"),
-    [
-        ("ssh-ed25519", {}),
-        ("ecdsa-sha2-nistp256", {}),
-        ("ecdsa-sha2-nistp384", {}),
-        ("ecdsa-sha2-nistp521", {}),
-        ("ssh-rsa", {"key_size": 2048}),
-    ],
-)
-def test_keys_that_ssh_makes_are_read(algorithm: str, options: dict[str, Any]) -> None:
-    key = asyncssh.generate_private_key(algorithm, comment="ana@laptop", **options)
-    read = parse_key(key.export_public_key().decode())
-    assert read.fingerprint == key.get_fingerprint()
-    assert read.line == " ".join(key.export_public_key().decode().split()[:2])
-    assert parse_key(read.line) == read
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "ssh-ed25519",
-        "ssh-dss AAAAB3NzaC1kc3M=",
-        f'command="id" {KEYS[0]}',
-        f"restrict {KEYS[0]}",
-        KEYS[0].replace("ssh-ed25519 ", "ssh-rsa "),
-        KEYS[0] + "A",
-        KEYS[0][:-4],
-        "ssh-ed25519 !!!!",
-        "ssh-ed25519 ä",
-        "ssh-ed25519 " + base64.b64encode(b"\0\0\0\xff").decode(),
-        "ssh-ed25519-cert-v01@openssh.com AAAA",
-    ],
-)
-def test_what_is_no_key_here_is_refused(line: str) -> None:
-    with pytest.raises(UsageError):
-        parse_key(line)
-
-
-def test_the_length_of_rsa_keys_is_limited_at_its_number() -> None:
-    def rsa(bits: int) -> str:
-        number = (1 << (bits - 1)) + 1
-        parts = (b"ssh-rsa", b"\x01\x00\x01", b"\0" + number.to_bytes((bits + 7) // 8, "big"))
-        return "ssh-rsa " + base64.b64encode(b"".join(len(p).to_bytes(4, "big") + p for p in parts)).decode()
-
-    parse_key(rsa(2048))
-    with pytest.raises(UsageError, match="too short"):
-        parse_key(rsa(2047))
-
-
-@given(st.text() | st.binary().map(lambda data: "ssh-ed25519 " + base64.b64encode(data).decode()))
-def test_no_line_surprises_the_key_parser(line: str) -> None:
-    try:
-        parse_key(line)
-    except UsageError:
-        return
-
-
-@given(st.text() | st.text("[]:0123456789abcdefg.-_"))
-def test_no_text_surprises_the_address_parser(text: str) -> None:
-    try:
-        host, port = parse_address(text)
-    except UsageError:
-        return
-    assert host
-    assert 0 < port < 65536
-    again = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    assert parse_address(again) == (host, port)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("web-1", ("web-1", 22)), ("10.0.0.1:2200", ("10.0.0.1", 2200)), ("[::1]", ("::1", 22)), ("[::1]:1", ("::1", 1))],
-)
-def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert parse_address(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "::1", "a:0", "a:65536", "a:", "-oProxyCommand=x", "a b", "a\n", "user@a", "[x]:1", "a:٢"]
-)
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_address(text)
-
-
-@given(st.lists(st.text("ab", min_size=1, max_size=4), unique=True), st.text("ab", max_size=4))
-def test_pick_finds_one_or_says_why_not(known: list[str], wanted: str) -> None:
-    hits = [each for each in known if wanted and each.startswith(wanted)]
-    if wanted in known:
-        assert pick(wanted, known, "thing") == wanted
-    elif len(hits) == 1:
-        assert pick(wanted, known, "thing") == hits[0]
-    else:
-        with pytest.raises(Conflict if hits else NotFound):
-            pick(wanted, known, "thing")
-
-
-# --- wishes ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -276,6 +157,8 @@ def test_entries_of_other_types_change_nothing(directory: Directory) -> None:
 # --- any history -------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["a", "b", "c", "bastion", "A"])
+
+
 COMMANDS = st.sampled_from([b"id", b"id ", b"\xff", b""])
 
 
@@ -379,4 +262,6 @@ class History(RuleBasedStateMachine):
 
 
 History.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+
+
 TestHistory = History.TestCase

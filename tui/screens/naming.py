@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tui.app import BastionConsole
 
 NAME_LIMIT = 64
-"""Characters; bastion.directory.NAME has no longer ones."""
+"""Characters; bastion.names.NAME has no longer ones."""
 
 
 class Typed(Input):

@@ -15,9 +15,9 @@ from bastion.control.client import Client
 from bastion.control.endpoints import Remote
 from bastion.control.signers import find, open_file
 from bastion.control.signing import verify
-from bastion.directory import parse_key
 from bastion.errors import BastionError, HostKeyMismatch, NotAllowed, Unreachable, UsageError
 from bastion.model import Choice
+from bastion.publickey import parse_key
 from tests.bastion.control.conftest import request_info, until
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from bastion.control import lending, signing
 from bastion.control.wire import DECISION_NAMESPACE, WHITELIST_NAMESPACE
-from bastion.directory import parse_key
 from bastion.errors import Unreachable, UsageError
 from bastion.model import PublicKey
+from bastion.publickey import parse_key
 
 PRIVATE = asyncssh.generate_private_key("ssh-ed25519")
 KEY = parse_key(PRIVATE.export_public_key().decode())

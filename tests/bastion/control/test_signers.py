@@ -12,9 +12,9 @@ import pytest
 
 from bastion.control.signers import KEY_FILE_LIMIT, find, open_file, read_private
 from bastion.control.signing import verify
-from bastion.directory import parse_key
 from bastion.errors import NotFound, Unreachable, UsageError
 from bastion.model import PublicKey
+from bastion.publickey import parse_key
 
 SPACE = "decision@agent-bastion"
 

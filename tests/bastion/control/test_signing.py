@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bastion.control import signing
 from bastion.control.signing import Signature, SignatureError, armour, parse, signed_data, verify
 from bastion.control.wire import DECISION_NAMESPACE, WHITELIST_NAMESPACE
-from bastion.directory import parse_key
 from bastion.model import PublicKey
+from bastion.publickey import parse_key
 
 MESSAGE = b'{"choice":"approve"}'
 

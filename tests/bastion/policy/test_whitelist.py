@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from bastion.directory import Directory, WhitelistEntry
+from bastion.directory import Directory
 from bastion.model import UNRATED, Assessment, Request, StdinMode, Tier
 from bastion.policy import whitelist
 from bastion.policy.pattern import PatternError
 from bastion.policy.whitelist import LONGEST, RANK, checked, find, propose, too_long
+from bastion.remembered import WhitelistEntry
 from recorder.whitelist import LONGEST_US
 from recorder.whitelist import RANK as VERIFIER_RANK
 from tests.bastion.control.conftest import request
@@ -129,8 +130,7 @@ def add(directory: Directory, command: bytes, **changes: Any) -> WhitelistEntry:
         "tier": Tier.LOW,
     }  # fmt: skip
     entry = WhitelistEntry(command=command, **{**fields, **changes})
-    directory.whitelist[entry.id] = entry
-    directory._remember(entry)
+    directory.approved.add(entry)
     return entry
 
 
