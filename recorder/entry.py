@@ -230,7 +230,7 @@ def _check(value: object, depth: int) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return
-    if kind is int:
+    if kind is int:  # which tells mypy nothing of the value
         if not -INTEGER_LIMIT <= value <= INTEGER_LIMIT:  # type: ignore[operator]
             raise EntryError("an integer outside 2^53", "write it as a string")
     elif depth == 0:

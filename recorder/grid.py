@@ -331,7 +331,7 @@ def fitted(
     if drop:
         gone = [rows.pop(y, None) for y in range(drop)]
         for row in gone if tell is not None else ():
-            tell(row if row is not None else StaticDefaultDict(Char(" ")))  # type: ignore[misc]
+            tell(row if row is not None else StaticDefaultDict(Char(" ")))  # type: ignore[misc]  # pyte has no types
         moved = {y - drop: row for y, row in rows.items()}
         rows.clear()
         rows.update(moved)

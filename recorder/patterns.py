@@ -57,7 +57,8 @@ def parts(text: str) -> list[Part]:
         else:
             raise Violation("a whitelist pattern with a brace that stands alone")
     found.append(literal.encode())
-    if len(found) < 3 or not found[0] or found[0].isspace():  # type: ignore[union-attr]
+    first = found[0]
+    if len(found) < 3 or not isinstance(first, bytes) or not first or first.isspace():
         raise Violation("a whitelist pattern without a hole, or with one for the program")
     return found
 

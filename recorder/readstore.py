@@ -125,7 +125,7 @@ class ReadStore:
             if value:
                 where.append(f"{column} = ?")
                 values.append(value)
-        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608 -- names of columns, all ours
         left = limit if limit is not None else 1 << 62
         while left > 0:
             rows = _entry_rows(self._all(sql, after, *values, min(page, left)))
@@ -138,7 +138,7 @@ class ReadStore:
     def pages(self, first: int, end: int, page: int) -> Iterator[list[tuple[Any, ...]]]:
         """Rows of all entries from `first` on and below `end`, in order, as plain tuples: for who reads everything.
         With `first` of 0 also of entries whose number is negative, which nobody wrote."""
-        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"  # noqa: S608
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"  # noqa: S608 -- names of columns, all ours
         after = first - 1 if first else -(1 << 62)
         while rows := _entry_rows(self._all(sql, after, end, page)):
             yield rows
@@ -158,7 +158,7 @@ class ReadStore:
     def newest(self, kind: str = "", page: int = 256) -> Iterator[EntryRow]:
         """Rows of one type, or of all, from the newest back. Read page by page."""
         before = 1 << 62
-        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {{}} seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE {{}} seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 -- names of columns, all ours
         while True:
             values = (kind, before, page) if kind else (before, page)
             rows = self._all(sql.format("type = ? AND" if kind else ""), *values)
@@ -169,7 +169,7 @@ class ReadStore:
 
     def stones(self, session: str, after: int) -> list[EntryRow]:
         """The entries behind `after` that say what was taken out of that session's chunks."""
-        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE type = ? AND +session = ? AND seq > ? ORDER BY seq"  # noqa: S608
+        sql = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE type = ? AND +session = ? AND seq > ? ORDER BY seq"  # noqa: S608 -- names of columns, all ours
         return [EntryRow._make(row) for row in self._all(sql, REDACTED, session, after)]  # few: found by their type
 
     def newest_of(self, types: Sequence[str]) -> int:
@@ -193,7 +193,7 @@ class ReadStore:
         """The first entry of that type and request that has this payload there, with the payload's salt and bytes."""
         columns = ", ".join(f"e.{each}" for each in ENTRY_COLUMNS.split(", "))
         sql = (
-            f"SELECT {columns}, p.salt, p.data FROM entries e JOIN payloads p ON p.seq = e.seq AND p.name = ?"  # noqa: S608
+            f"SELECT {columns}, p.salt, p.data FROM entries e JOIN payloads p ON p.seq = e.seq AND p.name = ?"  # noqa: S608 -- names of columns, all ours
             " WHERE e.request = ? AND e.type = ? ORDER BY e.seq LIMIT 1"
         )
         rows = self._all(sql, name, request, kind)
@@ -246,7 +246,7 @@ class ReadStore:
             "SELECT coalesce(max(seq), -1), (SELECT coalesce(max(seq), -1) FROM chunks)"
             " FROM entries WHERE type = 'recording.chunk'"
         )
-        return row  # type: ignore[return-value]
+        return row  # type: ignore[return-value]  # two numbers: STRICT, and coalesce
 
     def chunk_seqs(self) -> list[int]:
         """Entry numbers of all chunk rows."""

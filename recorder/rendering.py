@@ -126,6 +126,7 @@ class Rendering:
         """From a `Part.end`. Raises KeyframeError."""
         made = cls()
         try:
+            # whatever it is not, it raises, and that is a KeyframeError
             screen, rows, numbers = end["screen"], end["rows"], (end["next"], end["at"], end["wait"])  # type: ignore[index]
             made._rows.next, made._rows.at, made._wait = map(int, numbers)
             made._rows.rows = {int(y): (int(number), int(at), str(text)) for y, number, at, text in rows}

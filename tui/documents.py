@@ -156,7 +156,7 @@ def _variables(info: wire.RequestInfo, width: int) -> list[Row]:
 def _does(info: wire.RequestInfo, width: int) -> list[Row]:
     """What it does in words: effects, paths, whether it can be undone."""
     rows: list[Row] = []
-    for words in _effects(info):
+    for words in info.effect_lines():
         rows += field_rows("" if rows else "does", visible(words), width)
     undo = UNDO.get(info.reversible)
     if undo or rows:
@@ -222,19 +222,6 @@ def _shell(info: wire.RequestInfo, width: int) -> list[Row]:
     for name, text in info.context:
         rows += field_rows(visible(name), visible(text), width, "quiet")
     return rows
-
-
-def _effects(info: wire.RequestInfo) -> list[str]:
-    """One line a kind: `deletes: /srv/data`. What cannot be undone is said with the risk."""
-    kinds: dict[str, list[str]] = {}
-    for kind, what in info.effects:
-        things = kinds.setdefault(kind, [])
-        what = what.replace("…", "<?>")  # what only run time knows  # noqa: PLW2901
-        if what and what not in things:
-            things.append(what)
-    return [
-        kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items() if kind != "irreversible"
-    ]
 
 
 def _votes(info: wire.RequestInfo, width: int) -> list[Row]:

@@ -54,7 +54,10 @@ async def picture(size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> s
 def live(theme: str) -> None:
     """The console in this terminal, on the sample requests."""
     began = time.monotonic()
-    wall = lambda: NOW + int((time.monotonic() - began) * 1e6)  # noqa: E731
+
+    def wall() -> int:
+        return NOW + int((time.monotonic() - began) * 1e6)
+
     BastionConsole(Bastion().connect, TITLE, wall=wall, theme=theme).run()
 
 

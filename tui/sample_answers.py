@@ -157,8 +157,10 @@ def ledger(now: int) -> list[wire.LedgerLine]:
 def stats(now: int) -> wire.StatsInfo:
     """Of a month in a small team."""
     tally = [("claude-ops", 812, 131, 120, 8, 3), ("deploy-bot", 240, 64, 63, 1, 0), ("log-reader", 1310, 5, 2, 3, 0)]
-    fields = ("name", "requests", "held", "approved", "denied", "expired")
-    tallies = [wire.TallyInfo(**dict(zip(fields, each, strict=True))) for each in tally]  # type: ignore[arg-type]
+    tallies = [
+        wire.TallyInfo(name=name, requests=requests, held=held, approved=approved, denied=denied, expired=expired)
+        for name, requests, held, approved, denied, expired in tally
+    ]
     return wire.StatsInfo(
         since=now - 30 * DAY, until=now, entries=9120, requests=2362, allowed=2108, held=200, refused=54, approved=185,
         denied=12, expired=3, withdrawn=0, waiting=4, reviews=197, p50=6_400_000, p95=31_000_000, longest=58_000_000,

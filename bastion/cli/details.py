@@ -20,7 +20,7 @@ def request_rows(info: RequestInfo, now: int = 0) -> list[tuple[str, str | bytes
         ("risk", _risk(info)),
     ]
     rows += [("", reason) for reason in _reasons(info)]
-    rows += [("effects", text) for text in _effects(info)]
+    rows += [("effects", text) for text in info.effect_lines()]
     name = "push" if info.pushes else "transfer" if info.kind == RequestKind.TRANSFER else "command"
     rows += [(name, output.size_of(info.command)), ("", info.command)]
     rows += [(name, text) for name, text in _shell(info)]
@@ -103,16 +103,6 @@ def _reasons(info: RequestInfo) -> list[str]:
     return [
         f"+{weight} {reason}" if weight else reason for weight, reason in zip(info.weights, info.reasons, strict=True)
     ]
-
-
-def _effects(info: RequestInfo) -> list[str]:
-    """One line a kind: `deletes: /srv/data`."""
-    kinds: dict[str, list[str]] = {}
-    for kind, what in info.effects:
-        what = what.replace("…", "<?>")  # what only run time knows  # noqa: PLW2901
-        kinds.setdefault(kind, []).extend([what] if what and what not in kinds.get(kind, []) else [])
-    kinds.pop("irreversible", None)  # said with the risk
-    return [kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items()]
 
 
 def _standing(info: RequestInfo, now: int) -> str:

@@ -7,6 +7,7 @@ with everything else escaped, so that it is as safe to print.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -34,8 +35,9 @@ PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 def prepare() -> None:
     """Speak UTF-8 whatever the locale says: the marks of `policy.visible` must not become something else."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # else somebody has put a stream of theirs in its place
+            with contextlib.suppress(ValueError):  # it is closed
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def silence() -> None:

@@ -139,6 +139,7 @@ def _call(settings: Settings, wanted: str, kind: type, **fields: object) -> Requ
 
         async with reach.daemon(settings, why="the queue is its") as client:
             info = await client.call(wire.ShowRequest, wire.RequestInfo, request=wanted)
+            # no field of these calls is named `seconds`, which alone has a type
             return await client.call(kind, wire.RequestInfo, request=info.id, **fields)  # type: ignore[arg-type]
 
     return reach.run(work())

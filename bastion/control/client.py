@@ -159,6 +159,7 @@ class Client(Conversation):
 
     async def propose(self, **fields: str | bytes) -> wire.ProposalInfo:
         """What may be remembered of a request, or of a command: see wire.ProposeWhitelist. Raises as `call` does."""
+        # no field of it is called `seconds`, which alone is a number
         return await self.call(wire.ProposeWhitelist, wire.ProposalInfo, **fields)  # type: ignore[arg-type]
 
     async def remember(

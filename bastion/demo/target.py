@@ -185,5 +185,6 @@ def _wait(children: Children, process: subprocess.Popen[bytes], port: int, log: 
         if process.poll() is not None or time.monotonic() > end:
             children.end(process)
             lines = log.read_text(errors="replace").strip().splitlines() or ["without a word"]
-            raise Unusable(f"{Path(str(process.args[0])).name} did not start: {lines[-1]}")  # type: ignore[index]
+            program = Path(str(process.args[0])).name  # type: ignore[index]  # a list: Children starts nothing else
+            raise Unusable(f"{program} did not start: {lines[-1]}")
         time.sleep(0.01)  # a port that opens wakes nobody

@@ -70,7 +70,7 @@ class _Reader:
         self._body(first.body, Around(), top=True)
         if not self.version:
             raise first.place.error("the policy does not say its version", f"expected `version {VERSION}` in it")
-        clauses = Clauses(**{name: tuple(each) for name, each in self.clauses.items()})  # type: ignore[arg-type]
+        clauses = Clauses(**{name: tuple(each) for name, each in self.clauses.items()})  # type: ignore[arg-type]  # filed by SLOTS
         digest, names = _digest(self.files), tuple(self.files)
         return Policy(title, digest, names, self.groups, clauses, tuple(self.tests), self.texts)
 

@@ -90,10 +90,10 @@ class Reader(WordReader):
         spans: list[tuple[int, int]] = []
         assignments: list[Assignment] = []
         redirects: list[Redirect] = []
-        for child in node.children:
-            kind = child.type
+        for part in node.children:
+            child, kind = part, part.type
             if kind == "command_name":
-                child, kind = child.children[0], "name"  # noqa: PLW2901
+                child, kind = part.children[0], "name"
             if kind == "variable_assignment" and node.type == "command":
                 assignments.append(self._assignment(child, depth))
             elif kind == "variable_assignment":

@@ -37,7 +37,7 @@ TEXT_LIMIT = 8_000
 DATABASES = frozenset(("psql", "mysql", "sqlite", "ansi", "redis", "mongo"))
 _RESTS = frozenset(("xargs", "parallel", "flock"))
 _SENDS = frozenset(("send", "connect", "listen", "download", "download-file", "remote"))
-_FETCHERS = frozenset("pip pip2 pip3 npm yarn pnpm gem helm cargo dnf yum zypper skopeo xmllint".split())  # noqa: SIM905
+_FETCHERS = frozenset("pip pip2 pip3 npm yarn pnpm gem helm cargo dnf yum zypper skopeo xmllint".split())  # noqa: SIM905 - a table
 """Programs whose reads go to whichever place a word names."""
 _AWAY = re.compile(r"(?:[\w.-]+[=,])?(?:[a-z][a-z0-9+.-]*://|git[+@]|(?:github|gitlab|bitbucket|gist):)", re.IGNORECASE)
 _REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/", re.IGNORECASE)
@@ -105,9 +105,10 @@ class Runner:
             effects = self._option(given, one, where)
             lists = lists or isinstance(effects, Listed)
             found += effects
-        for kind, operand in given.kinds():
-            if lists and not given.unlisted and kind in self.finder.actions:  # `gzip -l FILE` leaves the file alone
-                kind = "read" if self.finder.actions[kind].path else "skip"  # noqa: PLW2901
+        for said, operand in given.kinds():
+            kind = said
+            if lists and not given.unlisted and said in self.finder.actions:  # `gzip -l FILE` leaves the file alone
+                kind = "read" if self.finder.actions[said].path else "skip"
             effects = self._operand(given, kind, operand, where)
             lists = lists or isinstance(effects, Listed)
             found += effects

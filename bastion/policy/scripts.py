@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from bastion.policy.shell import Parsed, Unparsed, parse
 from bastion.policy.words import Word
 
-SHELLS = frozenset("sh bash dash zsh ksh mksh ash fish csh tcsh busybox".split())  # noqa: SIM905
+SHELLS = frozenset("sh bash dash zsh ksh mksh ash fish csh tcsh busybox".split())  # noqa: SIM905 - a table
 _TAKE_CODE = (
     "python python2 python3 perl ruby node nodejs deno bun php lua Rscript tclsh expect pwsh groovy "
     "ansible-playbook make gmake cmake ninja just rake npx source . run-parts at batch crontab xargs parallel"

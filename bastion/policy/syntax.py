@@ -58,6 +58,7 @@ class _Lexer(lark.lexer.Lexer):
 
     def __init__(self, _conf: object) -> None: ...
 
+    # lark hands a lexer without `__future_interface__` the data alone, whatever its base class says
     def lex(self, data: Any) -> Iterator[lark.Token]:  # type: ignore[override]
         source, file = data
         for token in statements(source, file):

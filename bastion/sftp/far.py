@@ -151,9 +151,14 @@ class Far:
     async def listing(self, path: bytes) -> AsyncIterator[SFTPName]:
         """The names in a directory; `.` and `..` among them, as servers send them."""
         async for entry in self.client.scandir(path):
-            name = bytes(entry.filename) if isinstance(entry.filename, bytes) else entry.filename.encode()
+            name = filename(entry)
             if b"/" not in name and b"\0" not in name:
                 yield entry
+
+
+def filename(entry: SFTPName) -> bytes:
+    """Its name. asyncssh types it as bytes or text; as these clients are opened, it is bytes."""
+    return entry.filename if isinstance(entry.filename, bytes) else entry.filename.encode()
 
 
 def found_of(attrs: SFTPAttrs) -> Found:

@@ -20,7 +20,7 @@ from bastion.sftp import names
 from bastion.sftp.asking import Asking
 from bastion.sftp.changes import ITEMS_LIMIT, Attributes, Found, Item, Kind, There
 from bastion.sftp.difference import SIDE_LIMIT
-from bastion.sftp.far import Far, Moved, found_of, kind_of
+from bastion.sftp.far import Far, Moved, filename, found_of, kind_of
 from bastion.sftp.handles import Reading, Writing
 from bastion.sftp.paths import Paths, writable
 from bastion.sftp.reads import Reads
@@ -104,7 +104,7 @@ class Files(asyncssh.SFTPServer):
         files: list[Item] = []
         async for entry in self.far.listing(found):
             if kind_of(entry.attrs) is There.FILE and len(files) <= ITEMS_LIMIT:
-                path = names.join(found, bytes(entry.filename))  # type: ignore[arg-type]
+                path = names.join(found, filename(entry))
                 files.append(Item(Kind.READ, path, path, found_of(entry.attrs)))
             yield entry
         self._reads.together.listed(found, files)

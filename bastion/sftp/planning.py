@@ -12,8 +12,9 @@ directory itself is never removed, since nobody could be shown what is in it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from bastion.errors import Conflict
 from bastion.policy.syncing import Sync
@@ -28,6 +29,8 @@ from bastion.sftp.rcp import TIME_LIMIT
 from bastion.sftp.seeding import Seed, Seeds
 from bastion.sftp.staging import Staged
 from bastion.sftp.writes import Writes, difference
+
+T = TypeVar("T")
 
 AT_ONCE = 8
 """Files of the target that are hashed side by side."""
@@ -69,11 +72,11 @@ class Planner:
         contents = {grown.staged.sealed: grown.staged for grown in self._grown.values() if grown.staged is not None}
         return Plan(items, contents)
 
-    async def _several(self, paths: Sequence[bytes], work: object) -> list[Item]:
+    async def _several(self, paths: Sequence[bytes], work: Callable[[bytes], Awaitable[T]]) -> list[T]:
         """In their order, some at a time."""
-        found: list[Item] = []
+        found: list[T] = []
         for at in range(0, len(paths), AT_ONCE):
-            found += await asyncio.gather(*(work(path) for path in paths[at : at + AT_ONCE]))  # type: ignore[operator]
+            found += await asyncio.gather(*(work(path) for path in paths[at : at + AT_ONCE]))
         return found
 
     # --- what goes --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from bastion.caging import NOBODY
 from bastion.errors import Conflict
 from bastion.sftp import names
 from bastion.sftp.changes import Found, There
-from bastion.sftp.far import Far, found_of
+from bastion.sftp.far import Far, filename, found_of
 from bastion.sftp.paths import KERNEL
 from bastion.sftp.settling import Settling
 
@@ -111,7 +111,7 @@ async def _entries(far: Far, settling: Settling, seeds: Seeds, path: bytes) -> d
         settling.look(whole, seeds.asked_at(path))
         found: dict[bytes, Found] = {}
         async for entry in far.listing(whole):
-            name = bytes(entry.filename)  # type: ignore[arg-type]
+            name = filename(entry)
             if name in (b".", b"..", b"") or len(name) > names.NAME_LIMIT:
                 continue
             there = found_of(entry.attrs)

@@ -19,7 +19,7 @@ from asyncssh.stream import SSHWriter
 from bastion.policy.copies import Scp
 from bastion.sftp import names, rcp
 from bastion.sftp.changes import There
-from bastion.sftp.far import READ_BLOCK, READS_AHEAD, kind_of
+from bastion.sftp.far import READ_BLOCK, READS_AHEAD, filename, kind_of
 from bastion.sftp.files import Files
 from bastion.sftp.sink import FAILED
 from bastion.sftp.stream import Lost, Stream
@@ -76,7 +76,7 @@ class Source:
         real = await self._files.realpath(path)
         if real in inside:
             raise asyncssh.SFTPFailure("it leads back to a directory that it is in")
-        found = [bytes(entry.filename) async for entry in self._files.scandir(path)]  # type: ignore[arg-type]
+        found = [filename(entry) async for entry in self._files.scandir(path)]
         if not await self._times(attrs) or not await self._taken(rcp.Enter((attrs.permissions or 0) & 0o7777, name)):
             return
         for each in sorted(each for each in found if each not in (b".", b"..")):

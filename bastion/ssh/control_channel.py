@@ -86,7 +86,7 @@ class ControlChannel(Channel):
         self.console.variables[name.decode()] = value.decode()
         return True
 
-    def _process_auth_agent_req_at_openssh_dot_com_request(self, packet: SSHPacket) -> bool:  # type: ignore[override]
+    def _process_auth_agent_req_at_openssh_dot_com_request(self, packet: SSHPacket) -> bool:  # type: ignore[override]  # answers later
         """Not asyncssh's own, which would listen on a socket in the file system for it."""
         packet.check_end()
         if self._session_started:

@@ -67,6 +67,7 @@ class Tunnel(Upstream):
     """The target's end. Ends are passed on one by one (RFC 4254 section 5.3), and there is nothing to signal."""
 
     def __init__(self, agent: TcpChannel, reading: Side, recording: Recording, forward: Forward) -> None:
+        # a TCP channel is no SSHServerChannel, but has what Upstream calls
         super().__init__(agent, reading, recording, ended=forward.far_end_closed, seen=forward.seen)  # type: ignore[arg-type]
 
     def session_started(self) -> None:

@@ -7,6 +7,7 @@ something asks for a second, different key.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -268,6 +269,6 @@ class StatsScreen(Looking, inherit_bindings=False):
 SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "policy": PolicyScreen,
     "stats": StatsScreen,
-    **{name: lambda name=name: RecordsScreen(records.LISTINGS[name]) for name in records.LISTINGS},  # type: ignore[misc]
+    **{name: partial(RecordsScreen, listing) for name, listing in records.LISTINGS.items()},
 }
 """By the name that their key has."""

@@ -7,7 +7,7 @@ that this terminal would draw wider or narrower than it was becomes a mark of th
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pyte.screens import Char
 from rich.cells import cell_len
@@ -87,9 +87,9 @@ def fitted(data: str, width: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def style_of(attributes: tuple[object, ...]) -> Style:
+def style_of(attributes: tuple[Any, ...]) -> Style:
     """Attributes of a cell as this terminal has them."""
-    cell = Char(" ", *attributes)  # type: ignore[arg-type]
+    cell = Char(" ", *attributes)
     return Style(
         color=_colour(cell.fg), bgcolor=_colour(cell.bg), bold=cell.bold, italic=cell.italics,
         underline=cell.underscore, strike=cell.strikethrough, reverse=cell.reverse,

@@ -92,6 +92,16 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
         """It is the list of refs of a `git push` (ssh/push.py): the only stdin of a command that is held whole."""
         return self.kind == RequestKind.STDIN and self.stdin == StdinMode.BUNDLED
 
+    def effect_lines(self) -> list[str]:
+        """One line a kind: `deletes: /srv/data`. What cannot be undone is left out: it is said with the risk."""
+        kinds: dict[str, list[str]] = {}
+        for kind, effect in self.effects:
+            things, what = kinds.setdefault(kind, []), effect.replace("…", "<?>")  # what only run time knows
+            if what and what not in things:
+                things.append(what)
+        kinds.pop("irreversible", None)
+        return [kind + (f": {', '.join(things)}" if things else "") for kind, things in kinds.items()]
+
     def to_model(self) -> Request:
         """The request as the approver's own client understands it; its `digest` is computed afresh, here."""
         return Request(
