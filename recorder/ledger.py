@@ -43,7 +43,8 @@ from recorder.schema import PayloadRow
 from recorder.store import Group, NewChunk, Store, Taking
 
 if TYPE_CHECKING:
-    from recorder.recording import Packer, Recording
+    from recorder.packer import Packer
+    from recorder.recording import Recording
 
 __all__ = ["CAUSE_PREVIOUS", "PAYLOAD_LIMIT", "Draft", "Job", "Ledger"]
 
@@ -234,7 +235,7 @@ class Ledger:
         self, session: str, *, actor: str, notify: Callable[[], None], chunk_bytes: int = 64 * 1024
     ) -> Recording:
         """Begin the recording of a session; one each. See recorder.recording. Raises RecorderError."""
-        from recorder.recording import Packer
+        from recorder.packer import Packer
 
         with self._guard:
             if self._closed:

@@ -22,22 +22,20 @@ deque, `_paused` and `_durable`) each first sets its own and then reads the othe
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Final
-
-import zstandard
+from typing import TYPE_CHECKING, Final
 
 from recorder import chunks
 from recorder.entry import Entry
 from recorder.errors import RecorderError, StoreFailed
 from recorder.frames import BULK_FRAME, KINDS, STREAMS, TERMINAL_FRAME, Frame, coalesce, encoded_size
-from recorder.ledger import Draft, Job, Ledger
+from recorder.ledger import Draft, Job
+
+if TYPE_CHECKING:
+    from recorder.packer import Packer
 
 TERMINAL_CHUNK: Final = 64 * 1024
 BULK_CHUNK: Final = 1 << 20
@@ -49,8 +47,6 @@ LOW_WATER: Final = 8 << 20
 """Bytes not yet durable at which a writer should pause, and may go on: some 150 ms of disk at 200 MB/s."""
 WRITE_COST: Final = 128
 """Bytes that one write is counted for beside its data: about what the objects take, so that single bytes weigh."""
-KNOWN: Final = 100_000
-"""Sessions that are remembered as recorded, so that none is recorded twice: ten megabytes. Their names are random."""
 EVENT_LIMIT: Final = 64 * 1024
 """Bytes of a marker, a resize or an exit; a stream's data is cut instead."""
 
@@ -279,92 +275,3 @@ class Due:
     """There is enough for a chunk."""
     END: Final = 2
     """The recording is finished."""
-
-
-class Packer:
-    """The thread that makes chunks for all recordings of a ledger."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.origin, self.submit = ledger.origin, ledger.submit
-        self.compressor = zstandard.ZstdCompressor(level=chunks.LEVEL)
-        self._monotonic = ledger.clock.monotonic
-        self._queue: queue.SimpleQueue[tuple[Recording, int, End | None] | None] = queue.SimpleQueue()
-        self._live: dict[str, Recording] = {}
-        self._known: dict[str, None] = {}
-        self._closed = False
-        self._guard = threading.Lock()
-        self._due: deque[tuple[float, Recording]] = deque()
-        self._thread = threading.Thread(target=self._run, name="recording-packer", daemon=True)
-        self._thread.start()
-
-    def now(self) -> int:
-        """Microseconds of the monotonic clock."""
-        return self._monotonic() // 1000
-
-    def begin(self, session: str, actor: str, chunk_bytes: int, notify: Callable[[], None]) -> Recording:
-        """A new recording. Raises RecorderError when the session is one of the last KNOWN that had one, or the ledger
-        is closed."""
-        if not 4096 <= chunk_bytes <= BULK_CHUNK:
-            raise ValueError(f"chunks of {chunk_bytes} bytes; 4096 to {BULK_CHUNK} make sense")
-        with self._guard:
-            if self._closed:
-                raise StoreFailed("the ledger is closed")
-            if session in self._known:
-                raise RecorderError(f"session {session} has a recording already")
-            self._known[session] = None
-            if len(self._known) > KNOWN:
-                del self._known[next(iter(self._known))]
-            recording = self._live[session] = Recording(self, session, actor, chunk_bytes, notify, self.now())
-        return recording
-
-    def post(self, recording: Recording, due: int, end: End | None = None) -> bool:
-        """Ask for work. False when there is nobody left to do it."""
-        if self._closed:
-            return False
-        self._queue.put((recording, due, end))
-        return True
-
-    def close(self) -> None:
-        """Make chunks of everything that has been written, and end."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
-            try:
-                message = self._queue.get(timeout=wait)
-            except queue.Empty:
-                message = (self._due[0][1], Due.LATER, None)
-                self._due.popleft()
-                self._work(message[0], everything=True)
-                continue
-            if message is None:
-                break
-            self._handle(*message)
-        with self._guard:
-            self._closed = True
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = self._queue.get_nowait()
-                if message is not None and message[1] == Due.END:
-                    self._handle(*message)
-        for recording in list(self._live.values()):
-            self._work(recording, everything=True)
-            recording.fail(StoreFailed("the ledger is closed"))
-
-    def _handle(self, recording: Recording, due: int, end: End | None) -> None:
-        if due == Due.LATER:
-            self._due.append((time.monotonic() + CLOSE_AFTER, recording))
-        elif due == Due.FULL:
-            self._work(recording, everything=False)
-        elif end is not None:
-            with self._guard:
-                self._live.pop(recording.session, None)
-            recording.end(*end)
-
-    def _work(self, recording: Recording, *, everything: bool) -> None:
-        try:
-            recording.take(everything=everything)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the other recordings
-            recording.fail(StoreFailed(f"recording failed: {error!r}"))
