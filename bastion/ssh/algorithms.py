@@ -6,6 +6,7 @@ stays for hosts without AES instructions; CTR with an encrypt-then-MAC for old c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from asyncssh.kex import get_default_kex_algs
@@ -34,6 +35,16 @@ def offered(*, hardware: bool) -> tuple[str, ...]:
     which takes asyncssh four times as long as AES-GCM where the processor has AES: there it is not offered. Every
     client that has it has AES-CTR at least."""
     return tuple(name for name in ENCRYPTION if not (hardware and name.startswith("chacha20")))
+
+
+def narrowed(ours: Sequence[bytes], *theirs: Sequence[bytes]) -> list[bytes]:
+    """What is named to a client that names `theirs`, one list for each direction: AES-GCM alone, if it has that. The
+    order of OpenSSH up to 9.9 has CTR before GCM, which takes twice the processor time at either end. Where chacha20 is
+    offered, the processor has no AES, and the client's order is as good as any."""
+    gcm = [name for name in ours if b"-gcm@" in name]
+    if any(name.startswith(b"chacha20") for name in ours) or not all(set(gcm) & set(each) for each in theirs):
+        return list(ours)
+    return gcm
 
 
 _KNOWN = tuple(

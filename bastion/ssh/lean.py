@@ -28,8 +28,10 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import SSHPacket
 
+from bastion.ssh import algorithms
 from bastion.ssh.algorithms import PACKET_LEAST
 from bastion.ssh.floods import KeyExchanges
+from bastion.ssh.nearness import round_trip
 from bastion.ssh.packets import Packets, Quiet
 
 PIECE, PIECE_LEAST = 256 << 10, 2 << 10
@@ -40,6 +42,13 @@ SMALL = 64 << 10
 """Bytes with which a read is no bulk: whoever reads again finds little."""
 
 PLEASE = f"packets of at least {PACKET_LEAST} bytes, please"
+
+PROMPT = b"SSH-2.0-OpenSSH_"
+"""How clients call themselves that send their KEXINIT as soon as they know the server's version (kex.c of OpenSSH,
+kex_exchange_identification and kex_setup)."""
+
+NEAR_SECONDS = 0.005
+"""There and back. What is farther away is slow for other reasons than its cipher."""
 
 TURN_SECONDS = 0.004
 """That one piece should take at most. A person notices 50 ms, and several connections may have one each."""
@@ -132,9 +141,22 @@ class _Server(_Lean, asyncssh.SSHServerConnection):
     """Towards an agent."""
 
     _exchanges: KeyExchanges | None = None
+    _waits = False
+    """The client is to name its algorithms first."""
+
+    def _send_kexinit(self: Any) -> None:
+        """RFC 4253 section 7.1. Either side may be first; OpenSSH's client, which waits for nobody, is let go first, so
+        that what it is offered fits what it has (algorithms.py). That takes a round trip: from far away it is not."""
+        prompt = self._client_version.startswith(PROMPT) and not self._session_id
+        if self._waits or not prompt or round_trip(self._transport) > NEAR_SECONDS:
+            super()._send_kexinit()
+        else:
+            self._waits = True
 
     async def _process_kexinit(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """RFC 4253 section 7.1: the client begins a key exchange, or answers one of ours."""
+        if self._waits:
+            self._answer_kexinit(SSHPacket(packet.get_remaining_payload()))
         if self._exchanges is None:
             self._exchanges = KeyExchanges()
         moved = self._received + self._rekey_bytes_sent
@@ -152,6 +174,14 @@ class _Server(_Lean, asyncssh.SSHServerConnection):
             self.send_channel_open_failure(number, OPEN_RESOURCE_SHORTAGE, f"bastion: {PLEASE}", "en")
             return
         super()._process_channel_open(pkttype, pktid, packet)
+
+    def _answer_kexinit(self: Any, theirs: SSHPacket) -> None:
+        """The client's KEXINIT is here, ours was put off."""
+        theirs.get_bytes(16)  # cookie
+        theirs.get_namelist(), theirs.get_namelist()  # key exchange, host keys
+        self._enc_algs = algorithms.narrowed(self._enc_algs, theirs.get_namelist(), theirs.get_namelist())
+        self._send_kexinit()
+        self._waits = False
 
     _packet_handlers = {  # noqa: RUF012 -- asyncssh looks handlers up here, by packet type
         **asyncssh.SSHServerConnection._packet_handlers,

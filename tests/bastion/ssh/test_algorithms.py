@@ -34,3 +34,26 @@ def test_chacha20_is_for_processors_without_aes() -> None:
     assert CHACHA not in algorithms.offered(hardware=True)
     assert CHACHA in algorithms.offered(hardware=False)
     assert "aes128-ctr" in algorithms.offered(hardware=True)
+
+
+GCM, CTR = b"aes128-gcm@openssh.com", b"aes128-ctr"
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "named"),
+    [
+        ([CTR, GCM], [CTR, GCM], [GCM]),
+        ([CTR], [CTR], [GCM, CTR]),
+        ([CTR, GCM], [CTR], [GCM, CTR]),
+        ([CTR], [GCM], [GCM, CTR]),
+        ([b"aes256-gcm@openssh.com", CTR], [CTR, GCM], [GCM, CTR]),
+        ([], [], [GCM, CTR]),
+    ],
+)
+def test_who_has_gcm_is_named_gcm_alone(there: list[bytes], back: list[bytes], named: list[bytes]) -> None:
+    assert algorithms.narrowed([GCM, CTR], there, back) == named
+
+
+def test_where_chacha20_is_offered_the_order_is_the_clients() -> None:
+    ours = [GCM, CHACHA.encode(), CTR]
+    assert algorithms.narrowed(ours, [CHACHA.encode(), GCM], [CHACHA.encode(), GCM]) == ours
