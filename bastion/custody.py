@@ -30,11 +30,12 @@ from bastion.policy.secrets import finder_of
 from recorder import derived, redacting, space
 from recorder.errors import RecorderError
 from recorder.ledger import Draft, Ledger
+from recorder.orders import Order, read_order
 from recorder.reader import Reader
 from recorder.redacting import Choose, NothingToRedact, Plan
 from recorder.space import Freed
 from recorder.store import Taking
-from recorder.tombstones import CONFIGURED, DAY_US, DELETED, HELD, LIFTED, ORDERED, Order, read_order
+from recorder.tombstones import CONFIGURED, DAY_US, DELETED, HELD, LIFTED, ORDERED
 from recorder.votes import Violation
 
 SECONDS = 30.0

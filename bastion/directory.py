@@ -1,7 +1,7 @@
 """Who may connect, where to, and what runs without asking: identities, targets, whitelist. Pure.
 
 Grants, freezes and groups are `access` (access.py), folded out of the same entries; the whitelist is `approved`
-(remembered.py).
+(whitelisted.py).
 
 Theory of operation. There is no table of identities to edit behind the ledger's back: the ledger's entries *are* the
 directory, and this file folds them. `apply` takes one entry's type and body and is the only way in; the same entries
@@ -26,7 +26,7 @@ from bastion.errors import Conflict, NotFound, UsageError
 from bastion.model import Identity, IdentityKind, Role, Target
 from bastion.names import CERTIFIED, CREDENTIAL, HANDED, LOGIN, check_name, parse_address, pick
 from bastion.publickey import parse_key
-from bastion.remembered import Remembered, WhitelistEntry
+from bastion.whitelisted import Whitelist, WhitelistEntry
 
 WHITELIST_COMMAND_LIMIT = 4096
 """Bytes of a whitelisted command: it stands in a ledger entry (16 KiB) in base64, beside its signature."""
@@ -52,7 +52,7 @@ class Directory:
 
     identities: dict[str, Identity] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
-    approved: Remembered = field(default_factory=Remembered)
+    approved: Whitelist = field(default_factory=Whitelist)
     """The whitelist, and where it is looked up."""
     preferences: dict[str, str] = field(default_factory=dict)
     """How approvers want their console (control/preferences.py), by identity."""
@@ -71,11 +71,11 @@ class Directory:
         return self.approved.entries
 
     def remembered(self, identity: str, login: str, command: bytes) -> Iterator[WhitelistEntry]:
-        """Entries that could be about this command (Remembered.about)."""
+        """Entries that could be about this command (Whitelist.about)."""
         return self.approved.about(identity, login, command)
 
     def plays(self, identity: str, login: str) -> Iterator[WhitelistEntry]:
-        """Entries that let modules of Ansible through (Remembered.plays)."""
+        """Entries that let modules of Ansible through (Whitelist.plays)."""
         return self.approved.plays(identity, login)
 
     def grant(self, identity: str, target: str, now: int) -> Grant | None:

@@ -1,7 +1,7 @@
 """Taking something out of recordings: what an order means for the chunks, and the entries that go with it.
 
 Theory of operation. `plan` turns what a person points at (a time, a request, a text) into numbers of frames; people
-sign those (recorder.tombstones.Order). `carry_out` writes the order, then one entry a chunk, each in one transaction
+sign those (recorder.orders.Order). `carry_out` writes the order, then one entry a chunk, each in one transaction
 with the chunk's new ciphertext and key. What is left of the chunk is made outside the ledger's thread. A crash between
 two chunks leaves an order that is not wholly carried out: `unfinished` finds it, and doing the rest is doing it again.
 
@@ -20,21 +20,11 @@ from recorder.entry import Entry
 from recorder.errors import FrameError, RecorderError, StoreDamaged
 from recorder.frames import KEPT, Frame
 from recorder.ledger import Draft, Ledger
+from recorder.orders import RANGES_LIMIT, Order, Ranges, joined, ranges_text, read_order
 from recorder.reader import Missing, Reader
 from recorder.schema import REDACTED
 from recorder.store import NewChunk, Taking
-from recorder.tombstones import (
-    DELETED,
-    FORGOTTEN,
-    ORDERED,
-    PAYLOAD,
-    RANGES_LIMIT,
-    Order,
-    Ranges,
-    joined,
-    ranges_text,
-    read_order,
-)
+from recorder.tombstones import DELETED, FORGOTTEN, ORDERED, PAYLOAD
 from recorder.votes import Violation
 
 SECONDS = 30.0

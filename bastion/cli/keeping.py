@@ -60,7 +60,7 @@ async def _begin(settings: Settings, session: str, given: dict[str, Any]) -> dic
     from bastion.control import wire
     from bastion.control.timeline import place
     from bastion.custody import ORDER_SECONDS, checked_reason
-    from recorder.tombstones import Order, ranges_of
+    from recorder.orders import Order, ranges_of
 
     reason = checked_reason(given["reason"])
     text = given["text"]
@@ -101,7 +101,7 @@ async def _begin(settings: Settings, session: str, given: dict[str, Any]) -> dic
 
 async def _carry_out(settings: Settings, path: Path) -> dict[str, Any]:
     from bastion.control.wire import RedactionInfo
-    from recorder.tombstones import ranges_text, read_order
+    from recorder.orders import ranges_text, read_order
     from recorder.votes import Violation
 
     try:

@@ -92,7 +92,7 @@ def add(
 def _play(tasks: str, python: str, become: str | None) -> tuple[str, str]:
     """The line that runs a module, and the text of the entry; in words on stderr. Raises UsageError."""
     from bastion.policy.plays import PlayError, parse
-    from bastion.remembered import PLAY
+    from bastion.whitelisted import PLAY
 
     try:
         play = parse(f"{PLAY}{tasks} with {python}{f' as {become}' if become else ''}")

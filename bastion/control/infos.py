@@ -8,7 +8,7 @@ from bastion.access import Freeze, Grant
 from bastion.control import wire
 from bastion.model import Identity, Target
 from bastion.publickey import parse_key
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 
 
 def identity_info(identity: Identity) -> wire.IdentityInfo:

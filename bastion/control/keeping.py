@@ -15,8 +15,8 @@ from bastion.custody import Hold, Old, admins_of, secrets_in
 from bastion.errors import UsageError
 from bastion.model import Identity
 from recorder import redacting
+from recorder.orders import ranges_text
 from recorder.redacting import Choose
-from recorder.tombstones import ranges_text
 
 REACH = 8 << 10
 """Bytes before a frame that are looked at for a secret that goes on in it."""

@@ -23,7 +23,7 @@ from bastion.policy.ansible_lines import Step, of_command
 from bastion.policy.pattern import PatternError
 from bastion.policy.scripts import CODE_LIMIT, question, script_file
 from bastion.policy.shell import Parsed, parse
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 
 CLOCKS_SECONDS = 120
 """By which an approver's clock may be ahead where an entry ends as late as it may."""

@@ -28,7 +28,7 @@ from bastion.model import Request, RequestKind, StdinMode
 from bastion.policy import ansible, ansible_modules
 from bastion.policy.ansible_lines import ACCOUNT, PYTHON, Frame, Step, of_command, of_transfer
 from bastion.policy.pattern import plain_path
-from bastion.remembered import PLAY
+from bastion.whitelisted import PLAY
 
 SECONDS = 8 * 3600
 """A working day: who plays tomorrow asks tomorrow."""

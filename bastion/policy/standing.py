@@ -17,7 +17,7 @@ from bastion.policy.judge import judge
 from bastion.policy.question import Question
 from bastion.policy.rules import Policy
 from bastion.policy.whitelist import in_force
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from bastion.policy.pattern import HOLES_LIMIT, Hole, Kind, Pattern, PatternErro
 from bastion.policy.scripts import runs_script, script_file
 from bastion.policy.shell import Parsed, Unparsed
 from bastion.policy.shell import parse as parse_line
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 
 DAY = 86_400
 LONGEST = {Tier.LOW: 0, Tier.MEDIUM: 7 * DAY, Tier.UNRATED: 7 * DAY}

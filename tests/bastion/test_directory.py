@@ -13,7 +13,7 @@ from bastion.access import WORDS_LIMIT as FIELD_LIMIT
 from bastion.directory import WHITELIST_COMMAND_LIMIT, Directory
 from bastion.errors import BastionError, Conflict, NotFound, UsageError
 from bastion.model import Role
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 from tests.support.keys import ed25519
 
 KEYS = [ed25519(number) for number in range(6)]

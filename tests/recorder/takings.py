@@ -9,9 +9,9 @@ from typing import Any
 
 from recorder.entry import Entry
 from recorder.ledger import Draft, Ledger
+from recorder.orders import NAMESPACE, Order
 from recorder.reader import Reader
 from recorder.redacting import Choose, plan
-from recorder.tombstones import NAMESPACE, Order
 from recorder.verify import Report, Verdict, verify
 from tests.recorder.stories import HOST, Person, Story, ledger_key
 

@@ -10,9 +10,9 @@ import pytest
 from recorder import export, replay
 from recorder.errors import RecorderError
 from recorder.ledger import Draft, Ledger
+from recorder.orders import RANGES_LIMIT
 from recorder.reader import Missing, Reader
 from recorder.redacting import NothingToRedact, between, carry_out, expire, holding, plan, unfinished, while_running
-from recorder.tombstones import RANGES_LIMIT
 from recorder.verify import Verdict, verify
 from tests.recorder.attacks import database
 from tests.recorder.stories import ledger_key

@@ -121,7 +121,7 @@ from pathlib import Path
 from recorder import layout, redacting, space, store
 from recorder.ledger import Ledger
 from recorder.reader import Reader
-from recorder.tombstones import read_order
+from recorder.orders import read_order
 from tests.recorder.stories import ledger_key
 from tests.recorder.takings import Clock
 

@@ -16,10 +16,10 @@ from recorder.entry import Entry
 from recorder.frames import Frame, encode, redact
 from recorder.ledger import Draft, Job
 from recorder.merkle import root
+from recorder.orders import joined, ranges_text
 from recorder.reader import Reader
 from recorder.redacting import carry_out, holding
 from recorder.store import NewChunk, Taking
-from recorder.tombstones import joined, ranges_text
 from tests.recorder.attacks import database
 from tests.recorder.takings import SECRET, Taken, judged, ordered
 

@@ -16,10 +16,10 @@ from recorder import chunks
 from recorder.entry import Entry
 from recorder.frames import Frame
 from recorder.ledger import Draft, Job
+from recorder.orders import NAMESPACE, Order
 from recorder.reader import Reader
 from recorder.redacting import carry_out, expire, holding, plan
 from recorder.store import Taking
-from recorder.tombstones import NAMESPACE, Order
 from tests.recorder.stories import Person
 
 DAY = 86_400 * 10**9

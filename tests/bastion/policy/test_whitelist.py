@@ -12,7 +12,7 @@ from bastion.model import UNRATED, Assessment, Request, StdinMode, Tier
 from bastion.policy import whitelist
 from bastion.policy.pattern import PatternError
 from bastion.policy.whitelist import LONGEST, RANK, checked, find, propose, too_long
-from bastion.remembered import WhitelistEntry
+from bastion.whitelisted import WhitelistEntry
 from recorder.whitelist import LONGEST_US
 from recorder.whitelist import RANK as VERIFIER_RANK
 from tests.bastion.control.conftest import request

@@ -61,7 +61,7 @@ class WhitelistEntry:
 
 
 @dataclass(slots=True)
-class Remembered:
+class Whitelist:
     """The entries as of some entry of the ledger."""
 
     entries: dict[str, WhitelistEntry] = field(default_factory=dict)
