@@ -30,6 +30,9 @@ WINDOW_US = 10_000
 """Microseconds within which bytes become one frame."""
 TERMINAL_FRAME = 4096
 """Bytes in one frame of a terminal: what one read of a Linux pty gives at most."""
+STREAM_FRAME = 32 * 1024
+"""Bytes in one frame of a command's streams: the largest SSH packet that every implementation must take (RFC 4253 6.1).
+A frame is what is redacted, so it should be small."""
 BULK_FRAME = 256 * 1024
 """Bytes in one frame of a bulk stream, where so much comes within WINDOW_US: each frame costs a hash of its own."""
 SALT_BYTES = 16

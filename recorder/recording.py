@@ -31,7 +31,16 @@ from typing import TYPE_CHECKING, Final
 from recorder import chunks
 from recorder.entry import Entry
 from recorder.errors import RecorderError, StoreFailed
-from recorder.frames import BULK_FRAME, KINDS, STREAMS, TERMINAL_FRAME, Frame, coalesce, encoded_size
+from recorder.frames import (
+    BULK_FRAME,
+    KINDS,
+    STREAM_FRAME,
+    STREAMS,
+    TERMINAL_FRAME,
+    Frame,
+    coalesce,
+    encoded_size,
+)
 from recorder.ledger import Draft, Job
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
 TERMINAL_CHUNK: Final = 64 * 1024
 BULK_CHUNK: Final = 1 << 20
 """Bytes in one chunk of a shell, and of an exec's streams: larger ones compress better and cost fewer entries."""
+BULK: Final = 512 * 1024
+"""Bytes of a chunk that make it bulk: nobody puts out so much within CLOSE_AFTER for somebody to read."""
 CLOSE_AFTER: Final = 2.0
 """Seconds that a frame waits at most before its chunk is closed."""
 HIGH_WATER: Final = 32 << 20
@@ -185,7 +196,9 @@ class Recording:
     def _seal_chunk(self) -> tuple[Draft, tuple[bytes, bytes]]:
         """The entry, and the ciphertext and its key, of what has gathered; another chunk begins."""
         chunk, self._chunk = self._chunk, _Chunk()
-        limit = TERMINAL_FRAME if self.chunk_bytes <= TERMINAL_CHUNK else BULK_FRAME
+        limit = BULK_FRAME if chunk.size >= BULK else STREAM_FRAME
+        if self.chunk_bytes <= TERMINAL_CHUNK:
+            limit = TERMINAL_FRAME
         frames = list(coalesce(chunk.frames, limit))
         facts, cipher, key = chunks.seal(
             frames,

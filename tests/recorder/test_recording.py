@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 import time
 from pathlib import Path
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 
 from recorder import recording as recordings
 from recorder.errors import RecorderError, StoreFailed
-from recorder.frames import BULK_FRAME, TERMINAL_FRAME
+from recorder.frames import BULK_FRAME, STREAM_FRAME, TERMINAL_FRAME
 from recorder.keys import LedgerKey
 from recorder.ledger import Draft, Ledger
 from recorder.reader import Reader
-from recorder.recording import BULK_CHUNK, HIGH_WATER, LOW_WATER, WRITE_COST
+from recorder.recording import BULK, BULK_CHUNK, HIGH_WATER, LOW_WATER, TERMINAL_CHUNK, WRITE_COST
 from recorder.store import Group
 from recorder.verify import Verdict, verify
 
@@ -156,6 +157,27 @@ def test_packs_are_rotated(ledger: Ledger, store: Path, key: LedgerKey, monkeypa
     again.close()
     assert streams(store, "s-2")["output"] == b"more"
     assert verify(store).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("size", "chunk_bytes", "largest"),
+    [
+        (BULK + 1000, BULK_CHUNK, BULK_FRAME),
+        (BULK - 40_000, BULK_CHUNK, STREAM_FRAME),
+        (BULK + 1000, TERMINAL_CHUNK, TERMINAL_FRAME),
+    ],
+)
+def test_frames_of_bulk_are_larger(ledger: Ledger, store: Path, size: int, chunk_bytes: int, largest: int) -> None:
+    """What a person may have to redact has small ones."""
+    recording = begin(ledger, chunk_bytes=chunk_bytes)
+    data = random.Random(1).randbytes(size)
+    for at in range(0, size, 1000):
+        recording.write("output", data[at : at + 1000])
+    recording.finish().result(10)
+    with Reader.open(store) as reader:
+        frames = list(reader.frames("s-1"))
+    assert b"".join(frame.data for frame in frames) == data
+    assert largest // 2 < max(len(frame.data) for frame in frames) <= largest
 
 
 def test_back_pressure(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
