@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.verify import Verdict, verify
+from tests.crash.at_work import AtWork
 from tests.support.house import House
 from tests.support.ports import wait_until
 from tests.support.sshd import Sshd
@@ -151,15 +152,7 @@ FAILING = {
 async def test_a_disk_that_fails_while_it_runs(house: House, tmp_path: Path, fault: str) -> None:
     """Nothing may run that is not durable; what runs is ended and says why; the daemon stops, with a status that has it
     started again; and then it goes on."""
-    house.start()
-    root = await house.local()
-    command = f"echo x >> {tmp_path}/marker"
-    await house.whitelist(root, command.encode())
-    assert (await house.run("web-1", command)).status == 0
-    running = await house.ssh("web-1", "echo began; sleep 600")
-    await house.decide(root)
-    assert running.stdout is not None
-    assert await running.stdout.readline() == b"began\n"
+    work = await AtWork.begin(house, tmp_path)
     before = house_entries(house)
     tracer = await asyncio.create_subprocess_exec(
         *("strace", "-f", "-o", "/dev/null", "-e", f"inject={fault}", "-p", str(house.pid)),
@@ -167,18 +160,18 @@ async def test_a_disk_that_fails_while_it_runs(house: House, tmp_path: Path, fau
     )
     assert tracer.stderr is not None
     assert b"attached" in await tracer.stderr.readline()
-    outcome = await house.run("web-1", command)
+    outcome = await house.run("web-1", work.command)
     assert outcome.status not in (0, 126)
     assert "bastion: " in outcome.stderr
-    assert (tmp_path / "marker").read_text() == "x\n"
-    ended = await house.finish(running)
+    assert work.marker.read_text() == "x\n"
+    ended = await house.finish(work.running)
     assert ended.status == 125
     assert "the ledger cannot be written" in ended.stderr
     wait_until(lambda: house.dead, "a bastion that cannot record stops")
     await tracer.communicate()
     assert house.stop() == 1
     house.start()
-    assert (await house.run("web-1", command)).status == 0
+    assert (await house.run("web-1", work.command)).status == 0
     assert house.stop() == 0
     assert verify(house.config.store).verdict is Verdict.OK
     assert house_entries(house)[: len(before)] == before

@@ -14,6 +14,7 @@ from bastion.control import wire
 from bastion.control.client import Client
 from recorder.entry import Entry
 from recorder.verify import Verdict, verify
+from tests.crash.at_work import AtWork
 from tests.support.client import Client as Program
 from tests.support.house import House
 from tests.support.ports import until, wait_until
@@ -41,31 +42,23 @@ def entries(house: House, *types: str) -> list[Entry]:
 async def test_the_signer_is_killed(house: House, tmp_path: Path) -> None:
     """Nothing can be signed any more: what runs is ended, nothing new runs, the daemon stops and says why; and started
     again, it goes on by itself."""
-    house.start()
-    root = await house.local()
-    command = f"echo x >> {tmp_path}/marker"
-    await house.whitelist(root, command.encode())
-    assert (await house.run("web-1", command)).status == 0
-    running = await house.ssh("web-1", "echo began; sleep 600")
-    await house.decide(root)
-    assert running.stdout is not None
-    assert await running.stdout.readline() == b"began\n"
+    work = await AtWork.begin(house, tmp_path)
     signed = len(entries(house))
 
     os.kill(worker(house, b"recorder.signer"), signal.SIGKILL)
-    outcome = await house.run("web-1", command)
+    outcome = await house.run("web-1", work.command)
     assert outcome.status not in (0, 126)
     assert "bastion: " in outcome.stderr
-    ended = await house.finish(running)
+    ended = await house.finish(work.running)
     assert ended.status == 125
     assert "the ledger cannot be written: the signer" in ended.stderr
     wait_until(lambda: house.dead, "a bastion that cannot sign stops")
     assert house.stop() == STOPPED
-    assert (tmp_path / "marker").read_text() == "x\n"
+    assert work.marker.read_text() == "x\n"
     assert len(entries(house)) == signed
 
     house.start()
-    assert (await house.run("web-1", command)).status == 0
+    assert (await house.run("web-1", work.command)).status == 0
     house.stop()
     assert verify(house.config.store).verdict is Verdict.OK
     assert len(entries(house, "command.started")) == len(entries(house, "command.finished")) == 3
