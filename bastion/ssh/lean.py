@@ -110,7 +110,7 @@ class _Lean(Packets):
         self._recv_data()
         if time.perf_counter() - begun > TURN_SECONDS:
             self._piece = max(PIECE_LEAST, len(data) // 2)
-        elif len(data) >= self._piece:
+        elif 2 * len(data) >= self._piece:  # whole packets seldom fill it
             self._piece = min(PIECE, self._piece * 2)
 
     def _next_piece(self) -> None:

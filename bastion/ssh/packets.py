@@ -181,8 +181,9 @@ class Packets:
 
     def _received_packet(self: Any, packet: SSHPacket) -> bool:
         """Hand it to whoever handles it; as the end of asyncssh's `_recv_packet`. False: read no more for now."""
-        kind, number, handler = packet.get_byte(), self._recv_seq, self
+        number, handler = self._recv_seq, self
         try:
+            kind = packet.get_byte()
             if MSG_CHANNEL_FIRST <= kind <= MSG_CHANNEL_LAST:
                 channel = packet.get_uint32()
                 handler = self._channels.get(channel)

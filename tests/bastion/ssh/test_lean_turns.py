@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 from bastion.ssh.lean import PIECE, PIECE_LEAST, TURN_SECONDS, _Lean, lean
+from bastion.ssh.packets import PACKETS, TAG, UNCOUNTED
 from tests.support.sshd import Sshd
 
 MIB = 24
@@ -143,16 +144,32 @@ class _Both(_Lean, _Slow):
     pass
 
 
+@pytest.mark.parametrize("size", [100, 32 << 10, 128 << 10])
+async def test_pieces_of_whole_packets_grow_again(size: int) -> None:
+    """After something else had held the loop up: as large as before, though no number of packets fills a piece."""
+    transport = _Pausable()
+    one = _Both(transport)
+    one._opened_by, one._recv_handler = one._recv_encryption, one._recv_pkthdr
+    packet = size.to_bytes(4, "big") + bytes(size + TAG)
+    one.slow, one._piece = False, PIECE_LEAST
+    for _ in range(8):
+        one.data_received(packet * (2 * PIECE // len(packet)))
+        while one._left is not None:  # noqa: ASYNC110 -- a turn of the loop is what is tested
+            await asyncio.sleep(0)
+    most = min(PIECE // len(packet), PACKETS) * len(packet)
+    assert max(one.taken) == most
+
+
 async def test_what_is_much_work_is_taken_in_smaller_pieces() -> None:
     """A thousand small packets are as much work as a thousand large ones."""
     transport = _Pausable()
     one = _Both(transport)
-    one.data_received(bytes(4 * PIECE))
+    one.data_received(bytes(PIECE))
     while one._left is not None:
         assert transport.paused == 1
         await asyncio.sleep(0)
-    assert sum(one.taken) == 4 * PIECE
-    assert one.taken[0] == PIECE
+    assert sum(one.taken) == PIECE
+    assert one.taken[0] == UNCOUNTED
     assert min(one.taken) <= 4 * PIECE_LEAST
     assert transport.paused == 0
     one.slow = False

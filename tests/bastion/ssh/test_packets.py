@@ -14,6 +14,7 @@ import asyncssh
 import pytest
 from asyncssh.constants import (
     MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
     MSG_KEX_FIRST,
     MSG_UNIMPLEMENTED,
     MSG_USERAUTH_FIRST,
@@ -146,6 +147,45 @@ async def test_a_packet_of_nothing_ends_the_connection() -> None:
         header = bytes(4)
         client._send(b"".join(client._send_encryption.encrypt_packet(0, header, b"")))
         assert isinstance(await ended(ends), asyncssh.MACError)
+
+
+DATA = bytes((MSG_CHANNEL_DATA,)) + UInt32(0)
+PLAIN = {
+    "nothing but how much padding": b"\0",
+    "no padding": b"\0" + DATA + String(b"x"),
+    "all padding": b"\xff" + DATA + String(b"x") + bytes(100),
+    "padding where data is": b"\x08" + DATA + String(b"x") + bytes(4),
+    "padding where the kind is": b"\x04" + bytes((MSG_CHANNEL_DATA,)) + bytes(3),
+    "data longer than the packet": b"\x04" + DATA + UInt32(5) + b"x" + bytes(4),
+    "data of 4 GiB": b"\x04" + DATA + UInt32(0xFFFFFFFF) + bytes(4),
+    "data behind data": b"\x04" + DATA + String(b"x") + b"y" + bytes(4),
+    "half a length": b"\x04" + DATA + b"\0\0" + bytes(4),
+    "no such stream": b"\x04" + bytes((MSG_CHANNEL_EXTENDED_DATA,)) + UInt32(0) + UInt32(9) + String(b"x") + bytes(4),
+    "half a stream": b"\x04" + bytes((MSG_CHANNEL_EXTENDED_DATA,)) + UInt32(0) + b"\0" + bytes(4),
+    "beyond the window": b"\x04" + DATA + String(bytes(90_000)) + bytes(4),
+}
+"""What is properly sealed, and no packet."""
+
+
+@pytest.mark.parametrize("what", PLAIN)
+@pytest.mark.parametrize("split", [0, 1, 3, 5], ids=lambda at: f"cut at {at}")
+async def test_a_sealed_packet_that_is_none_ends_the_connection(what: str, split: int) -> None:
+    """No padding is given to anybody as data; nothing else is raised than what the protocol has."""
+    got = bytearray()
+
+    async def keep(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        while data := await process.stdin.read(1 << 16):
+            got.extend(data)
+
+    async with asyncio.timeout(20), pair(process=keep, window=80_000) as (client, ends):
+        await client.create_process(encoding=None)
+        plain = PLAIN[what]
+        sealed = b"".join(client._send_encryption.encrypt_packet(0, UInt32(len(plain)), plain))
+        client._send(sealed[:split])
+        await asyncio.sleep(0)
+        client._send(sealed[split:])
+        assert isinstance(await ended(ends), asyncssh.ProtocolError)
+    assert not got
 
 
 OUT_OF_TURN: dict[str, Callable[[Any], None]] = {
