@@ -189,6 +189,54 @@ def test_what_nobody_waits_for_waits_for_company(ledger: Ledger, monkeypatch: py
     assert chunk().result(10), "nobody came"
 
 
+def patient(ledger: Ledger) -> Future[tuple[Entry, ...]]:
+    """Something that nobody waits for."""
+    future: Future[tuple[Entry, ...]] = Future()
+    ledger.submit(Job((note(),), future.set_result, future.set_exception, patient=True))
+    return future
+
+
+def test_what_waits_for_company_is_written_at_the_end(
+    ledger: Ledger, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 600)
+    waiting = [patient(ledger) for _ in range(3)]
+    ledger.close()
+    assert [len(each.result(0)) for each in waiting] == [1, 1, 1]
+    assert verify(store).verdict is Verdict.OK
+    with pytest.raises(StoreFailed):
+        patient(ledger).result(0)
+
+
+def test_what_waits_for_company_is_told_that_the_store_fails(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Group) -> object:
+        raise StoreFailed("the disk is full")
+
+    monkeypatch.setattr(ledger._store, "commit", broken)
+    monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 600)
+    waiting = [patient(ledger) for _ in range(3)]
+    for each in (ledger.append(note()), *waiting, patient(ledger)):
+        monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 0)
+        with pytest.raises(StoreFailed, match="disk is full"):
+            each.result(10)
+
+
+def test_nobody_waits_behind_what_waits_for_company(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it comes before, behind or between."""
+    monkeypatch.setattr("recorder.ledger.PATIENCE_SECONDS", 600)
+    for _ in range(20):
+        before = [patient(ledger) for _ in range(2)]
+        waited = [ledger.append(note()) for _ in range(2)]
+        behind = patient(ledger)
+        for each in (*before, *waited):
+            each.result(10)
+        ledger.append(note()).result(10)
+        behind.result(10)
+    last = patient(ledger)
+    ledger.seal_segment().result(10)
+    last.result(10)
+
+
 def test_reopened(ledger: Ledger, store: Path, key: LedgerKey) -> None:
     ledger.append(*(note(str(i)) for i in range(1500))).result(10)
     head = ledger.head()
