@@ -118,7 +118,7 @@ def parse(text: str) -> Signature:
 def verify(message: bytes, signature: str, namespace: str, keys: Iterable[PublicKey]) -> PublicKey | None:
     """Whose signature over exactly these bytes this is, under exactly this namespace; None if it does not count.
 
-    Never raises, whatever `signature` holds. `keys` are lines that `directory.parse_key` accepted.
+    Never raises, whatever `signature` holds. `keys` are lines that `publickey.parse_key` accepted.
     """
     try:
         parsed = parse(signature)
