@@ -15,6 +15,7 @@ import asyncssh
 from bastion.errors import BastionError
 from bastion.gate import shell_events as ev
 from bastion.ssh import algorithms
+from bastion.ssh.streams import streamed
 
 
 class DriverError(BastionError):
@@ -73,6 +74,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self.channel = chan
+        streamed(chan)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self.owner.received(self, data, error=datatype is not None)

@@ -27,6 +27,7 @@ from bastion.ssh.driver_early import SAID_WIDTH
 from bastion.ssh.driver_observer import OBSERVE_SECONDS, OBSERVED_LIMIT
 from bastion.ssh.driver_shell import STOP_SECONDS
 from bastion.ssh.pump import SIGNAL_LIMIT
+from bastion.ssh.streams import streamed
 
 UNCONFIRMED = "the target did not confirm its end, so the command may still run there"
 
@@ -39,6 +40,7 @@ class _Main(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._owner.channel = chan
+        streamed(chan)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self._owner.listener.output("output" if datatype is None else "stderr", data)

@@ -24,6 +24,22 @@ else:
     ClientChannel = asyncssh.SSHClientChannel
 
 
+JOINED = 4096
+"""Bytes up to which what waits is put together. One write or packet that waits takes some 400 bytes beside its data: of
+single bytes, the 1 MiB that may wait for an agent took 400 MB."""
+ENDING = frozenset(("close_pending", "closed"))
+"""States of sending in which asyncssh drops what comes."""
+
+
+def joined(waiting: list[tuple[bytes | memoryview, int | None]], data: bytes, kind: int | None) -> bool:
+    """Whether it was put behind the last of what waits (there is something), of the same stream."""
+    last, same = waiting[-1]
+    if same != kind or len(last) + len(data) > JOINED:
+        return False
+    waiting[-1] = b"".join((last, data)), kind
+    return True
+
+
 class Streams(Generic[AnyStr]):
     """Comes before asyncssh's class of a channel, one that carries bytes. Generic as that is: an object can become one
     of another class only where both are laid out alike."""
@@ -37,9 +53,19 @@ class Streams(Generic[AnyStr]):
         if datatype is not None and datatype not in self._write_datatypes:
             raise OSError("Invalid extended data type")
         if data:
-            self._send_buf.append((memoryview(data), datatype))
+            if not (self._send_buf and joined(self._send_buf, data, datatype)):
+                self._send_buf.append((memoryview(data), datatype))
             self._send_buf_len += len(data)
             self._flush_send_buf()
+
+    def _accept_data(self: Any, data: bytes, datatype: int | None = None) -> None:
+        """What came; kept where reading is paused."""
+        waiting = self._recv_buf
+        taken = waiting and self._recv_paused and self._send_state not in ENDING
+        if data and taken and joined(waiting, data, datatype):
+            self._recv_window -= len(data)
+        else:
+            super()._accept_data(data, datatype)  # type: ignore[misc]
 
     def _flush_send_buf(self: Any) -> None:
         """Send what the window takes; asyncssh's does the rest, with nothing to send or no window."""

@@ -167,6 +167,33 @@ async def test_both_streams_come_in_order(packet: int, window: int, cipher: str,
             session.channel.write(b"more")
 
 
+async def test_single_bytes_that_wait_take_little_memory() -> None:
+    """Of whoever writes them, for somebody who does not read; in order, and no two streams in one."""
+    sent: Pieces = [(bytes((at & 0xFF,)), STDERR if at % 10_000 < 100 else None) for at in range(50_000)]
+    async with pair() as (client, sessions):
+        channel, taking = await client.create_session(Taking, "x", encoding=None, window=1000)
+        streamed(channel)
+        channel.pause_reading()
+        session = await sessions.get()
+        session.channel.pause_reading()
+        for data, kind in sent:
+            session.channel.write(data, kind)
+            channel.write(data)
+        assert len(session.channel._send_buf) < 50
+        assert session.channel.get_write_buffer_size() > 48_000
+        while channel.get_write_buffer_size() or session.channel.get_write_buffer_size() > 49_000:  # noqa: ASYNC110 -- turns
+            await asyncio.sleep(0)
+        while sum(len(data) for data, _ in session.channel._recv_buf) < len(sent):  # noqa: ASYNC110 -- turns of the loop
+            await asyncio.sleep(0)
+        assert len(session.channel._recv_buf) < 50
+        channel.resume_reading()
+        session.channel.resume_reading()
+        assert session.got == b"".join(data for data, _ in sent)
+        session.channel.write_eof()
+        await taking.over
+        assert merged(taking.pieces) == merged(sent)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 90_000])
 async def test_a_targets_channel_sends_so_too(cut: int) -> None:
     sent = random.Random(cut).randbytes(20_000 if cut == 1 else 2 << 20)
