@@ -70,6 +70,8 @@ class Run:
         self.canary: Path = adapter.work / f"canary-{label}"
         self.evil: Path = adapter.work / f"evil-{label}"
         self.sentinel = f": sentinel-{label}"
+        self.swallowed = False
+        """It was held as the input of a command."""
         self.client: Client | None = None
         self.shell = False
         self.seen: dict[str, Item] = {}
@@ -124,10 +126,12 @@ class Run:
                 raise Broken(f"the approval of {item.command!r} did not count: {why}")
 
     async def deny_rest(self) -> bool:
-        """Deny what is held; whether the sentinel was among it."""
+        """Deny what is held; whether the sentinel was among it, as a command."""
         done = False
         for item in await self.look():
-            done |= item.line and item.command.decode(errors="replace") == self.sentinel
+            if item.command.decode(errors="replace").rstrip("\r\n") == self.sentinel:
+                done |= item.line
+                self.swallowed |= not item.line
             await self.adapter.deny(item)
         return done
 
@@ -225,14 +229,18 @@ class Run:
             await asyncio.sleep(MOMENT)
 
     async def _through(self) -> None:
-        """The sentinel comes out as an item of its own, or the client ends."""
+        """The sentinel comes out as a command of its own, or the client ends. Where a command only begins to be a shell, it
+        comes out as its input, is denied as that, and typed again."""
         if self.shell and self.vector.ends is v.Ends.SENTINEL:
             self.agent.send(b"\r" + self.sentinel.encode() + b"\r")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while self.agent.status is None:
+                    self.swallowed = False
                     if await self.deny_rest():
                         return
+                    if self.swallowed:
+                        self.agent.send(self.sentinel.encode() + b"\r")
                     await asyncio.sleep(POLL)
                 await self.deny_rest()  # what the client left behind
                 return

@@ -51,6 +51,7 @@ async def test_syncs_of_a_whitelisted_command(house: House, ana: Client, tmp_pat
     await house.whitelist(ana, b"echo out")
     async with await connection(house) as agent:
         await agent.run("echo out", check=True)
+        await ana.call(wire.LedgerHead, str)
         async with counted(house.pid, tmp_path / "trace") as calls:
             for _ in range(COMMANDS):
                 assert (await agent.run("echo out", check=True)).stdout == "out\n"
