@@ -229,8 +229,8 @@ class Run:
             await asyncio.sleep(MOMENT)
 
     async def _through(self) -> None:
-        """The sentinel comes out as a command of its own, or the client ends. Where a command only begins to be a shell,
-        it comes out as its input, is denied as that, and typed again."""
+        """The sentinel comes out as a command of its own, or the client ends. Where a command only begins to be one, a
+        shell, it comes out as its input, is denied as that, and typed again."""
         if self.shell and self.vector.ends is v.Ends.SENTINEL:
             self.agent.send(b"\r" + self.sentinel.encode() + b"\r")
         with contextlib.suppress(TimeoutError):
