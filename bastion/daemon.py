@@ -42,6 +42,7 @@ from bastion.desk import Desk
 from bastion.errors import StoreError, StoreStopped, UsageError
 from bastion.expiring import Expiring
 from bastion.grants import Grants
+from bastion.ids import RequestIds
 from bastion.inforce import InForce
 from bastion.interpreter import runner, spare_what_stays
 from bastion.keeper import Keeper
@@ -187,6 +188,7 @@ class Daemon:
             clock=clock,
             record=partial(recorded, ledger, renderer),
             stored=archive.stored,
+            new_request=RequestIds(archive.knows_request),
             reads_code=reads_code,
             assess=loaded().assess,
             policy=lambda: in_force.policy,
@@ -221,6 +223,7 @@ class Daemon:
             probe=lambda target: probe(target, config, pool.minting),
             assess=loaded().assess,
             reads_code=reads_code,
+            new_request=services.new_request,
             judge=services.judge,
             grants=grants,
             policy=services.policy,

@@ -23,6 +23,7 @@ from bastion.broker import Broker
 from bastion.clock import Clock
 from bastion.directory import Directory
 from bastion.errors import BastionError
+from bastion.ids import another
 from bastion.ids import grant_id as new_id
 from bastion.model import Decision, Request, RequestKind
 from bastion.policy.admission import missing_grant
@@ -78,7 +79,7 @@ class Grants:
     def draft(self, request: Request, decision: Decision) -> Draft:
         """The grant that an approved request for access makes."""
         body = self._directory.access.plan_grant(
-            new_id(),
+            another(new_id, self._directory.access.grants),
             request.identity,
             request.target,
             seconds=seconds_of(request.command),

@@ -117,6 +117,10 @@ class Reader:
         found = self._store.first_with_payload(kind, request, name)
         return _committed(_decode(found[0]), name, *found[1:]) if found is not None else None
 
+    def knows_request(self, request: str) -> bool:
+        """Is there any entry of it? Raises StoreDamaged."""
+        return self._store.has_request(request)
+
     def has_payload(self, entry: Entry, name: str) -> bool:
         """Is it there? Raises StoreDamaged."""
         return self._store.payload(entry.seq, name) is not None

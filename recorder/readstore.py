@@ -189,6 +189,10 @@ class ReadStore:
         rows = self._typed((int, str, bytes, bytes), sql, seq, name)
         return PayloadRow(*rows[0]) if rows else None
 
+    def has_request(self, request: str) -> bool:
+        """Is there an entry of that request?"""
+        return bool(self._all("SELECT 1 FROM entries WHERE request = ? LIMIT 1", request))
+
     def first_with_payload(self, kind: str, request: str, name: str) -> tuple[EntryRow, bytes, bytes] | None:
         """The first entry of that type and request that has this payload there, with the payload's salt and bytes."""
         columns = ", ".join(f"e.{each}" for each in ENTRY_COLUMNS.split(", "))

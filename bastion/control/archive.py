@@ -223,6 +223,13 @@ class Archive:
             raise StoreError(error.message, error.hint) from None
         return found[-1] if found else None
 
+    def knows_request(self, name: str) -> bool:
+        """Has the ledger anything of a request of that id? Raises StoreError."""
+        try:
+            return self._reader.knows_request(name)
+        except RecorderError as error:
+            raise StoreError(error.message, error.hint) from None
+
     def stored(self, request: str, digest: str) -> bytes:
         """The bytes of the command as the ledger holds them, checked against the digest that was approved.
 

@@ -9,7 +9,6 @@ import hashlib
 
 import msgspec
 
-from bastion import ids
 from bastion.control import statements, wire
 from bastion.control.connection import Connection
 from bastion.control.house import REASON_LIMIT, House
@@ -85,7 +84,7 @@ class Editing:
         drafted = draft(
             original,
             command,
-            request_id=ids.request_id(),
+            request_id=house.new_request(),
             author=author,
             now=now,
             assess=house.assess,

@@ -48,6 +48,8 @@ class House:
     probe: Callable[[Target], Awaitable[list[wire.CheckInfo]]]
     assess: Callable[..., Assessment]
     """As policy.risk.assess: (command, code that it reads on stdin) -> what risk says of it."""
+    new_request: Callable[[], str]
+    """An id that no request has. Raises StoreError."""
     reads_code: Callable[[bytes], str | None]
     judge: Callable[[Request, int], Judgement]
     """What the policy in force says of a request."""

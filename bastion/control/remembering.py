@@ -15,7 +15,7 @@ from bastion.control.infos import whitelist_info
 from bastion.control.signed import check_origin, signer_of
 from bastion.directory import Body
 from bastion.errors import Conflict, NotFound, UsageError
-from bastion.ids import whitelist_id
+from bastion.ids import another, whitelist_id
 from bastion.model import RequestKind, Target, Tier, script_hash
 from bastion.names import LOGIN
 from bastion.policy import plays, whitelist
@@ -125,7 +125,7 @@ class Remembering:
         signer = signer_of(house, call.statement, call.signature, wire.WHITELIST_NAMESPACE, connection.caller)
         tier = self._check(command, wish)
         entry = WhitelistEntry(
-            id=whitelist_id(),
+            id=another(whitelist_id, house.directory.whitelist),
             command=command,
             identity=wish.identity,
             target=wish.target,

@@ -62,7 +62,7 @@ def _grant(call: wire.AddGrant, directory: Directory, context: Context) -> Body:
     if call.lasting > context.longest_grant:
         raise UsageError(f"a grant lasts {context.longest_grant} s at most here", "`longest` in [access] sets it")
     return directory.plan_grant(
-        ids.grant_id(),
+        ids.another(ids.grant_id, directory.access.grants),
         call.identity,
         call.target,
         seconds=call.lasting,

@@ -20,7 +20,6 @@ from bastion.errors import BastionError, Conflict, NotAllowed
 from bastion.gate import intent, notices
 from bastion.gate.effects import Authorization
 from bastion.gate.notices import Notice
-from bastion.ids import request_id
 from bastion.model import Assessment, Decision, Request, RequestKind, State, StdinMode, Verdict
 from bastion.policy import score
 from bastion.policy.judge import Judgement, restate
@@ -89,7 +88,7 @@ class Asking:
         said, info, services = intent.read(b"", self._with.environment), self._with.info, self._services
         now, target = services.clock.wall(), self._with.target
         return Request(
-            id=request_id(),
+            id=services.new_request(),
             kind=kind,
             identity=info.identity,
             key=info.key,

@@ -18,7 +18,6 @@ from bastion.gate import shell_effects as sd
 from bastion.gate import shell_events as sv
 from bastion.gate.command import Command
 from bastion.gate.shell import Shell
-from bastion.ids import request_id
 from bastion.model import Request, script_hash
 from bastion.names import CERTIFIED
 from bastion.policy.running_files import pinned
@@ -46,7 +45,13 @@ class CommandSession(ShellSession):
         size = self._size
         now = self._services.clock.wall()
         return sv.CommandRequested(
-            self._asked_command, size.name, size.columns, size.rows, request_id(), secrets.token_hex(16), now
+            self._asked_command,
+            size.name,
+            size.columns,
+            size.rows,
+            self._services.new_request(),
+            secrets.token_hex(16),
+            now,
         )
 
     def _make_gate(self) -> Shell:

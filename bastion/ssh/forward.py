@@ -28,7 +28,6 @@ from bastion.errors import BastionError
 from bastion.gate import effects as do
 from bastion.gate import events as ev
 from bastion.gate import notices
-from bastion.ids import request_id
 from bastion.model import (
     Assessment,
     Decision,
@@ -205,7 +204,7 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
         services, info, target = self._services, self._with.info, self._with.target
         what = f"opens a connection from {target.name} to {self._where}; what goes through it is not seen beforehand"
         return Request(
-            id=request_id(),
+            id=services.new_request(),
             kind=RequestKind.FORWARD,
             identity=info.identity,
             key=info.key,

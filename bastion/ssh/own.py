@@ -22,7 +22,7 @@ from bastion.control.wire import RequestInfo, SessionInfo
 from bastion.errors import BastionError
 from bastion.gate import notices
 from bastion.gate.intent import read as read_intent
-from bastion.ids import request_id, session_id
+from bastion.ids import session_id
 from bastion.model import (
     Assessment,
     Decision,
@@ -223,7 +223,7 @@ class OwnSession(asyncssh.SSHServerSession[bytes]):
         reasons = (f"opens {target.name} ({target.env}) to {self._identity.name} for {span(ask.seconds)}",)
         intent = read_intent(b"", self.environment)
         return Request(
-            id=request_id(),
+            id=self._services.new_request(),
             kind=RequestKind.GRANT,
             identity=self._identity.name,
             key=self._key,

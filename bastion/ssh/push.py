@@ -25,7 +25,6 @@ from dataclasses import replace
 from bastion.errors import BastionError, Conflict
 from bastion.gate import effects as do
 from bastion.gate import notices
-from bastion.ids import request_id
 from bastion.model import Decision, Request, RequestKind, State, StdinMode, TtyMode, Verdict
 from bastion.policy import pushes
 from bastion.ssh.dealings import Dealings
@@ -144,7 +143,7 @@ class Push:
         now = services.clock.wall()
         return replace(
             parent,
-            id=request_id(),
+            id=services.new_request(),
             kind=RequestKind.STDIN,
             session=self._with.id,
             command=push.text(ways),

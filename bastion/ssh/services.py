@@ -55,6 +55,8 @@ class Services:
     those of a bulk stream."""
     stored: Callable[[str, str], bytes]
     """(request id, digest) -> the command's bytes as the ledger holds them."""
+    new_request: Callable[[], str]
+    """An id that no request has. Raises StoreError."""
     reads_code: Callable[[bytes], str | None]
     assess: Callable[..., Assessment]
     """As policy.risk.assess."""

@@ -26,7 +26,6 @@ from bastion.gate import intent, notices
 from bastion.gate.channels import PASSED_ENVIRONMENT
 from bastion.gate.gate import Circumstances, Gate
 from bastion.gate.states import State as GateState
-from bastion.ids import request_id
 from bastion.model import Decision, Request
 from bastion.policy.transfers import pushes_to
 from bastion.ssh.channel import Agent, AgentChannel
@@ -106,7 +105,7 @@ class AgentSession(asyncssh.SSHServerSession[bytes]):
         if transfer is not None:
             return transfer
         self._stdin.hold()
-        self._events.post(ev.ExecRequested(command, request_id(), self._services.clock.wall()))
+        self._events.post(ev.ExecRequested(command, self._services.new_request(), self._services.clock.wall()))
         self._begin(self._run())
         return self
 

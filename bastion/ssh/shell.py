@@ -37,7 +37,6 @@ from bastion.gate.driver import Programs
 from bastion.gate.gate import Circumstances
 from bastion.gate.shell import Shell
 from bastion.gate.shell_states import State
-from bastion.ids import request_id
 from bastion.model import Assessment, Request, StdinMode
 from bastion.names import CERTIFIED
 from bastion.policy.judge import Judgement
@@ -357,4 +356,6 @@ class ShellSession(Lines):
             context, plain = await self._meaning(effect.item, gate.kind, gate.depth, self._status)
             await login_shell_beside(self._with, effect.item, gate.depth)
         now = self._services.clock.wall()
-        return sv.Described(request_id(), secrets.token_hex(16), now, (*context, *self._screen_before()), plain, tty)
+        return sv.Described(
+            self._services.new_request(), secrets.token_hex(16), now, (*context, *self._screen_before()), plain, tty
+        )
