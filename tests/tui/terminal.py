@@ -99,9 +99,9 @@ class Terminal:
 
     @property
     def left(self) -> int:
-        """Seconds left of the request on display."""
-        found = self.counts
-        assert found, self.text
+        """Seconds left of the request on display, once one is."""
+        while (found := self.counts) is None:
+            self.read()
         return 60 * int(found[1] or 0) + int(found[2])
 
     @property
